@@ -1,0 +1,147 @@
+//! Directive types: what a tenant has registered, and how each is carried out.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::retry::RetryPolicy;
+use crate::schema::Schema;
+use crate::{Json, Name, Span};
+
+pub const MAX_TYPE_BYTES: usize = 64 * 1024;
+
+#[derive(Debug)]
+pub struct DirectiveType {
+    pub name: Name,
+    pub description: String,
+    pub handler: Handler,
+    pub payload_schema: Option<Schema>,
+    pub retry: RetryPolicy,
+    /// The longest that one attempt may take; for `manual`, the wait for the report.
+    pub timeout: Option<Span>,
+    /// The document it was read from, as it is stored.
+    pub document: Json,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Handler {
+    /// POSTed to an endpoint, signed by Standard Webhooks, with `Idempotency-Key`.
+    Http {
+        url: String,
+        /// `whsec_` and base64. Made when the type is registered without one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        secret: Option<String>,
+    },
+    /// Nothing is sent: an outside system sees it and reports how it ended.
+    Manual {},
+}
+
+/// Fixed on a directive when it is requested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HandlerKind {
+    /// Writes our own store, in the commit that requests it.
+    BuiltIn,
+    Http,
+    Manual,
+}
+
+impl HandlerKind {
+    pub const ALL: [Self; 3] = [Self::BuiltIn, Self::Http, Self::Manual];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BuiltIn => "built_in",
+            Self::Http => "http",
+            Self::Manual => "manual",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidType {
+    #[error("{0}")]
+    Shape(String),
+    #[error("`{0}` is built in: names that begin with `workflow.` or `signal.` are the engine's")]
+    Reserved(Name),
+    #[error("payload_schema: {0}")]
+    Schema(String),
+    #[error("handler.url: {0}")]
+    Url(String),
+    #[error("handler.secret: expected `whsec_` and the base64 of 24 to 64 bytes")]
+    Secret,
+    #[error("the document has {0} bytes; at most {MAX_TYPE_BYTES} are allowed")]
+    TooLarge(usize),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    directive_type: Fields,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields {
+    name: Name,
+    #[serde(default)]
+    description: String,
+    handler: Handler,
+    #[serde(default)]
+    payload_schema: Option<Value>,
+    #[serde(default)]
+    retry: Option<RetryPolicy>,
+    #[serde(default)]
+    timeout: Option<Span>,
+}
+
+impl DirectiveType {
+    /// Reads `{"directive_type": {"name", "description", "handler", "payload_schema", "retry", "timeout"}}`.
+    pub fn read(document: &Json) -> Result<Self, InvalidType> {
+        let bytes = document.text().len();
+        if bytes > MAX_TYPE_BYTES {
+            return Err(InvalidType::TooLarge(bytes));
+        }
+        let fields = serde_json::from_str::<Document>(document.text())
+            .map_err(|error| InvalidType::Shape(error.to_string()))?
+            .directive_type;
+        if fields.name.is_reserved() {
+            return Err(InvalidType::Reserved(fields.name));
+        }
+        check_handler(&fields.handler)?;
+        let payload_schema = fields.payload_schema.as_ref().map(Schema::compile).transpose();
+        let retry = fields.retry.unwrap_or_default();
+        if !(1..=RetryPolicy::ATTEMPTS_MAX).contains(&retry.max_attempts) || !(1.0..=100.0).contains(&retry.factor) {
+            return Err(InvalidType::Shape("retry: `max_attempts` is 1 to 1000 and `factor` 1 to 100".into()));
+        }
+        Ok(Self {
+            name: fields.name,
+            description: fields.description,
+            handler: fields.handler,
+            payload_schema: payload_schema.map_err(InvalidType::Schema)?,
+            retry,
+            timeout: fields.timeout,
+            document: document.clone(),
+        })
+    }
+
+    pub fn kind(&self) -> HandlerKind {
+        match self.handler {
+            Handler::Http { .. } => HandlerKind::Http,
+            Handler::Manual {} => HandlerKind::Manual,
+        }
+    }
+}
+
+fn check_handler(handler: &Handler) -> Result<(), InvalidType> {
+    let Handler::Http { url, secret } = handler else { return Ok(()) };
+    if url.len() > 2_000 || !(url.starts_with("https://") || url.starts_with("http://")) {
+        return Err(InvalidType::Url("expected `http://` or `https://` and at most 2000 characters".into()));
+    }
+    match secret {
+        Some(secret) if !secret.starts_with("whsec_") || !(30..=100).contains(&secret.len()) => {
+            Err(InvalidType::Secret)
+        }
+        _ => Ok(()),
+    }
+}

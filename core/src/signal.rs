@@ -1,0 +1,175 @@
+//! Signals: immutable facts. Once recorded, a signal is never changed and never removed.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{DirectiveId, Json, Lineage, Name, Party, RecordId, RunId, SignalId, Slug, TenantId, Timestamp};
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Signal {
+    pub id: SignalId,
+    pub tenant: TenantId,
+    pub name: Name,
+    /// None on the engine's own signals: they are about their run, or else their directive.
+    pub subject: Option<Party>,
+    /// None on the engine's own signals: the engine acted by rule.
+    pub actor: Option<Party>,
+    pub source: Option<String>,
+    pub source_event_id: Option<String>,
+    pub dedupe_key: Option<String>,
+    pub lineage: Lineage,
+    /// The run whose record this is.
+    pub run_id: Option<RunId>,
+    /// The directive whose record this is.
+    pub directive_id: Option<DirectiveId>,
+    /// When it happened, as the caller says.
+    pub occurred_at: Timestamp,
+    /// When it was committed here.
+    pub recorded_at: Timestamp,
+    pub payload: Json,
+}
+
+impl Signal {
+    pub const PAYLOAD_BYTES_MAX: usize = 1 << 20;
+
+    pub fn subject(&self) -> Option<Party> {
+        self.subject
+            .clone()
+            .or_else(|| self.run_id.map(|id| Party::new("run", id)))
+            .or_else(|| self.directive_id.map(|id| Party::new("directive", id)))
+    }
+
+    pub fn actor(&self) -> Party {
+        self.actor.clone().unwrap_or_else(Party::engine)
+    }
+
+    /// What expressions see as `signal`.
+    pub fn view(&self) -> Value {
+        json!({
+            "id": self.id.to_string(),
+            "name": self.name.as_str(),
+            "subject": self.subject(),
+            "actor": self.actor(),
+            "source": self.source,
+            "source_event_id": self.source_event_id,
+            "correlation_id": &*self.lineage.correlation_id,
+            "causation_id": self.lineage.causation_id,
+            "occurred_at": self.occurred_at,
+            "payload": self.payload.value(),
+        })
+    }
+}
+
+/// A fact as somebody tells it, before it is ours.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewSignal {
+    pub name: Name,
+    pub subject: Option<Party>,
+    pub actor: Option<Party>,
+    pub source: Option<String>,
+    pub source_event_id: Option<String>,
+    pub dedupe_key: Option<String>,
+    pub correlation_id: Option<String>,
+    pub causation_id: Option<RecordId>,
+    pub occurred_at: Option<Timestamp>,
+    pub payload: Json,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSignal {
+    #[error("`{0}` is reserved: only the engine emits names that begin with it")]
+    ReservedName(Name),
+    #[error("`{field}` must have 1 to {max} characters and no control characters")]
+    Text { field: &'static str, max: usize },
+    #[error("`source_event_id` needs `source`: two systems may give the same id to different events")]
+    SourceMissing,
+    #[error("the payload has {bytes} bytes; at most {max} are allowed")]
+    PayloadTooLarge { bytes: usize, max: usize },
+}
+
+impl NewSignal {
+    pub const TEXT_BYTES_MAX: usize = 255;
+
+    pub fn check(&self) -> Result<(), InvalidSignal> {
+        if self.name.is_reserved() {
+            return Err(InvalidSignal::ReservedName(self.name.clone()));
+        }
+        let texts = [
+            ("source", &self.source),
+            ("source_event_id", &self.source_event_id),
+            ("dedupe_key", &self.dedupe_key),
+            ("correlation_id", &self.correlation_id),
+        ];
+        for (field, text) in texts {
+            if text.as_ref().is_some_and(|text| !is_plain_text(text)) {
+                return Err(InvalidSignal::Text { field, max: Self::TEXT_BYTES_MAX });
+            }
+        }
+        for (field, party) in [("subject", &self.subject), ("actor", &self.actor)] {
+            if party.as_ref().is_some_and(|party| !party.is_valid()) {
+                return Err(InvalidSignal::Text { field, max: Party::BYTES_MAX });
+            }
+        }
+        if self.source_event_id.is_some() && self.source.is_none() {
+            return Err(InvalidSignal::SourceMissing);
+        }
+        let bytes = self.payload.text().len();
+        if bytes > Signal::PAYLOAD_BYTES_MAX {
+            return Err(InvalidSignal::PayloadTooLarge { bytes, max: Signal::PAYLOAD_BYTES_MAX });
+        }
+        Ok(())
+    }
+
+    /// What this fact must share with no other: its own dedupe key, and its source's name for it.
+    pub fn dedupe_keys(&self) -> Vec<DedupeKey> {
+        let own = self.dedupe_key.as_ref().map(|key| DedupeKey(format!("key:{key}")));
+        let event = self.source.as_ref().zip(self.source_event_id.as_ref());
+        let event = event.map(|(source, id)| DedupeKey(format!("event:{}:{source}:{id}", source.len())));
+        own.into_iter().chain(event).collect()
+    }
+}
+
+/// Unique within a tenant, for ever.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DedupeKey(pub String);
+
+pub fn is_plain_text(text: &str) -> bool {
+    (1..=NewSignal::TEXT_BYTES_MAX).contains(&text.len()) && !text.contains(char::is_control)
+}
+
+/// What became of one signal for one subscription. Every pair has one: nothing is dropped in silence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disposition {
+    pub tenant: TenantId,
+    pub signal_id: SignalId,
+    pub workflow: Slug,
+    pub kind: DispositionKind,
+    pub run_id: Option<RunId>,
+    pub reason: Option<String>,
+    pub at: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DispositionKind {
+    Started,
+    /// The trigger's `when` did not hold.
+    Filtered,
+    /// The run that this signal starts exists already.
+    Deduplicated,
+    /// The workflow is paused, the input does not fit, or the chain of causes is too deep.
+    Refused,
+}
+
+impl DispositionKind {
+    pub const ALL: [Self; 4] = [Self::Started, Self::Filtered, Self::Deduplicated, Self::Refused];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Filtered => "filtered",
+            Self::Deduplicated => "deduplicated",
+            Self::Refused => "refused",
+        }
+    }
+}

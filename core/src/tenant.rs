@@ -1,0 +1,70 @@
+//! Tenants, and the keys that speak for them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{KeyId, Slug, TenantId, Timestamp};
+
+/// An organization's isolated scope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenant {
+    pub id: TenantId,
+    pub slug: Slug,
+    pub name: String,
+    pub created_at: Timestamp,
+}
+
+/// What a key may do; each role may do what those before it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Reads everything of its tenant.
+    Viewer,
+    /// Emits signals, requests directives, applies workflows.
+    Member,
+    /// Makes and revokes its tenant's keys.
+    Admin,
+    /// Makes tenants, and keys of every tenant.
+    Owner,
+}
+
+impl Role {
+    pub const ALL: [Self; 4] = [Self::Viewer, Self::Member, Self::Admin, Self::Owner];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Member => "member",
+            Self::Admin => "admin",
+            Self::Owner => "owner",
+        }
+    }
+}
+
+/// A key as it is kept: never its secret, only the secret's hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    pub id: KeyId,
+    pub tenant: TenantId,
+    pub name: String,
+    pub role: Role,
+    pub hash: KeyHash,
+    pub created_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl Key {
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
+/// BLAKE3 of the whole secret. The secret is 32 random bytes, so a fast hash is enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyHash(pub [u8; 32]);
+
+impl KeyHash {
+    pub fn of(secret: &str) -> Self {
+        Self(*blake3::hash(secret.as_bytes()).as_bytes())
+    }
+}
