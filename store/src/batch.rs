@@ -1,0 +1,52 @@
+//! What a batch of decisions came to: facts to append, and rows as they are now.
+
+use std::sync::Arc;
+
+use fleetprompt_core::directive::Directive;
+use fleetprompt_core::registration::{AgentEntry, DirectiveTypeEntry, WorkflowEntry, WorkflowVersion};
+use fleetprompt_core::run::Run;
+use fleetprompt_core::signal::{DedupeKey, Disposition};
+use fleetprompt_core::tenant::{Key, Tenant};
+use fleetprompt_core::{Signal, SignalId, TenantId};
+
+/// Facts are inserted; rows are inserted or brought up to date. A record occurs at most once.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    pub signals: Vec<Arc<Signal>>,
+    pub dedupe_keys: Vec<(TenantId, DedupeKey, SignalId)>,
+    /// The last one for a pair of signal and workflow counts.
+    pub dispositions: Vec<Disposition>,
+    pub directives: Vec<Arc<Directive>>,
+    pub runs: Vec<RunWrite>,
+
+    pub tenants: Vec<Tenant>,
+    pub keys: Vec<Key>,
+    pub workflows: Vec<WorkflowEntry>,
+    /// Replaces the document of a version that was only a draft.
+    pub workflow_versions: Vec<WorkflowVersion>,
+    pub agents: Vec<AgentEntry>,
+    pub directive_types: Vec<DirectiveTypeEntry>,
+}
+
+#[derive(Debug, Clone)]
+pub struct RunWrite {
+    pub run: Arc<Run>,
+    /// The steps to write, by index; the others are as they were.
+    pub steps: Vec<usize>,
+}
+
+impl Batch {
+    pub fn is_empty(&self) -> bool {
+        self.signals.is_empty()
+            && self.dedupe_keys.is_empty()
+            && self.dispositions.is_empty()
+            && self.directives.is_empty()
+            && self.runs.is_empty()
+            && self.tenants.is_empty()
+            && self.keys.is_empty()
+            && self.workflows.is_empty()
+            && self.workflow_versions.is_empty()
+            && self.agents.is_empty()
+            && self.directive_types.is_empty()
+    }
+}

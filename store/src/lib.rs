@@ -1,0 +1,97 @@
+//! Where it is kept: one trait of coarse calls, and the backends that answer them alike.
+//!
+//! The store writes decisions and never judges them. `commit` takes what a batch of decisions came
+//! to and writes all of it or nothing, durably; everything else reads what was committed.
+
+mod batch;
+mod filter;
+pub mod memory;
+pub mod sqlite;
+
+pub use batch::{Batch, RunWrite};
+pub use filter::{DirectiveFilter, Order, Page, RunFilter, SignalFilter};
+
+use fleetprompt_core::directive::Directive;
+use fleetprompt_core::registration::{AgentEntry, DirectiveTypeEntry, WorkflowEntry, WorkflowVersion};
+use fleetprompt_core::run::Run;
+use fleetprompt_core::signal::{DedupeKey, Disposition};
+use fleetprompt_core::tenant::{Key, Tenant};
+use fleetprompt_core::{DirectiveId, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The disk, the database or its file: trying again may help, a decision may not.
+    #[error("the store could not {doing}: {cause}")]
+    Unavailable { doing: &'static str, cause: String },
+    /// The file was written by a newer version of this program.
+    #[error(
+        "{path} has schema version {found}, and this program knows {known}: use the newer fleetprompt that wrote it"
+    )]
+    Newer { path: String, found: i64, known: i64 },
+    /// What is stored cannot have been written by us.
+    #[error("what is stored is damaged: {0}")]
+    Damaged(String),
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+pub trait Store: Send + Sync + 'static {
+    /// Writes everything or nothing. On return it survives the loss of power.
+    fn commit(&self, batch: &Batch) -> Result<()>;
+
+    // What an engine reads when it starts.
+
+    fn directory(&self) -> Result<Directory>;
+    fn open_work(&self) -> Result<OpenWork>;
+    /// The highest id in any log, above which new ids must begin.
+    fn last_signal_id(&self) -> Result<Option<SignalId>>;
+
+    // What an engine reads before it decides. Answers come in the order of the questions.
+
+    fn deduplicate(&self, keys: &[(TenantId, DedupeKey)]) -> Result<Vec<Option<SignalId>>>;
+    fn directives_by_key(&self, keys: &[(TenantId, String)]) -> Result<Vec<Option<Directive>>>;
+
+    // One record of a tenant; another tenant's is `None`.
+
+    fn signal(&self, tenant: TenantId, id: SignalId) -> Result<Option<Signal>>;
+    fn directive(&self, tenant: TenantId, id: DirectiveId) -> Result<Option<Directive>>;
+    /// With its steps, and their outputs and failures.
+    fn run(&self, tenant: TenantId, id: RunId) -> Result<Option<Run>>;
+    fn workflow_version(&self, tenant: TenantId, slug: &Slug, version: &str) -> Result<Option<WorkflowVersion>>;
+
+    // Lists of a tenant, by page.
+
+    fn signals(&self, tenant: TenantId, filter: &SignalFilter, page: Page) -> Result<Vec<Signal>>;
+    fn dispositions(&self, tenant: TenantId, signal: SignalId) -> Result<Vec<Disposition>>;
+    fn directives(&self, tenant: TenantId, filter: &DirectiveFilter, page: Page) -> Result<Vec<Directive>>;
+    /// Without steps: `Run::steps` is empty.
+    fn runs(&self, tenant: TenantId, filter: &RunFilter, page: Page) -> Result<Vec<Run>>;
+    /// Newest first, all of them: versions are few.
+    fn workflow_versions(&self, tenant: TenantId, slug: &Slug) -> Result<Vec<WorkflowVersion>>;
+}
+
+/// Everything that is registered, of all tenants: what the engine holds in memory.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Directory {
+    pub tenants: Vec<Tenant>,
+    pub keys: Vec<Key>,
+    pub workflows: Vec<WorkflowEntry>,
+    /// The active version of each workflow that has one.
+    pub active_versions: Vec<WorkflowVersion>,
+    pub agents: Vec<AgentEntry>,
+    pub directive_types: Vec<DirectiveTypeEntry>,
+}
+
+/// What was left to do when the last engine ended, however it ended.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OpenWork {
+    /// Runs and directives that must be looked at again at a time.
+    pub runs_due: Vec<(Timestamp, TenantId, RunId)>,
+    pub directives_due: Vec<(Timestamp, TenantId, DirectiveId)>,
+    /// Directives on record that nobody has begun.
+    pub directives_requested: Vec<(TenantId, DirectiveId)>,
+    /// HTTP directives whose outcome was never recorded.
+    pub directives_in_flight: Vec<(TenantId, DirectiveId)>,
+    /// Runs with an agent step whose outcome was never recorded.
+    pub runs_in_flight: Vec<(TenantId, RunId)>,
+}

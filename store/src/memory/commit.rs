@@ -1,0 +1,140 @@
+//! First whether the batch can be written, then all of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fleetprompt_core::run::{Run, Step};
+use fleetprompt_core::{DirectiveId, TenantId};
+
+use super::State;
+use crate::{Batch, Error, Result, RunWrite};
+
+impl State {
+    pub(super) fn commit(&mut self, batch: &Batch) -> Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        if self.commits_to_fail > 0 {
+            self.commits_to_fail -= 1;
+            return Err(refused("this commit was told to fail".into()));
+        }
+        self.check_tenants(batch)?;
+        self.check_facts(batch)?;
+        self.check_keys(batch)?;
+        check_steps(batch)?;
+        self.write(batch);
+        Ok(())
+    }
+
+    fn check_tenants(&self, batch: &Batch) -> Result<()> {
+        let known = |tenant: TenantId| {
+            self.tenants.contains_key(&tenant) || batch.tenants.iter().any(|fresh| fresh.id == tenant)
+        };
+        let named = batch.signals.iter().map(|signal| signal.tenant);
+        let named = named.chain(batch.dedupe_keys.iter().map(|(tenant, ..)| *tenant));
+        let named = named.chain(batch.dispositions.iter().map(|disposition| disposition.tenant));
+        let named = named.chain(batch.directives.iter().map(|directive| directive.tenant));
+        let named = named.chain(batch.runs.iter().map(|write| write.run.tenant));
+        let named = named.chain(batch.keys.iter().map(|key| key.tenant));
+        let named = named.chain(batch.workflows.iter().map(|workflow| workflow.tenant));
+        let named = named.chain(batch.workflow_versions.iter().map(|version| version.tenant));
+        let named = named.chain(batch.agents.iter().map(|agent| agent.tenant));
+        let mut named = named.chain(batch.directive_types.iter().map(|kind| kind.tenant));
+        match named.find(|tenant| !known(*tenant)) {
+            Some(tenant) => Err(refused(format!("there is no tenant {tenant}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// A fact is new, and so is each of its dedupe keys.
+    fn check_facts(&self, batch: &Batch) -> Result<()> {
+        let mut ids = BTreeSet::new();
+        for signal in &batch.signals {
+            let id = (signal.tenant, signal.id);
+            if self.signals.contains_key(&id) || !ids.insert(id) {
+                return Err(refused(format!("signal {} exists", signal.id)));
+            }
+        }
+        let mut keys = BTreeSet::new();
+        for (tenant, key, _) in &batch.dedupe_keys {
+            let key = (*tenant, key.clone());
+            if self.dedupe_keys.contains_key(&key) || !keys.insert(key) {
+                return Err(refused("a dedupe key exists".into()));
+            }
+        }
+        Ok(())
+    }
+
+    /// An idempotency key belongs to one directive.
+    fn check_keys(&self, batch: &Batch) -> Result<()> {
+        let mut fresh = BTreeMap::<_, DirectiveId>::new();
+        for directive in &batch.directives {
+            let key = (directive.tenant, directive.idempotency_key.clone());
+            let holder = self.directive_keys.get(&key).or_else(|| fresh.get(&key));
+            if holder.is_some_and(|holder| *holder != directive.id) {
+                return Err(refused("an idempotency key exists".into()));
+            }
+            fresh.insert(key, directive.id);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, batch: &Batch) {
+        self.write_registrations(batch);
+        for signal in &batch.signals {
+            self.signals.insert((signal.tenant, signal.id), signal.clone());
+        }
+        for (tenant, key, signal) in &batch.dedupe_keys {
+            self.dedupe_keys.insert((*tenant, key.clone()), *signal);
+        }
+        for one in &batch.dispositions {
+            self.dispositions.insert((one.tenant, one.signal_id, one.workflow.clone()), one.clone());
+        }
+        for directive in &batch.directives {
+            let key = (directive.tenant, directive.idempotency_key.clone());
+            self.directive_keys.insert(key, directive.id);
+            self.directives.insert((directive.tenant, directive.id), directive.clone());
+        }
+        for write in &batch.runs {
+            self.write_run(write);
+        }
+    }
+
+    /// The steps that the write does not name stay as they were.
+    fn write_run(&mut self, write: &RunWrite) {
+        let id = (write.run.tenant, write.run.id);
+        let steps = match self.runs.remove(&id) {
+            Some(before) => before.steps,
+            None => vec![Step::default(); write.run.steps.len()],
+        };
+        let mut run = Run { steps, ..Run::clone(&write.run) };
+        for &index in &write.steps {
+            run.steps[index] = write.run.steps[index].clone();
+        }
+        self.runs.insert(id, run);
+    }
+
+    fn write_registrations(&mut self, batch: &Batch) {
+        self.tenants.extend(batch.tenants.iter().map(|one| (one.id, one.clone())));
+        self.keys.extend(batch.keys.iter().map(|one| (one.id, one.clone())));
+        self.workflows.extend(batch.workflows.iter().map(|one| ((one.tenant, one.slug.clone()), one.clone())));
+        let keyed = batch.workflow_versions.iter();
+        let keyed = keyed.map(|one| ((one.tenant, one.slug.clone(), one.version.clone()), one.clone()));
+        self.workflow_versions.extend(keyed);
+        self.agents.extend(batch.agents.iter().map(|one| ((one.tenant, one.slug.clone()), one.clone())));
+        self.directive_types
+            .extend(batch.directive_types.iter().map(|one| ((one.tenant, one.name.clone()), one.clone())));
+    }
+}
+
+fn check_steps(batch: &Batch) -> Result<()> {
+    for RunWrite { run, steps } in &batch.runs {
+        if let Some(index) = steps.iter().find(|index| **index >= run.steps.len()) {
+            return Err(Error::Damaged(format!("a batch: {} has no step {index} to write", run.id)));
+        }
+    }
+    Ok(())
+}
+
+fn refused(cause: String) -> Error {
+    Error::Unavailable { doing: "commit", cause }
+}

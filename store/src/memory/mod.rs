@@ -1,0 +1,161 @@
+//! Everything in maps behind one mutex: what the contract means, with nothing that could hide it.
+//!
+//! For tests and simulation. It keeps nothing when the process ends.
+
+mod commit;
+mod lists;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fleetprompt_core::directive::{self, Directive};
+use fleetprompt_core::registration::{AgentEntry, DirectiveTypeEntry, WorkflowEntry, WorkflowVersion};
+use fleetprompt_core::run::{Run, StepStatus};
+use fleetprompt_core::signal::{DedupeKey, Disposition};
+use fleetprompt_core::tenant::{Key, Tenant};
+use fleetprompt_core::{DirectiveId, KeyId, Name, RunId, Signal, SignalId, Slug, TenantId};
+use parking_lot::Mutex;
+
+use crate::{Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RunFilter, SignalFilter, Store};
+
+#[derive(Default)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    commits_to_fail: usize,
+    signals: BTreeMap<(TenantId, SignalId), Arc<Signal>>,
+    dedupe_keys: BTreeMap<(TenantId, DedupeKey), SignalId>,
+    dispositions: BTreeMap<(TenantId, SignalId, Slug), Disposition>,
+    directives: BTreeMap<(TenantId, DirectiveId), Arc<Directive>>,
+    directive_keys: BTreeMap<(TenantId, String), DirectiveId>,
+    runs: BTreeMap<(TenantId, RunId), Run>,
+    tenants: BTreeMap<TenantId, Tenant>,
+    keys: BTreeMap<KeyId, Key>,
+    workflows: BTreeMap<(TenantId, Slug), WorkflowEntry>,
+    workflow_versions: BTreeMap<(TenantId, Slug, String), WorkflowVersion>,
+    agents: BTreeMap<(TenantId, Slug), AgentEntry>,
+    directive_types: BTreeMap<(TenantId, Name), DirectiveTypeEntry>,
+}
+
+impl MemoryStore {
+    /// The next `count` commits write nothing and say so, as a full disk would.
+    pub fn fail_next_commits(&self, count: usize) {
+        self.state.lock().commits_to_fail = count;
+    }
+}
+
+impl Store for MemoryStore {
+    fn commit(&self, batch: &Batch) -> Result<()> {
+        self.state.lock().commit(batch)
+    }
+
+    fn directory(&self) -> Result<Directory> {
+        Ok(self.state.lock().directory())
+    }
+
+    fn open_work(&self) -> Result<OpenWork> {
+        Ok(self.state.lock().open_work())
+    }
+
+    fn last_signal_id(&self) -> Result<Option<SignalId>> {
+        Ok(self.state.lock().signals.keys().map(|(_, id)| *id).max())
+    }
+
+    fn deduplicate(&self, keys: &[(TenantId, DedupeKey)]) -> Result<Vec<Option<SignalId>>> {
+        let state = self.state.lock();
+        Ok(keys.iter().map(|key| state.dedupe_keys.get(key).copied()).collect())
+    }
+
+    fn directives_by_key(&self, keys: &[(TenantId, String)]) -> Result<Vec<Option<Directive>>> {
+        let state = self.state.lock();
+        let by_key = |key: &(TenantId, String)| {
+            let id = state.directive_keys.get(key)?;
+            state.directives.get(&(key.0, *id)).map(|directive| Directive::clone(directive))
+        };
+        Ok(keys.iter().map(by_key).collect())
+    }
+
+    fn signal(&self, tenant: TenantId, id: SignalId) -> Result<Option<Signal>> {
+        Ok(self.state.lock().signals.get(&(tenant, id)).map(|signal| Signal::clone(signal)))
+    }
+
+    fn directive(&self, tenant: TenantId, id: DirectiveId) -> Result<Option<Directive>> {
+        Ok(self.state.lock().directives.get(&(tenant, id)).map(|directive| Directive::clone(directive)))
+    }
+
+    fn run(&self, tenant: TenantId, id: RunId) -> Result<Option<Run>> {
+        Ok(self.state.lock().runs.get(&(tenant, id)).cloned())
+    }
+
+    fn workflow_version(&self, tenant: TenantId, slug: &Slug, version: &str) -> Result<Option<WorkflowVersion>> {
+        let key = (tenant, slug.clone(), version.to_owned());
+        Ok(self.state.lock().workflow_versions.get(&key).cloned())
+    }
+
+    fn signals(&self, tenant: TenantId, filter: &SignalFilter, page: Page) -> Result<Vec<Signal>> {
+        Ok(self.state.lock().signals(tenant, filter, page))
+    }
+
+    fn dispositions(&self, tenant: TenantId, signal: SignalId) -> Result<Vec<Disposition>> {
+        let state = self.state.lock();
+        let of_signal = state.dispositions.values().filter(|one| one.tenant == tenant && one.signal_id == signal);
+        Ok(of_signal.cloned().collect())
+    }
+
+    fn directives(&self, tenant: TenantId, filter: &DirectiveFilter, page: Page) -> Result<Vec<Directive>> {
+        Ok(self.state.lock().directives(tenant, filter, page))
+    }
+
+    fn runs(&self, tenant: TenantId, filter: &RunFilter, page: Page) -> Result<Vec<Run>> {
+        Ok(self.state.lock().runs(tenant, filter, page))
+    }
+
+    fn workflow_versions(&self, tenant: TenantId, slug: &Slug) -> Result<Vec<WorkflowVersion>> {
+        let state = self.state.lock();
+        let of_slug = state.workflow_versions.values().filter(|one| one.tenant == tenant && one.slug == *slug);
+        let mut versions: Vec<_> = of_slug.cloned().collect();
+        versions.sort_by_key(|version| std::cmp::Reverse(version.id));
+        Ok(versions)
+    }
+}
+
+impl State {
+    fn directory(&self) -> Directory {
+        let active = |workflow: &WorkflowEntry| {
+            let version = workflow.active_version.clone()?;
+            self.workflow_versions.get(&(workflow.tenant, workflow.slug.clone(), version)).cloned()
+        };
+        Directory {
+            tenants: self.tenants.values().cloned().collect(),
+            keys: self.keys.values().cloned().collect(),
+            workflows: self.workflows.values().cloned().collect(),
+            active_versions: self.workflows.values().filter_map(active).collect(),
+            agents: self.agents.values().cloned().collect(),
+            directive_types: self.directive_types.values().cloned().collect(),
+        }
+    }
+
+    fn open_work(&self) -> OpenWork {
+        let (runs, directives) = (self.runs.values(), self.directives.values());
+        let due = runs.clone().filter_map(|run| Some((run.wake_at()?, run.tenant, run.id)));
+        let mut runs_due: Vec<_> = due.collect();
+        runs_due.sort_unstable();
+        let due = directives.clone().filter_map(|one| Some((one.wake_at?, one.tenant, one.id)));
+        let mut directives_due: Vec<_> = due.collect();
+        directives_due.sort_unstable();
+        let requested = directives.clone().filter(|one| one.status == directive::Status::Requested);
+        let in_flight = directives.filter(|one| one.is_in_flight());
+        let waits_for_agent =
+            |run: &&Run| run.steps.iter().any(|step| step.status == StepStatus::Running && step.directive_id.is_none());
+        OpenWork {
+            runs_due,
+            directives_due,
+            directives_requested: requested.map(|one| (one.tenant, one.id)).collect(),
+            directives_in_flight: in_flight.map(|one| (one.tenant, one.id)).collect(),
+            runs_in_flight: runs.filter(waits_for_agent).map(|run| (run.tenant, run.id)).collect(),
+        }
+    }
+}

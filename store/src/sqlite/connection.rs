@@ -1,0 +1,91 @@
+//! How the file is opened: durable, calm, and only if it is ours.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::fault::{Fault, Result as FaultResult};
+use crate::{Error, Result};
+
+/// "Flee", so that `file` and `sqlite3` can tell whose file it is.
+pub const APPLICATION_ID: i64 = 0x466c_6565;
+
+/// A large log and rare checkpoints keep the slowest commits near the others.
+const CHECKPOINT_PAGES: i64 = 16_000;
+const LOG_BYTES_KEPT: i64 = 128 << 20;
+const PAGE_BYTES: i64 = 4_096;
+const WRITER_CACHE_KIB: i64 = 16 << 10;
+const READER_CACHE_KIB: i64 = 4 << 10;
+/// More than the statements there are.
+const STATEMENTS_CACHED: usize = 128;
+
+/// The connection that writes, with a file that is new or ours.
+pub fn writer(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let writer =
+        Connection::open_with_flags(path, flags).map_err(|error| Fault::from(error).while_("open the file"))?;
+    // Nothing may be changed in a file that turns out to be another program's.
+    check_ours(&writer, path)?;
+    prepare_writer(&writer).map_err(|fault| fault.while_("prepare the file"))?;
+    Ok(writer)
+}
+
+/// A connection that can only read, and so never checkpoints.
+pub fn reader(path: &Path) -> FaultResult<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let reader = Connection::open_with_flags(path, flags)?;
+    prepare_any(&reader, READER_CACHE_KIB)?;
+    Ok(reader)
+}
+
+/// Takes the log into the file and cuts it to nothing.
+pub fn checkpoint(writer: &Connection) -> rusqlite::Result<()> {
+    writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+}
+
+fn check_ours(writer: &Connection, path: &Path) -> Result<()> {
+    let read = || -> rusqlite::Result<(i64, i64)> {
+        let application = writer.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+        let objects = writer.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        Ok((application, objects))
+    };
+    let path = path.display();
+    let (application, objects) = match read() {
+        Ok(found) => found,
+        Err(error) => match Fault::from(error).while_("read the file") {
+            Error::Damaged(why) => return Err(Error::Damaged(format!("{path} is not a whole SQLite file: {why}"))),
+            other => return Err(other),
+        },
+    };
+    let is_new = application == 0 && objects == 0;
+    if is_new || application == APPLICATION_ID {
+        return Ok(());
+    }
+    Err(Error::Damaged(format!("{path} is another program's SQLite file: choose another path, nothing was changed")))
+}
+
+fn prepare_writer(writer: &Connection) -> FaultResult<()> {
+    writer.pragma_update(None, "page_size", PAGE_BYTES)?;
+    let mode: String = writer.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(Fault::damaged("the journal", format!("its mode is `{mode}`; this place cannot hold a WAL file")));
+    }
+    writer.pragma_update(None, "synchronous", "FULL")?;
+    let level: i64 = writer.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
+    if level != 2 {
+        return Err(Fault::damaged("durability", "SQLite did not accept `synchronous = FULL`"));
+    }
+    writer.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    writer.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
+    prepare_any(writer, WRITER_CACHE_KIB)
+}
+
+fn prepare_any(connection: &Connection, cache_kib: i64) -> FaultResult<()> {
+    connection.pragma_update(None, "cache_size", -cache_kib)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "foreign_keys", false)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    Ok(())
+}

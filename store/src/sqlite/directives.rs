@@ -1,0 +1,140 @@
+//! Reading intents. How a settled one ended is read from the signal that settled it.
+
+use fleetprompt_core::directive::{Directive, HandlerKind, Origin, Status};
+use fleetprompt_core::retry::RetryPolicy;
+use fleetprompt_core::{DirectiveId, Party, RunId, SignalId, Span, TenantId};
+use rusqlite::{Row, params};
+use serde::{Deserialize, Serialize};
+
+use super::View;
+use super::columns::{self, Id};
+use super::fault::{Fault, Result};
+use super::page::Query;
+use crate::{DirectiveFilter, Page};
+
+const COLUMNS: &str = "d.id, d.name, d.status, d.handler, d.attempt, d.wake_at, d.cancel_requested, d.settled_at, \
+    d.settled_by, d.requested_at, d.run_id, d.step, d.correlation_id, d.causation_id, d.depth, d.actor_type, \
+    d.actor_id, d.idempotency_key, d.policy, d.payload, s.payload";
+const JOIN: &str = "LEFT JOIN signals s ON s.tenant = d.tenant AND s.id = d.settled_by";
+
+pub fn one(view: &View, tenant: TenantId, id: DirectiveId) -> Result<Option<Directive>> {
+    let Some(no) = view.interned.tenant(tenant) else { return Ok(None) };
+    let sql = format!("SELECT {COLUMNS} FROM directives d {JOIN} WHERE d.tenant = ?1 AND d.id = ?2");
+    let mut statement = view.sql.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![no, Id(id.0)])?;
+    rows.next()?.map(|row| directive(view, tenant, row)).transpose()
+}
+
+pub fn by_key(view: &View, keys: &[(TenantId, String)]) -> Result<Vec<Option<Directive>>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM directives d INDEXED BY directives_by_key {JOIN} \
+         WHERE d.tenant = ?1 AND d.idempotency_key = ?2"
+    );
+    let mut statement = view.sql.prepare_cached(&sql)?;
+    let mut one = |(tenant, key): &(TenantId, String)| {
+        let Some(no) = view.interned.tenant(*tenant) else { return Ok(None) };
+        let mut rows = statement.query(params![no, key])?;
+        rows.next()?.map(|row| directive(view, *tenant, row)).transpose()
+    };
+    keys.iter().map(&mut one).collect()
+}
+
+pub fn list(view: &View, tenant: TenantId, filter: &DirectiveFilter, page: Page) -> Result<Vec<Directive>> {
+    let Some(no) = view.interned.tenant(tenant) else { return Ok(Vec::new()) };
+    let Some(query) = select(view, no, filter, page)? else { return Ok(Vec::new()) };
+    query.rows(view.sql, |row| directive(view, tenant, row))
+}
+
+/// None when no row can match.
+pub(super) fn select(view: &View, tenant: i64, filter: &DirectiveFilter, page: Page) -> Result<Option<Query>> {
+    let mut query = Query::new(("directives", "d"), tenant, page);
+    if let Some(run) = filter.run_id {
+        query.and_found("run_id", Id(run.0), "directives_by_run", None);
+    }
+    match filter.status {
+        // Most have succeeded: the index leaves them out.
+        Some(Status::Succeeded) => query.and("status", Status::Succeeded.as_str().to_owned()),
+        Some(status) => {
+            let indexed = Some("d.status <> 'succeeded'");
+            query.and_found("status", status.as_str().to_owned(), "directives_by_status", indexed);
+        }
+        None => {}
+    }
+    if let Some(name) = &filter.name {
+        let Some(number) = view.interned.number(view.sql, name.as_str())? else { return Ok(None) };
+        query.and_found("name", number, "directives_by_name", None);
+    }
+    Ok(Some(query.select(COLUMNS, JOIN)))
+}
+
+fn directive(view: &View, tenant: TenantId, row: &Row) -> Result<Directive> {
+    let (output, error) = columns::end(row, 20)?;
+    let policy: Option<String> = row.get(18)?;
+    let (retry, timeout) = policy.as_deref().map_or(Ok(Default::default()), Policy::read)?;
+    let step: Option<u32> = row.get(11)?;
+    let origin = columns::id_if_any(row, 10)?.zip(step);
+    Ok(Directive {
+        id: DirectiveId(columns::id(row, 0)?),
+        tenant,
+        name: columns::parsed(&view.interned.name(view.sql, row.get(1)?)?)?,
+        status: columns::word(row, 2, &Status::ALL, Status::as_str)?,
+        handler: columns::word(row, 3, &HandlerKind::ALL, HandlerKind::as_str)?,
+        attempt: row.get(4)?,
+        wake_at: columns::time_if_any(row, 5)?,
+        cancel_requested: row.get(6)?,
+        settled_at: columns::time_if_any(row, 7)?,
+        settled_by: columns::id_if_any(row, 8)?.map(SignalId),
+        requested_at: columns::time(row, 9)?,
+        origin: origin.map(|(run, step)| Origin { run_id: RunId(run), step }),
+        lineage: columns::lineage(row, 12)?,
+        actor: Party { kind: row.get(15)?, id: row.get(16)? },
+        idempotency_key: row.get(17)?,
+        retry,
+        timeout,
+        payload: columns::json(row, 19)?,
+        output,
+        error,
+    })
+}
+
+/// How a directive is carried out, as text in one column: in microseconds, so nothing is rounded.
+#[derive(Serialize, Deserialize)]
+pub struct Policy {
+    max_attempts: u32,
+    initial_us: i64,
+    factor: f64,
+    max_us: i64,
+    jitter: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timeout_us: Option<i64>,
+}
+
+impl Policy {
+    /// None for what nobody said anything about.
+    pub fn text_of(retry: &RetryPolicy, timeout: Option<Span>) -> Option<String> {
+        if timeout.is_none() && *retry == RetryPolicy::default() {
+            return None;
+        }
+        let policy = Self {
+            max_attempts: retry.max_attempts,
+            initial_us: retry.initial.0,
+            factor: retry.factor,
+            max_us: retry.max.0,
+            jitter: retry.jitter,
+            timeout_us: timeout.map(|timeout| timeout.0),
+        };
+        Some(serde_json::to_string(&policy).expect("numbers can be written"))
+    }
+
+    fn read(text: &str) -> Result<(RetryPolicy, Option<Span>)> {
+        let policy: Self = serde_json::from_str(text).map_err(|why| Fault::damaged("a policy", why))?;
+        let retry = RetryPolicy {
+            max_attempts: policy.max_attempts,
+            initial: Span(policy.initial_us),
+            factor: policy.factor,
+            max: Span(policy.max_us),
+            jitter: policy.jitter,
+        };
+        Ok((retry, policy.timeout_us.map(Span)))
+    }
+}

@@ -1,0 +1,161 @@
+//! One SQLite file in WAL mode: one connection writes, a few read beside it.
+//!
+//! The writer is the only one that commits and checkpoints. Every read sees one commit whole. What
+//! was committed survives a crash (`synchronous = FULL`); a commit that failed leaves no trace.
+
+mod columns;
+mod commit;
+mod connection;
+mod directives;
+mod fault;
+mod intern;
+mod migrations;
+mod page;
+#[cfg(test)]
+mod plans;
+mod readers;
+mod registrations;
+mod runs;
+mod signals;
+mod work;
+
+use std::path::Path;
+
+use fleetprompt_core::directive::Directive;
+use fleetprompt_core::registration::WorkflowVersion;
+use fleetprompt_core::run::Run;
+use fleetprompt_core::signal::{DedupeKey, Disposition};
+use fleetprompt_core::{DirectiveId, RunId, Signal, SignalId, Slug, TenantId};
+use parking_lot::Mutex;
+use rusqlite::Connection;
+
+use self::intern::Interned;
+use self::readers::Readers;
+use crate::{Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RunFilter, SignalFilter, Store};
+
+pub struct SqliteStore {
+    // Dropped before the writer, which can then take the whole log into the file.
+    readers: Readers,
+    writer: Mutex<Connection>,
+    interned: Interned,
+}
+
+/// What a read is given: a snapshot, and the numbers that its rows use.
+struct View<'a> {
+    sql: &'a Connection,
+    interned: &'a Interned,
+}
+
+impl SqliteStore {
+    /// Opens the file at `path`, or makes it, and brings its schema up to date.
+    pub fn open(path: &Path) -> Result<Self> {
+        let mut writer = connection::writer(path)?;
+        migrations::apply(&mut writer, path)?;
+        let interned = Interned::load(&writer).map_err(|fault| fault.while_("read the tenants"))?;
+        Ok(Self { readers: Readers::new(path), writer: Mutex::new(writer), interned })
+    }
+
+    fn read<T>(&self, doing: &'static str, read: impl FnOnce(&View) -> fault::Result<T>) -> Result<T> {
+        let mut connection = self.readers.take().map_err(|fault| fault.while_(doing))?;
+        self.snapshot(&mut connection, read).map_err(|fault| fault.while_(doing))
+    }
+
+    /// Reads for the engine, which is about to write: the writer has the newest pages at hand, and
+    /// while it is held nothing is committed.
+    fn read_ahead<T>(&self, doing: &'static str, read: impl FnOnce(&View) -> fault::Result<T>) -> Result<T> {
+        let writer = self.writer.lock();
+        read(&View { sql: &writer, interned: &self.interned }).map_err(|fault| fault.while_(doing))
+    }
+
+    fn snapshot<T>(
+        &self,
+        connection: &mut Connection,
+        read: impl FnOnce(&View) -> fault::Result<T>,
+    ) -> fault::Result<T> {
+        let snapshot = connection.transaction()?;
+        let answer = read(&View { sql: &snapshot, interned: &self.interned })?;
+        snapshot.commit()?;
+        Ok(answer)
+    }
+}
+
+impl Store for SqliteStore {
+    fn commit(&self, batch: &Batch) -> Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        commit::commit(&mut self.writer.lock(), &self.interned, batch).map_err(|fault| fault.while_("commit"))
+    }
+
+    fn directory(&self) -> Result<Directory> {
+        self.read("read what is registered", registrations::directory)
+    }
+
+    fn open_work(&self) -> Result<OpenWork> {
+        self.read("read the open work", work::open_work)
+    }
+
+    fn last_signal_id(&self) -> Result<Option<SignalId>> {
+        self.read("read the end of the log", signals::last_id)
+    }
+
+    fn deduplicate(&self, keys: &[(TenantId, DedupeKey)]) -> Result<Vec<Option<SignalId>>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.read_ahead("look for duplicates", |view| signals::deduplicate(view, keys))
+    }
+
+    fn directives_by_key(&self, keys: &[(TenantId, String)]) -> Result<Vec<Option<Directive>>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.read_ahead("look for directives by key", |view| directives::by_key(view, keys))
+    }
+
+    fn signal(&self, tenant: TenantId, id: SignalId) -> Result<Option<Signal>> {
+        self.read("read a signal", |view| signals::one(view, tenant, id))
+    }
+
+    fn directive(&self, tenant: TenantId, id: DirectiveId) -> Result<Option<Directive>> {
+        self.read("read a directive", |view| directives::one(view, tenant, id))
+    }
+
+    fn run(&self, tenant: TenantId, id: RunId) -> Result<Option<Run>> {
+        self.read("read a run", |view| runs::one(view, tenant, id))
+    }
+
+    fn workflow_version(&self, tenant: TenantId, slug: &Slug, version: &str) -> Result<Option<WorkflowVersion>> {
+        self.read("read a workflow version", |view| registrations::version(view, tenant, slug, version))
+    }
+
+    fn signals(&self, tenant: TenantId, filter: &SignalFilter, page: Page) -> Result<Vec<Signal>> {
+        self.read("list signals", |view| signals::list(view, tenant, filter, page))
+    }
+
+    fn dispositions(&self, tenant: TenantId, signal: SignalId) -> Result<Vec<Disposition>> {
+        self.read("list dispositions", |view| signals::dispositions(view, tenant, signal))
+    }
+
+    fn directives(&self, tenant: TenantId, filter: &DirectiveFilter, page: Page) -> Result<Vec<Directive>> {
+        self.read("list directives", |view| directives::list(view, tenant, filter, page))
+    }
+
+    fn runs(&self, tenant: TenantId, filter: &RunFilter, page: Page) -> Result<Vec<Run>> {
+        self.read("list runs", |view| runs::list(view, tenant, filter, page))
+    }
+
+    fn workflow_versions(&self, tenant: TenantId, slug: &Slug) -> Result<Vec<WorkflowVersion>> {
+        self.read("list workflow versions", |view| registrations::versions(view, tenant, slug))
+    }
+}
+
+impl Drop for SqliteStore {
+    /// Leaves one file behind. What this does not get to, the next open does.
+    fn drop(&mut self) {
+        self.readers.close();
+        if let Err(error) = connection::checkpoint(self.writer.get_mut()) {
+            tracing::warn!(%error, "the write-ahead log was not taken into the file");
+        }
+    }
+}

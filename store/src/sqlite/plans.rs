@@ -1,0 +1,94 @@
+//! No list looks through a table: which index answers each filter, as SQLite itself says.
+
+use fleetprompt_core::tenant::Tenant;
+use fleetprompt_core::{RunId, SignalId, TenantId, Timestamp, directive, run};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::page::Query;
+use super::{SqliteStore, View, directives, fault, runs, signals};
+use crate::{Batch, DirectiveFilter, Order, Page, RunFilter, SignalFilter, Store};
+
+const ID: Uuid = Uuid::from_u128(7);
+
+/// The plans of one list, in both orders, from the first page and from a later one.
+fn plans(select: impl Fn(&View, i64, Page) -> fault::Result<Option<Query>>) -> Vec<String> {
+    let folder = TempDir::new().expect("a temporary folder");
+    let store = SqliteStore::open(&folder.path().join("store.db")).expect("a new file");
+    let slug: fleetprompt_core::Slug = "acme".parse().expect("a slug");
+    let tenant = Tenant { id: TenantId(ID), slug, name: "Acme".into(), created_at: Timestamp(0) };
+    store.commit(&Batch { tenants: vec![tenant], ..Batch::default() }).expect("committed");
+    let writer = store.writer.lock();
+    writer.execute("INSERT INTO names (name) VALUES ('forum.thread.created'), ('triage')", []).expect("written");
+    let view = View { sql: &writer, interned: &store.interned };
+    let pages = [Order::NewestFirst, Order::OldestFirst]
+        .into_iter()
+        .flat_map(|order| [None, Some(ID)].map(|cursor| Page { order, cursor, limit: 50 }));
+    pages.map(|page| select(&view, 1, page).expect("read").expect("rows may match").plan(&writer)).collect()
+}
+
+fn expect(plans: Vec<String>, searches: &str) {
+    for plan in plans {
+        assert!(plan.contains(searches), "expected `{searches}` in:\n{plan}");
+        assert!(!plan.contains("SCAN"), "{plan}");
+    }
+}
+
+fn name() -> Option<fleetprompt_core::Name> {
+    Some("forum.thread.created".parse().expect("a name"))
+}
+
+#[test]
+fn signals_are_searched_by_the_narrowest_of_their_filters() {
+    let (run_id, group) = (Some(RunId(ID)), Some("a group".to_owned()));
+    for (filter, searches) in [
+        (SignalFilter::default(), "SEARCH s USING PRIMARY KEY (tenant=?"),
+        (SignalFilter { name: name(), ..Default::default() }, "USING INDEX signals_by_name (tenant=? AND name=?"),
+        (SignalFilter { run_id, ..Default::default() }, "USING INDEX signals_by_run (tenant=? AND run_id=?"),
+        (
+            SignalFilter { name: name(), run_id, correlation_id: group.clone() },
+            "INDEX signals_by_run (tenant=? AND run_id=?",
+        ),
+        (SignalFilter { correlation_id: group.clone(), ..Default::default() }, "USING PRIMARY KEY (tenant=? AND id=?)"),
+        (SignalFilter { name: name(), correlation_id: group, run_id: None }, "USING PRIMARY KEY (tenant=? AND id=?)"),
+    ] {
+        expect(plans(|view, tenant, page| signals::select(view, tenant, &filter, page)), searches);
+    }
+}
+
+#[test]
+fn directives_are_searched_by_the_narrowest_of_their_filters() {
+    let (run_id, status) = (Some(RunId(ID)), Some(directive::Status::Failed));
+    for (filter, searches) in [
+        (DirectiveFilter::default(), "SEARCH d USING PRIMARY KEY (tenant=?"),
+        (DirectiveFilter { name: name(), ..Default::default() }, "INDEX directives_by_name (tenant=? AND name=?"),
+        (DirectiveFilter { status, ..Default::default() }, "INDEX directives_by_status (tenant=? AND status=?"),
+        (DirectiveFilter { name: name(), status, run_id: None }, "INDEX directives_by_status (tenant=? AND status=?"),
+        (DirectiveFilter { name: name(), status, run_id }, "INDEX directives_by_run (tenant=? AND run_id=?"),
+    ] {
+        expect(plans(|view, tenant, page| directives::select(view, tenant, &filter, page)), searches);
+    }
+}
+
+#[test]
+fn runs_are_searched_by_the_narrowest_of_their_filters() {
+    let workflow = Some("triage".parse().expect("a slug"));
+    let (signal_id, status, group) = (Some(SignalId(ID)), Some(run::Status::Failed), Some("a group".to_owned()));
+    for (filter, searches) in [
+        (RunFilter::default(), "SEARCH r USING PRIMARY KEY (tenant=?"),
+        (
+            RunFilter { workflow: workflow.clone(), ..Default::default() },
+            "INDEX runs_by_workflow (tenant=? AND workflow=?",
+        ),
+        (RunFilter { status, ..Default::default() }, "INDEX runs_by_status (tenant=? AND status=?"),
+        (RunFilter { status, workflow: workflow.clone(), ..Default::default() }, "INDEX runs_by_status (tenant=?"),
+        (RunFilter { correlation_id: group.clone(), ..Default::default() }, "INDEX runs_by_correlation (tenant=?"),
+        (RunFilter { signal_id, ..Default::default() }, "SEARCH r USING PRIMARY KEY (tenant=? AND id=?)"),
+        (
+            RunFilter { signal_id, status, workflow, correlation_id: group },
+            "SEARCH r USING PRIMARY KEY (tenant=? AND id=?)",
+        ),
+    ] {
+        expect(plans(|view, tenant, page| runs::select(view, tenant, &filter, page)), searches);
+    }
+}

@@ -1,0 +1,152 @@
+//! Reading what is registered. It is little, and the engine holds it in memory.
+
+use fleetprompt_core::registration::{AgentEntry, DirectiveTypeEntry, WorkflowEntry, WorkflowStatus, WorkflowVersion};
+use fleetprompt_core::tenant::{Key, KeyHash, Role, Tenant};
+use fleetprompt_core::{KeyId, Slug, TenantId, WorkflowVersionId};
+use rusqlite::{Params, Row, params};
+
+use super::View;
+use super::columns;
+use super::fault::{Fault, Result};
+use crate::Directory;
+
+const VERSION_COLUMNS: &str = "v.slug, v.version, v.id, v.digest, v.created_at, v.document";
+
+/// Each list in the order of its tenants' ids, then of its own.
+pub fn directory(view: &View) -> Result<Directory> {
+    Ok(Directory {
+        tenants: rows(view, "SELECT id, slug, name, created_at FROM tenants ORDER BY id", [], tenant)?,
+        keys: rows(
+            view,
+            "SELECT k.id, t.id, k.name, k.role, k.hash, k.created_at, k.expires_at, k.revoked_at
+             FROM keys k JOIN tenants t ON t.no = k.tenant ORDER BY k.id",
+            [],
+            key,
+        )?,
+        workflows: rows(
+            view,
+            "SELECT t.id, w.slug, w.status, w.active_version, w.updated_at
+             FROM workflows w JOIN tenants t ON t.no = w.tenant ORDER BY t.id, w.slug",
+            [],
+            workflow,
+        )?,
+        active_versions: rows(
+            view,
+            &format!(
+                "SELECT {VERSION_COLUMNS}, t.id FROM workflows w
+                 JOIN workflow_versions v ON v.tenant = w.tenant AND v.slug = w.slug AND v.version = w.active_version
+                 JOIN tenants t ON t.no = w.tenant ORDER BY t.id, w.slug"
+            ),
+            [],
+            |row| workflow_version(TenantId(columns::id(row, 6)?), row),
+        )?,
+        agents: rows(
+            view,
+            "SELECT t.id, a.slug, a.digest, a.updated_at, a.document
+             FROM agents a JOIN tenants t ON t.no = a.tenant ORDER BY t.id, a.slug",
+            [],
+            agent,
+        )?,
+        directive_types: rows(
+            view,
+            "SELECT t.id, y.name, y.updated_at, y.document
+             FROM directive_types y JOIN tenants t ON t.no = y.tenant ORDER BY t.id, y.name",
+            [],
+            directive_type,
+        )?,
+    })
+}
+
+pub fn version(view: &View, tenant: TenantId, slug: &Slug, version: &str) -> Result<Option<WorkflowVersion>> {
+    let Some(no) = view.interned.tenant(tenant) else { return Ok(None) };
+    let sql = format!(
+        "SELECT {VERSION_COLUMNS} FROM workflow_versions v WHERE v.tenant = ?1 AND v.slug = ?2 AND v.version = ?3"
+    );
+    let found = rows(view, &sql, params![no, slug.as_str(), version], |row| workflow_version(tenant, row))?;
+    Ok(found.into_iter().next())
+}
+
+pub fn versions(view: &View, tenant: TenantId, slug: &Slug) -> Result<Vec<WorkflowVersion>> {
+    let Some(no) = view.interned.tenant(tenant) else { return Ok(Vec::new()) };
+    let sql = format!(
+        "SELECT {VERSION_COLUMNS} FROM workflow_versions v WHERE v.tenant = ?1 AND v.slug = ?2 ORDER BY v.id DESC"
+    );
+    rows(view, &sql, params![no, slug.as_str()], |row| workflow_version(tenant, row))
+}
+
+fn rows<T>(view: &View, sql: &str, params: impl Params, mut read: impl FnMut(&Row) -> Result<T>) -> Result<Vec<T>> {
+    let mut statement = view.sql.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(row)?);
+    }
+    Ok(found)
+}
+
+fn name<T: std::str::FromStr<Err: std::fmt::Display>>(row: &Row, column: usize) -> Result<T> {
+    columns::parsed(row.get_ref(column)?.as_str().map_err(|why| Fault::damaged("a name", why))?)
+}
+
+fn tenant(row: &Row) -> Result<Tenant> {
+    Ok(Tenant {
+        id: TenantId(columns::id(row, 0)?),
+        slug: name(row, 1)?,
+        name: row.get(2)?,
+        created_at: columns::time(row, 3)?,
+    })
+}
+
+fn key(row: &Row) -> Result<Key> {
+    Ok(Key {
+        id: KeyId(columns::id(row, 0)?),
+        tenant: TenantId(columns::id(row, 1)?),
+        name: row.get(2)?,
+        role: columns::word(row, 3, &Role::ALL, Role::as_str)?,
+        hash: KeyHash(row.get(4)?),
+        created_at: columns::time(row, 5)?,
+        expires_at: columns::time_if_any(row, 6)?,
+        revoked_at: columns::time_if_any(row, 7)?,
+    })
+}
+
+fn workflow(row: &Row) -> Result<WorkflowEntry> {
+    Ok(WorkflowEntry {
+        tenant: TenantId(columns::id(row, 0)?),
+        slug: name(row, 1)?,
+        status: columns::word(row, 2, &WorkflowStatus::ALL, WorkflowStatus::as_str)?,
+        active_version: row.get(3)?,
+        updated_at: columns::time(row, 4)?,
+    })
+}
+
+fn workflow_version(tenant: TenantId, row: &Row) -> Result<WorkflowVersion> {
+    Ok(WorkflowVersion {
+        tenant,
+        slug: name(row, 0)?,
+        version: row.get(1)?,
+        id: WorkflowVersionId(columns::id(row, 2)?),
+        digest: row.get(3)?,
+        created_at: columns::time(row, 4)?,
+        document: columns::json(row, 5)?,
+    })
+}
+
+fn agent(row: &Row) -> Result<AgentEntry> {
+    Ok(AgentEntry {
+        tenant: TenantId(columns::id(row, 0)?),
+        slug: name(row, 1)?,
+        digest: row.get(2)?,
+        updated_at: columns::time(row, 3)?,
+        document: columns::json(row, 4)?,
+    })
+}
+
+fn directive_type(row: &Row) -> Result<DirectiveTypeEntry> {
+    Ok(DirectiveTypeEntry {
+        tenant: TenantId(columns::id(row, 0)?),
+        name: name(row, 1)?,
+        updated_at: columns::time(row, 2)?,
+        document: columns::json(row, 3)?,
+    })
+}

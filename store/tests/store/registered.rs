@@ -1,0 +1,144 @@
+use fleetprompt_core::registration::{AgentEntry, DirectiveTypeEntry, WorkflowEntry, WorkflowStatus, WorkflowVersion};
+use fleetprompt_core::tenant::{Key, KeyHash, Role, Tenant};
+use fleetprompt_core::{Json, KeyId, Span, WorkflowVersionId};
+use fleetprompt_store::{Batch, Directory};
+use rstest::rstest;
+use serde_json::json;
+
+use crate::Backend::{self, Memory, Sqlite};
+use crate::samples::{Samples, name, slug, tenants};
+
+fn key(samples: &mut Samples, tenant: &Tenant) -> Key {
+    Key {
+        id: KeyId(samples.moment.uuid()),
+        tenant: tenant.id,
+        name: "the forum’s".into(),
+        role: Role::Member,
+        hash: KeyHash::of(&tenant.name),
+        created_at: samples.moment.now(),
+        expires_at: Some(samples.moment.now() + Span::from_secs(60)),
+        revoked_at: None,
+    }
+}
+
+fn version(samples: &mut Samples, tenant: &Tenant, slug_text: &str, version: &str) -> WorkflowVersion {
+    let document = Json::from_stored(format!(r#"{{ "workflow" : {{"version": "{version}"}}}}"#)).expect("JSON");
+    WorkflowVersion {
+        id: WorkflowVersionId(samples.moment.uuid()),
+        tenant: tenant.id,
+        slug: slug(slug_text),
+        version: version.into(),
+        digest: format!("digest of {version}"),
+        document,
+        created_at: samples.moment.now(),
+    }
+}
+
+fn workflow(samples: &Samples, tenant: &Tenant, slug_text: &str, active_version: Option<&str>) -> WorkflowEntry {
+    WorkflowEntry {
+        tenant: tenant.id,
+        slug: slug(slug_text),
+        status: if active_version.is_some() { WorkflowStatus::Active } else { WorkflowStatus::Draft },
+        active_version: active_version.map(str::to_owned),
+        updated_at: samples.moment.now(),
+    }
+}
+
+#[rstest]
+fn the_directory_is_everything_that_is_registered_in_order(#[values(Memory, Sqlite)] backend: Backend) {
+    let (store, mut samples) = (backend.open(), Samples::new());
+    let (second, first) = (samples.tenant("second"), samples.tenant("first"));
+    store.commit(&tenants(&[&first])).expect("committed");
+    let agent = |tenant: &Tenant, slug_text: &str| AgentEntry {
+        tenant: tenant.id,
+        slug: slug(slug_text),
+        document: json!({"agent": {"slug": slug_text}}).into(),
+        digest: "d".into(),
+        updated_at: tenant.created_at,
+    };
+    let directive_type = |tenant: &Tenant| DirectiveTypeEntry {
+        tenant: tenant.id,
+        name: name("mail.send"),
+        document: json!({"directive_type": {}}).into(),
+        updated_at: tenant.created_at,
+    };
+    let drafted = version(&mut samples, &second, "b", "0.1.0");
+    let active = version(&mut samples, &second, "b", "1.0.0");
+    let other = version(&mut samples, &first, "b", "1.0.0");
+    let keys = vec![key(&mut samples, &first), key(&mut samples, &second)];
+    let batch = Batch {
+        tenants: vec![second.clone()],
+        keys: keys.iter().rev().cloned().collect(),
+        workflows: vec![
+            workflow(&samples, &first, "b", Some("1.0.0")),
+            workflow(&samples, &second, "b", Some("1.0.0")),
+            workflow(&samples, &second, "a", None),
+        ],
+        workflow_versions: vec![other.clone(), active.clone(), drafted],
+        agents: vec![agent(&first, "z"), agent(&second, "z"), agent(&second, "y")],
+        directive_types: vec![directive_type(&first), directive_type(&second)],
+        ..Batch::default()
+    };
+    store.commit(&batch).expect("committed");
+    let expected = Directory {
+        tenants: vec![second.clone(), first.clone()],
+        keys,
+        workflows: batch.workflows.iter().rev().cloned().collect(),
+        active_versions: vec![active, other],
+        agents: batch.agents.iter().rev().cloned().collect(),
+        directive_types: batch.directive_types.iter().rev().cloned().collect(),
+    };
+    assert_eq!(store.directory().expect("read"), expected);
+}
+
+#[rstest]
+fn what_is_registered_again_is_replaced(#[values(Memory, Sqlite)] backend: Backend) {
+    let (store, mut samples) = (backend.open(), Samples::new());
+    let tenant = samples.tenant("acme");
+    let key = key(&mut samples, &tenant);
+    let before = Batch {
+        tenants: vec![tenant.clone()],
+        keys: vec![key.clone()],
+        workflows: vec![workflow(&samples, &tenant, "w", None)],
+        ..Batch::default()
+    };
+    store.commit(&before).expect("committed");
+    samples.wait(Span::from_secs(5));
+    let now = samples.moment.now();
+    let after = Batch {
+        tenants: vec![Tenant { slug: slug("renamed"), name: "Renamed".into(), ..tenant }],
+        keys: vec![Key { role: Role::Admin, revoked_at: Some(now), expires_at: None, ..key }],
+        workflows: vec![WorkflowEntry {
+            status: WorkflowStatus::Archived,
+            updated_at: now,
+            ..before.workflows[0].clone()
+        }],
+        ..Batch::default()
+    };
+    store.commit(&after).expect("committed");
+    let found = store.directory().expect("read");
+    assert_eq!((found.tenants, found.keys, found.workflows), (after.tenants, after.keys, after.workflows));
+}
+
+#[rstest]
+fn versions_are_listed_newest_first_and_a_draft_is_replaced(#[values(Memory, Sqlite)] backend: Backend) {
+    let (store, mut samples) = (backend.open(), Samples::new());
+    let (tenant, other) = (samples.tenant("acme"), samples.tenant("other"));
+    let one = version(&mut samples, &tenant, "w", "2.0.0");
+    let two = version(&mut samples, &tenant, "w", "1.0.0");
+    let elsewhere = version(&mut samples, &tenant, "v", "1.0.0");
+    let workflow_versions = vec![one.clone(), two.clone(), elsewhere];
+    let batch = Batch { tenants: vec![tenant.clone(), other.clone()], workflow_versions, ..Batch::default() };
+    store.commit(&batch).expect("committed");
+    let versions = || store.workflow_versions(tenant.id, &slug("w")).expect("read");
+    assert_eq!(versions(), [two.clone(), one.clone()]);
+
+    let draft = WorkflowVersion { document: json!({"changed": true}).into(), digest: "new".into(), ..one };
+    store.commit(&Batch { workflow_versions: vec![draft.clone()], ..Batch::default() }).expect("committed");
+    assert_eq!(versions(), [two, draft.clone()]);
+    let read = |tenant, version: &str| store.workflow_version(tenant, &slug("w"), version).expect("read");
+    assert_eq!(read(tenant.id, "2.0.0"), Some(draft));
+    assert_eq!(read(tenant.id, "3.0.0"), None);
+    assert_eq!(read(other.id, "2.0.0"), None);
+    assert_eq!(store.workflow_versions(other.id, &slug("w")).expect("read"), []);
+}
