@@ -1,0 +1,478 @@
+//! The loop that everything passes through: take what waits, decide it, commit it once, and only
+//! then answer and act. A crash before the commit is as if nothing had come; a crash after it loses
+//! answers and effects under way, and both are asked for again.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use crossbeam_channel::{Receiver, bounded, select, unbounded};
+use fleetprompt_core::run::{self, Setting};
+use fleetprompt_core::{Moment, Span, Timestamp};
+use fleetprompt_store::Store;
+use tokio::sync::watch;
+
+use crate::cache::{Cache, OpenRun};
+use crate::cascade::{Cascade, KnownKeys, Stage};
+use crate::input::{Input, Outcome, Registration};
+use crate::metrics::Ended;
+use crate::models::Models;
+use crate::perform::Performer;
+use crate::stop::Shutdown;
+use crate::timers::{Owner, Timers};
+use crate::{Config, Directory, Engine, Error, Metrics, registrations};
+
+/// Documents nest, and what reads them does as well; memory is only taken where it is used.
+const STACK_BYTES: usize = 16 << 20;
+
+/// How long an outcome waits before it is decided again, when the store did not answer.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+pub(crate) fn start(store: Arc<dyn Store>, config: Config, runtime: tokio::runtime::Handle) -> Result<Engine, Error> {
+    let directory = Arc::new(ArcSwap::from_pointee(registrations::load(store.as_ref())?));
+    let (queue, inputs) = bounded(config.queue_max);
+    let (outcomes_in, outcomes) = unbounded();
+    let (committed, commits) = watch::channel(0);
+    let metrics = Arc::new(Metrics::default());
+    let models = Arc::new(Models::new(config.models));
+    let (shutdown, stopped) = Shutdown::new(config.grace);
+    let shutdown = Arc::new(shutdown);
+
+    let mut moment = Moment::new(seed());
+    if let Some(last) = store.last_signal_id()? {
+        moment.resume_after(last.0);
+    }
+    let performer = Performer::new(
+        runtime,
+        outcomes_in,
+        config.performs.then_some(config.effects_max),
+        config.allow_private_endpoints,
+        directory.clone(),
+        models.clone(),
+        metrics.clone(),
+    );
+    let mut decider = Decider {
+        inputs,
+        outcomes,
+        stopped,
+        cache: Cache::new(store.clone(), config.cache_max),
+        store: store.clone(),
+        directory: directory.clone(),
+        moment,
+        passed_at: Instant::now(),
+        timers: Timers::default(),
+        again: Vec::new(),
+        performer,
+        committed,
+        metrics: metrics.clone(),
+        shutdown: shutdown.clone(),
+        batch_max: config.batch_max,
+    };
+    decider.resume()?;
+    let spawned = std::thread::Builder::new()
+        .name("engine".into())
+        .stack_size(STACK_BYTES)
+        .spawn(move || decider.run_to_the_end());
+    spawned.map_err(|error| Error::Unavailable(format!("the engine's thread did not start: {error}")))?;
+    Ok(Engine { queue, store, directory, commits, metrics, models, shutdown })
+}
+
+pub(crate) struct Decider {
+    inputs: Receiver<Input>,
+    outcomes: Receiver<Outcome>,
+    stopped: Receiver<()>,
+    pub store: Arc<dyn Store>,
+    pub cache: Cache,
+    pub directory: Arc<ArcSwap<Directory>>,
+    pub moment: Moment,
+    /// When the moment was last brought up to the clock.
+    passed_at: Instant,
+    timers: Timers,
+    /// Outcomes that could not be decided, and when they are to be tried again.
+    again: Vec<(Instant, Outcome)>,
+    performer: Performer,
+    committed: watch::Sender<u64>,
+    metrics: Arc<Metrics>,
+    shutdown: Arc<Shutdown>,
+    batch_max: usize,
+}
+
+/// Told once the commit is known to have held, or not.
+type Answer = Box<dyn FnOnce(Result<(), Error>)>;
+
+/// What the inputs of one tick came to so far.
+#[derive(Default)]
+pub(crate) struct Open {
+    pub stage: Stage,
+    pub answers: Vec<Answer>,
+    /// The outcomes among the inputs: these are never lost.
+    outcomes: Vec<Outcome>,
+    pub inputs: usize,
+}
+
+impl Decider {
+    /// Whoever waits for the end, or asks whether we are ready, hears of it however it comes.
+    fn run_to_the_end(self) {
+        let shutdown = self.shutdown.clone();
+        let ended = catch_unwind(AssertUnwindSafe(|| self.run()));
+        shutdown.ended();
+        if ended.is_err() {
+            tracing::error!(target: "engine", "the engine broke off: it is a mistake in FleetPrompt; start it again");
+        }
+    }
+
+    fn run(mut self) {
+        while let Some((inputs, outcomes)) = self.wait() {
+            self.tick(inputs, outcomes);
+        }
+        self.drain();
+    }
+
+    /// Everything that waits, up to a batch; `None` when it is time to stop.
+    fn wait(&mut self) -> Option<(Vec<Input>, Vec<Outcome>)> {
+        let (mut inputs, mut outcomes) = (Vec::new(), Vec::new());
+        let timeout = self.until_next();
+        select! {
+            recv(self.inputs) -> input => match input {
+                Ok(input) => inputs.push(input),
+                // Nobody is left who could ask, or stop us.
+                Err(_) => return None,
+            },
+            recv(self.outcomes) -> outcome => outcomes.extend(outcome),
+            recv(self.stopped) -> _ => return None,
+            default(timeout) => {}
+        }
+        outcomes.extend(self.outcomes.try_iter().take(self.batch_max));
+        let mut weight: usize = inputs.iter().map(Input::weight).sum();
+        while weight < self.batch_max
+            && let Ok(input) = self.inputs.try_recv()
+        {
+            weight += input.weight();
+            inputs.push(input);
+        }
+        self.take_due(&mut outcomes);
+        Some((inputs, outcomes))
+    }
+
+    fn until_next(&self) -> Duration {
+        let timer = self.timers.next().map(|due| (due - self.now()).to_std());
+        let again = self.again.iter().map(|(at, _)| at.saturating_duration_since(Instant::now())).min();
+        // Without anything due an idle engine sleeps; the hour only bounds the arithmetic.
+        timer.into_iter().chain(again).min().unwrap_or(Duration::from_secs(3_600))
+    }
+
+    /// What decisions will see as now: the clock, or where it went back behind what was decided
+    /// already, the time that has passed since. So a time that is due here is due there.
+    fn now(&self) -> Timestamp {
+        let passed = Span(self.passed_at.elapsed().as_micros() as i64);
+        clock().max(self.moment.now() + passed)
+    }
+
+    fn pass_time(&mut self) {
+        self.moment.advance(self.now());
+        self.passed_at = Instant::now();
+    }
+
+    fn take_due(&mut self, outcomes: &mut Vec<Outcome>) {
+        self.pass_time();
+        for owner in self.timers.take_due(self.moment.now(), self.batch_max) {
+            outcomes.push(match owner {
+                Owner::Run(tenant, id) => Outcome::RunDue { tenant, id },
+                Owner::Directive(tenant, id) => Outcome::DirectiveDue { tenant, id },
+            });
+        }
+        let now = Instant::now();
+        let again = self.again.extract_if(.., |(at, _)| *at <= now).map(|(_, outcome)| outcome);
+        outcomes.extend(again.take(self.batch_max));
+    }
+
+    fn tick(&mut self, inputs: Vec<Input>, outcomes: Vec<Outcome>) {
+        self.pass_time();
+        self.metrics.queue.set(self.inputs.len() as i64);
+        let known = match self.known_keys(&inputs) {
+            Ok(known) => known,
+            Err(error) => {
+                inputs.into_iter().for_each(|input| input.refuse(error.clone()));
+                self.try_again(outcomes);
+                return;
+            }
+        };
+        let mut open = Open::default();
+        for outcome in outcomes {
+            if open.stage.is_full() {
+                self.commit(std::mem::take(&mut open));
+            }
+            self.decide_outcome(&mut open, outcome);
+        }
+        self.decide_all(open, inputs, &known);
+    }
+
+    fn decide_all(&mut self, mut open: Open, inputs: Vec<Input>, known: &KnownKeys) {
+        let mut committed = false;
+        for input in inputs {
+            // What is registered must be there for the next input to see, so it is a commit of its own.
+            if open.stage.is_full() || matches!(input, Input::Register(_)) {
+                self.commit(std::mem::take(&mut open));
+                committed = true;
+            }
+            match input {
+                Input::Register(registration) => self.register_safely(registration),
+                // What was committed just now may have told this fact first.
+                input if committed => match self.known_keys(std::slice::from_ref(&input)) {
+                    Ok(known) => self.decide(&mut open, input, &known),
+                    Err(error) => input.refuse(error),
+                },
+                input => self.decide(&mut open, input, known),
+            }
+        }
+        self.commit(open);
+    }
+
+    /// Documents are strangers' as well: a mistake in reading one ends with its request.
+    fn register_safely(&mut self, registration: Registration) {
+        if catch_unwind(AssertUnwindSafe(|| self.register(registration))).is_err() {
+            self.cache.forget();
+        }
+    }
+
+    fn decide(&mut self, open: &mut Open, input: Input, known: &KnownKeys) {
+        match input {
+            Input::Emit { scope, signals, reply } => {
+                let emit = |new| self.attempt(open, |cascade| cascade.emit(&scope, new, known));
+                let results: Vec<_> = signals.into_iter().map(emit).collect();
+                for result in &results {
+                    match result {
+                        Ok(emitted) if emitted.deduplicated => self.metrics.signals_deduplicated.inc(),
+                        Ok(_) => 0,
+                        Err(_) => self.metrics.inputs_refused.inc(),
+                    };
+                }
+                open.answers.push(Box::new(move |commit| drop(reply.send(commit.map(|()| results)))));
+            }
+            Input::Request { scope, directive, reply } => {
+                let result = self.attempt(open, |cascade| cascade.request(&scope, directive));
+                answer(open, reply, result);
+            }
+            Input::CancelDirective { scope, id, reason, reply } => {
+                let result = self.attempt(open, |cascade| cascade.cancel(&scope, id, reason));
+                answer(open, reply, result);
+            }
+            Input::Report { scope, id, result, reply } => {
+                let result = self.attempt(open, |cascade| cascade.report(&scope, id, result));
+                answer(open, reply, result);
+            }
+            Input::Register(_) => unreachable!("registrations are committed by themselves"),
+        }
+        open.inputs += 1;
+    }
+
+    fn decide_outcome(&mut self, open: &mut Open, outcome: Outcome) {
+        match self.attempt(open, |cascade| cascade.outcome(outcome.clone())) {
+            Ok(()) => open.outcomes.push(outcome),
+            Err(Error::Refused(refusal)) => tracing::error!(target: "advance", message = refusal.message, "dropped"),
+            Err(error) => {
+                tracing::warn!(target: "store", %error, "an outcome could not be decided and is decided again");
+                self.try_again([outcome]);
+            }
+        }
+        open.inputs += 1;
+    }
+
+    /// Decides one input to its end. If it is at fault, or the program is, its neighbours are not
+    /// touched by it.
+    pub(crate) fn attempt<T>(
+        &mut self,
+        open: &mut Open,
+        decide: impl FnOnce(&mut Cascade<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let directory = self.directory.load_full();
+        let mut cascade = Cascade::new(&directory, self.store.as_ref(), &mut self.cache, &mut self.moment, &open.stage);
+        let decided = catch_unwind(AssertUnwindSafe(|| decide(&mut cascade)));
+        let stage = cascade.stage;
+        match decided {
+            Ok(Ok(value)) => {
+                open.stage.merge(stage);
+                Ok(value)
+            }
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(crate::Refusal::new(
+                crate::RefusalKind::Conflict,
+                "internal",
+                "this could not be decided; it is a mistake in FleetPrompt, and nothing was changed",
+            )
+            .into()),
+        }
+    }
+
+    /// All or nothing; then the answers, then the effects.
+    pub(crate) fn commit(&mut self, open: Open) {
+        let Open { stage, answers, outcomes, inputs } = open;
+        if inputs == 0 {
+            return;
+        }
+        let batch = stage.to_batch();
+        let begun = Instant::now();
+        let committed = if batch.is_empty() { Ok(()) } else { self.store.commit(&batch) };
+        match committed {
+            Ok(()) => {
+                self.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
+                self.metrics.commit_inputs.observe(inputs as f64);
+                self.committed.send_modify(|commits| *commits += 1);
+                answers.into_iter().for_each(|answer| answer(Ok(())));
+                self.take_effect(stage);
+            }
+            Err(error) => {
+                tracing::error!(target: "store", %error, "a commit failed; nothing of it was accepted");
+                self.metrics.commits_failed.inc();
+                self.shutdown.commit_failed();
+                self.cache.forget();
+                answers.into_iter().for_each(|answer| answer(Err(error_of(&error))));
+                self.try_again(outcomes);
+            }
+        }
+    }
+
+    fn take_effect(&mut self, mut stage: Stage) {
+        self.count(&stage);
+        for (tenant, effect) in stage.effects.drain(..) {
+            self.performer.step(tenant, effect);
+        }
+        for directive in stage.attempts.drain(..) {
+            self.performer.directive(directive);
+        }
+        let deferred = stage.deferred.drain(..);
+        let soon = Instant::now();
+        self.again.extend(deferred.map(|(tenant, id)| (soon, Outcome::DirectiveDeferred { tenant, id })));
+        let (runs, directives) = stage.into_rows();
+        for open in runs {
+            self.timers.set(Owner::Run(open.run.tenant, open.run.id), open.run.wake_at());
+            self.cache.put_run(open);
+        }
+        for directive in directives {
+            self.timers.set(Owner::Directive(directive.tenant, directive.id), directive.wake_at);
+            self.cache.put_directive(directive);
+        }
+        self.cache.trim();
+        self.metrics.timers.set(self.timers.len() as i64);
+    }
+
+    fn count(&self, stage: &Stage) {
+        let metrics = &self.metrics;
+        metrics.commits.inc();
+        metrics.signals.inc_by(stage.signals.len() as u64);
+        for signal in &stage.signals {
+            let counted = match signal.name.as_str() {
+                "workflow.run.started" => {
+                    metrics.runs_started.inc();
+                    continue;
+                }
+                "workflow.run.completed" => (&metrics.runs_ended, "completed"),
+                "workflow.run.failed" => (&metrics.runs_ended, "failed"),
+                "workflow.run.canceled" => (&metrics.runs_ended, "canceled"),
+                "directive.succeeded" => (&metrics.directives_settled, "succeeded"),
+                "directive.failed" => (&metrics.directives_settled, "failed"),
+                "directive.canceled" => (&metrics.directives_settled, "canceled"),
+                _ => continue,
+            };
+            counted.0.get_or_create(&Ended { status: counted.1 }).inc();
+        }
+    }
+
+    fn try_again(&mut self, outcomes: impl IntoIterator<Item = Outcome>) {
+        let at = Instant::now() + AGAIN_AFTER;
+        self.again.extend(outcomes.into_iter().map(|outcome| (at, outcome)));
+    }
+
+    /// One question to the store for the dedupe keys of all signals that wait.
+    fn known_keys(&self, inputs: &[Input]) -> Result<KnownKeys, Error> {
+        let mut keys = Vec::new();
+        for input in inputs {
+            if let Input::Emit { scope, signals, .. } = input {
+                let of_signal = |signal: &fleetprompt_core::signal::NewSignal| signal.dedupe_keys();
+                keys.extend(signals.iter().flat_map(of_signal).map(|key| (scope.tenant, key)));
+            }
+        }
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let found = self.store.deduplicate(&keys)?;
+        Ok(keys.into_iter().zip(found).filter_map(|(key, id)| Some((key, id?))).collect())
+    }
+
+    // Beginning and end
+
+    /// Takes up what was left open, however the last engine ended: times that were set, and effects
+    /// whose outcome was never recorded. These are delivered again, under the same keys.
+    fn resume(&mut self) -> Result<(), Error> {
+        let open = self.store.open_work()?;
+        for (at, tenant, id) in open.runs_due {
+            self.timers.set(Owner::Run(tenant, id), Some(at));
+        }
+        for (at, tenant, id) in open.directives_due {
+            self.timers.set(Owner::Directive(tenant, id), Some(at));
+        }
+        for (tenant, id) in open.directives_requested {
+            self.again.push((Instant::now(), Outcome::DirectiveDeferred { tenant, id }));
+        }
+        for (tenant, id) in open.directives_in_flight {
+            if let Some(directive) = self.cache.directive(tenant, id)? {
+                self.performer.directive(directive);
+            }
+        }
+        for (tenant, id) in open.runs_in_flight {
+            if let Some(open) = self.cache.run(tenant, id)? {
+                self.deliver_again(open);
+            }
+        }
+        Ok(())
+    }
+
+    fn deliver_again(&mut self, open: OpenRun) {
+        let directory = self.directory.load();
+        let Some(tenant) = directory.tenant(open.run.tenant) else { return };
+        let setting = Setting { workflow: &open.workflow, tenant: &tenant.tenant, signal: open.signal.as_deref() };
+        for effect in run::effects_in_flight(setting, &open.run) {
+            self.performer.step(open.run.tenant, effect);
+        }
+    }
+
+    /// Takes no more; what has begun may end within the grace, and is recorded.
+    fn drain(&mut self) {
+        let end = Instant::now() + self.shutdown.grace();
+        self.inputs.try_iter().for_each(|input| input.refuse(Error::Unavailable("the engine is stopping".into())));
+        // What has come back already, and what no commit has held so far.
+        let waiting = std::mem::take(&mut self.again).into_iter().map(|(_, outcome)| outcome);
+        let waiting = waiting.chain(self.outcomes.try_iter()).collect();
+        self.tick(Vec::new(), waiting);
+        while self.performer.in_flight() > 0 {
+            let left = end.saturating_duration_since(Instant::now());
+            let Ok(outcome) = self.outcomes.recv_timeout(left) else { return };
+            let outcomes = std::iter::once(outcome).chain(self.outcomes.try_iter()).collect();
+            self.tick(Vec::new(), outcomes);
+        }
+        // An effect sends its outcome before it no longer counts as under way.
+        let last = self.outcomes.try_iter().collect();
+        self.tick(Vec::new(), last);
+    }
+}
+
+fn answer<T: 'static>(open: &mut Open, reply: crate::input::Reply<T>, result: Result<T, Error>) {
+    open.answers.push(Box::new(move |commit| drop(reply.send(commit.and(result)))));
+}
+
+fn error_of(error: &fleetprompt_store::Error) -> Error {
+    Error::Unavailable(error.to_string())
+}
+
+pub(crate) fn clock() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Timestamp(since.map_or(0, |since| since.as_micros() as i64))
+}
+
+fn seed() -> u64 {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).expect("the system gives random bytes");
+    u64::from_le_bytes(bytes)
+}

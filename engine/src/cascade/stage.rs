@@ -1,0 +1,125 @@
+//! What a cascade, or a whole batch of them, came to: not yet committed, and dropped without a trace
+//! if it never is.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use fleetprompt_core::directive::Directive;
+use fleetprompt_core::run::Effect;
+use fleetprompt_core::signal::{DedupeKey, Disposition};
+use fleetprompt_core::{DirectiveId, RunId, Signal, SignalId, TenantId};
+use fleetprompt_store::{Batch, RunWrite};
+
+use crate::cache::OpenRun;
+
+#[derive(Default)]
+pub(crate) struct Stage {
+    /// In the order of their ids.
+    pub signals: Vec<Arc<Signal>>,
+    /// Of the payloads: what this takes in memory, about.
+    bytes: usize,
+    pub dedupe_keys: HashMap<(TenantId, DedupeKey), SignalId>,
+    pub dispositions: Vec<Disposition>,
+    directives: BTreeMap<DirectiveId, Arc<Directive>>,
+    directive_keys: HashMap<(TenantId, String), DirectiveId>,
+    runs: BTreeMap<RunId, (OpenRun, Vec<usize>)>,
+    /// To begin once this is committed.
+    pub effects: Vec<(TenantId, Effect)>,
+    pub attempts: Vec<Arc<Directive>>,
+    /// Built-in directives left to the next commit.
+    pub deferred: Vec<(TenantId, DirectiveId)>,
+    /// Rows of registrations.
+    pub registered: Batch,
+}
+
+/// A batch that has come to this much leaves what can wait to the next one.
+const SIGNALS_FULL: usize = 50_000;
+const BYTES_FULL: usize = 256 << 20;
+
+impl Stage {
+    pub fn is_full(&self) -> bool {
+        self.signals.len() >= SIGNALS_FULL || self.bytes >= BYTES_FULL
+    }
+
+    pub fn put_signal(&mut self, signal: Arc<Signal>) {
+        self.bytes += signal.payload.text().len();
+        self.signals.push(signal);
+    }
+
+    pub fn put_directive(&mut self, directive: Arc<Directive>) {
+        if directive.attempt == 0 && !directive.status.is_settled() {
+            let key = (directive.tenant, directive.idempotency_key.clone());
+            self.directive_keys.insert(key, directive.id);
+            self.bytes += directive.payload.text().len();
+        }
+        self.directives.insert(directive.id, directive);
+    }
+
+    pub fn put_run(&mut self, open: OpenRun, changed: Vec<usize>) {
+        let steps = match self.runs.remove(&open.run.id) {
+            Some((_, mut steps)) => {
+                steps.extend(changed);
+                steps
+            }
+            None => changed,
+        };
+        self.runs.insert(open.run.id, (open, steps));
+    }
+
+    pub fn directive(&self, id: DirectiveId) -> Option<&Arc<Directive>> {
+        self.directives.get(&id)
+    }
+
+    pub fn directive_by_key(&self, tenant: TenantId, key: &str) -> Option<&Arc<Directive>> {
+        let id = self.directive_keys.get(&(tenant, key.to_owned()))?;
+        self.directives.get(id)
+    }
+
+    pub fn run(&self, id: RunId) -> Option<&OpenRun> {
+        self.runs.get(&id).map(|(open, _)| open)
+    }
+
+    pub fn signal(&self, id: SignalId) -> Option<&Arc<Signal>> {
+        let index = self.signals.binary_search_by_key(&id, |signal| signal.id).ok()?;
+        self.signals.get(index)
+    }
+
+    /// What came `later` in the same batch counts over what is here.
+    pub fn merge(&mut self, later: Stage) {
+        self.signals.extend(later.signals);
+        self.bytes += later.bytes;
+        self.dedupe_keys.extend(later.dedupe_keys);
+        self.dispositions.extend(later.dispositions);
+        self.directives.extend(later.directives);
+        self.directive_keys.extend(later.directive_keys);
+        for (open, steps) in later.runs.into_values() {
+            self.put_run(open, steps);
+        }
+        self.effects.extend(later.effects);
+        self.attempts.extend(later.attempts);
+        self.deferred.extend(later.deferred);
+    }
+
+    pub fn to_batch(&self) -> Batch {
+        let runs = self.runs.values().map(|(open, changed)| {
+            let mut steps = changed.clone();
+            steps.sort_unstable();
+            steps.dedup();
+            RunWrite { run: open.run.clone(), steps }
+        });
+        let dedupe_keys = self.dedupe_keys.iter().map(|((tenant, key), id)| (*tenant, key.clone(), *id));
+        Batch {
+            signals: self.signals.clone(),
+            dedupe_keys: dedupe_keys.collect(),
+            dispositions: self.dispositions.clone(),
+            directives: self.directives.values().cloned().collect(),
+            runs: runs.collect(),
+            ..self.registered.clone()
+        }
+    }
+
+    pub fn into_rows(self) -> (Vec<OpenRun>, Vec<Arc<Directive>>) {
+        let runs = self.runs.into_values().map(|(open, _)| open).collect();
+        (runs, self.directives.into_values().collect())
+    }
+}

@@ -1,0 +1,39 @@
+//! The bounds that the engine works in.
+
+use std::time::Duration;
+
+use crate::models::ModelsConfig;
+
+#[derive(Debug)]
+pub struct Config {
+    /// Inputs that may wait; beyond it callers are told to come back.
+    pub queue_max: usize,
+    /// Inputs decided and committed together.
+    pub batch_max: usize,
+    /// Whether effects are performed here. If not, they stay in flight for the next engine that does.
+    pub performs: bool,
+    /// Effects performed at once.
+    pub effects_max: usize,
+    /// Runs and directives kept in memory though they only wait.
+    pub cache_max: usize,
+    /// Whether endpoints may stand at loopback and private addresses. Only for development.
+    pub allow_private_endpoints: bool,
+    /// How long `stop` lets effects that have begun come to their end.
+    pub grace: Duration,
+    pub models: ModelsConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            queue_max: 16_384,
+            batch_max: 1_024,
+            performs: true,
+            effects_max: 256,
+            cache_max: 20_000,
+            allow_private_endpoints: false,
+            grace: Duration::from_secs(10),
+            models: ModelsConfig::default(),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The built-in directives: they write our own store, so they happen exactly once, in the commit
+//! that records them. One file each; this is their list.
+
+mod signal_emit;
+mod signal_replay;
+mod workflow_run_cancel;
+pub(crate) mod workflow_run_start;
+
+use fleetprompt_core::directive::Directive;
+use fleetprompt_core::name::nearest;
+use fleetprompt_core::{Failure, Json, Name, RunId, run};
+
+use crate::cascade::{Cascade, StartRun};
+use crate::{Error, Refusal};
+
+/// Every built-in directive, by name.
+pub(crate) const ALL: &[&dyn BuiltIn] = &[
+    &signal_emit::SignalEmit,
+    &signal_replay::SignalReplay,
+    &workflow_run_cancel::WorkflowRunCancel,
+    &workflow_run_start::WorkflowRunStart,
+];
+
+pub(crate) trait BuiltIn: Sync {
+    fn name(&self) -> &'static str;
+    /// One line for people.
+    fn summary(&self) -> &'static str;
+    /// What is wrong with a payload, before the intent is recorded.
+    fn check(&self, payload: &Json) -> Result<(), String>;
+    fn handle(&self, cascade: &mut Cascade<'_>, directive: &Directive) -> Result<Handled, Unable>;
+}
+
+/// What a handler did, and what is to follow in the same commit.
+pub(crate) struct Handled {
+    pub output: Json,
+    pub start: Option<StartRun>,
+    pub advance: Option<(RunId, run::Input)>,
+}
+
+impl Handled {
+    fn with(output: Json) -> Self {
+        Self { output, start: None, advance: None }
+    }
+}
+
+pub(crate) enum Unable {
+    /// The directive fails, and says why.
+    Failed(Failure),
+    /// Nothing was decided.
+    Error(Error),
+}
+
+impl From<Failure> for Unable {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<Error> for Unable {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Refused(refusal) => Self::Failed(Failure::fatal(refusal.code, refusal.message)),
+            Error::Busy { .. } | Error::Unavailable(_) => Self::Error(error),
+        }
+    }
+}
+
+pub(crate) fn find(name: &Name) -> Option<&'static dyn BuiltIn> {
+    ALL.iter().find(|built_in| built_in.name() == name.as_str()).copied()
+}
+
+/// The names and summaries of the built-in directives.
+pub fn built_in() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ALL.iter().map(|built_in| (built_in.name(), built_in.summary()))
+}
+
+pub(crate) fn unknown<'a>(name: &Name, registered: impl Iterator<Item = &'a Name>) -> Refusal {
+    let known: Vec<&str> = registered.map(Name::as_str).chain(ALL.iter().map(|one| one.name())).collect();
+    let near = nearest(name.as_str(), known.iter().copied());
+    let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    let some: Vec<String> = known.iter().take(20).map(|name| format!("`{name}`")).collect();
+    let message = format!("there is no directive `{name}`{hint} Known here: {}", some.join(", "));
+    Refusal::invalid("directive_unknown", message)
+}
+
+/// Reads a payload of a built-in directive.
+fn read<T: serde::de::DeserializeOwned>(name: &str, payload: &Json) -> Result<T, String> {
+    serde_json::from_str(payload.text()).map_err(|error| format!("the payload of `{name}`: {error}"))
+}

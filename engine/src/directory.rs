@@ -1,0 +1,130 @@
+//! Everything that is registered, in memory and compiled: who may speak for which tenant, and what
+//! each tenant's signals start. Replaced as a whole by the engine when something is registered.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use fleetprompt_core::agent::Agent;
+use fleetprompt_core::directive::DirectiveType;
+use fleetprompt_core::registration::{AgentEntry, DirectiveTypeEntry, WorkflowEntry, WorkflowStatus};
+use fleetprompt_core::tenant::{Key, KeyHash, Tenant};
+use fleetprompt_core::workflow::{Catalog, Workflow};
+use fleetprompt_core::{KeyId, Name, Slug, TenantId, Timestamp};
+
+use crate::{directives, functions};
+
+#[derive(Debug, Clone, Default)]
+pub struct Directory {
+    tenants: HashMap<TenantId, Arc<TenantDirectory>>,
+    by_slug: BTreeMap<Slug, TenantId>,
+    keys: HashMap<KeyHash, Arc<Key>>,
+}
+
+/// What one tenant has registered.
+#[derive(Debug, Clone)]
+pub struct TenantDirectory {
+    pub tenant: Arc<Tenant>,
+    pub workflows: BTreeMap<Slug, Workflows>,
+    pub agents: BTreeMap<Slug, (AgentEntry, Arc<Agent>)>,
+    pub directive_types: BTreeMap<Name, (DirectiveTypeEntry, Arc<DirectiveType>)>,
+    /// The workflows that a signal of this name may start.
+    subscriptions: HashMap<Name, Vec<Slug>>,
+}
+
+/// One workflow, and its version that signals start.
+#[derive(Debug, Clone)]
+pub struct Workflows {
+    pub entry: WorkflowEntry,
+    pub active: Option<Arc<Workflow>>,
+}
+
+impl Directory {
+    /// The key that a secret belongs to, if it may be used now.
+    pub fn key(&self, secret: &str, now: Timestamp) -> Option<&Arc<Key>> {
+        self.keys.get(&KeyHash::of(secret)).filter(|key| key.is_live(now))
+    }
+
+    pub fn tenant(&self, id: TenantId) -> Option<&Arc<TenantDirectory>> {
+        self.tenants.get(&id)
+    }
+
+    pub fn tenant_by_slug(&self, slug: &str) -> Option<&Arc<TenantDirectory>> {
+        self.tenants.get(self.by_slug.get(slug)?)
+    }
+
+    /// By slug.
+    pub fn tenants(&self) -> impl Iterator<Item = &Arc<TenantDirectory>> {
+        self.by_slug.values().filter_map(|id| self.tenants.get(id))
+    }
+
+    /// Live, expired and revoked ones, oldest first.
+    pub fn keys_of(&self, tenant: TenantId) -> Vec<Arc<Key>> {
+        let mut keys: Vec<_> = self.keys.values().filter(|key| key.tenant == tenant).cloned().collect();
+        keys.sort_by_key(|key| key.id);
+        keys
+    }
+
+    pub(crate) fn key_by_id(&self, tenant: TenantId, id: KeyId) -> Option<&Arc<Key>> {
+        self.keys.values().find(|key| key.tenant == tenant && key.id == id)
+    }
+
+    pub(crate) fn put_tenant(&mut self, tenant: Tenant) {
+        self.by_slug.insert(tenant.slug.clone(), tenant.id);
+        self.tenants.insert(tenant.id, Arc::new(TenantDirectory::new(tenant)));
+    }
+
+    pub(crate) fn put_key(&mut self, key: Key) {
+        self.keys.insert(key.hash, Arc::new(key));
+    }
+
+    pub(crate) fn tenant_mut(&mut self, id: TenantId) -> Option<&mut TenantDirectory> {
+        self.tenants.get_mut(&id).map(Arc::make_mut)
+    }
+}
+
+impl TenantDirectory {
+    fn new(tenant: Tenant) -> Self {
+        Self {
+            tenant: Arc::new(tenant),
+            workflows: BTreeMap::new(),
+            agents: BTreeMap::new(),
+            directive_types: BTreeMap::new(),
+            subscriptions: HashMap::new(),
+        }
+    }
+
+    /// What the steps of a workflow may name here.
+    pub fn catalog(&self) -> Catalog {
+        let built_in = directives::built_in().map(|(name, _)| Name::known(name));
+        Catalog {
+            functions: Some(functions::all().iter().map(|function| function.name.to_owned()).collect()),
+            directives: Some(self.directive_types.keys().cloned().chain(built_in).collect()),
+            agents: Some(self.agents.keys().cloned().collect()),
+        }
+    }
+
+    pub(crate) fn is_heard(&self, signal: &Name) -> bool {
+        self.subscriptions.get(signal).is_some_and(|slugs| !slugs.is_empty())
+    }
+
+    /// The workflows that a signal of this name is offered to, paused ones among them.
+    pub fn subscribers(&self, signal: &Name) -> impl Iterator<Item = &Workflows> {
+        let slugs = self.subscriptions.get(signal);
+        slugs.into_iter().flatten().filter_map(|slug| self.workflows.get(slug))
+    }
+
+    pub(crate) fn put_workflow(&mut self, entry: WorkflowEntry, active: Option<Arc<Workflow>>) {
+        for slugs in self.subscriptions.values_mut() {
+            slugs.retain(|slug| *slug != entry.slug);
+        }
+        let listens = matches!(entry.status, WorkflowStatus::Active | WorkflowStatus::Paused);
+        let trigger = active.as_ref().filter(|_| listens).and_then(|workflow| workflow.trigger.as_ref());
+        for signal in trigger.into_iter().flat_map(|trigger| &trigger.signals) {
+            let slugs = self.subscriptions.entry(signal.clone()).or_default();
+            slugs.push(entry.slug.clone());
+            // The order of dispositions does not depend on the order of registration.
+            slugs.sort();
+        }
+        self.workflows.insert(entry.slug.clone(), Workflows { entry, active });
+    }
+}

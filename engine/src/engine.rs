@@ -1,0 +1,182 @@
+//! The handle by which the rest of the program reaches the engine: it puts inputs into the queue
+//! and waits for the answers, which come after the commit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use crossbeam_channel::{Sender, TrySendError};
+use fleetprompt_core::directive::Directive;
+use fleetprompt_core::document::Format;
+use fleetprompt_core::registration::{WorkflowEntry, WorkflowStatus};
+use fleetprompt_core::signal::NewSignal;
+use fleetprompt_core::tenant::{Key, Role, Tenant};
+use fleetprompt_core::{DirectiveId, Failure, Json, KeyId, Party, Scope, Slug, TenantId, Timestamp};
+use fleetprompt_store::Store;
+use tokio::sync::{oneshot, watch};
+
+use crate::input::{Input, Registration, Reply};
+use crate::models::Models;
+use crate::{
+    AppliedAgent, AppliedDirectiveType, AppliedWorkflow, Config, CreatedKey, Directory, Emitted, Error, Metrics,
+    NewDirective, Requested,
+};
+
+/// Cheap to clone; the engine ends when `stop` is called on any of them.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) queue: Sender<Input>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) directory: Arc<ArcSwap<Directory>>,
+    pub(crate) commits: watch::Receiver<u64>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) models: Arc<Models>,
+    pub(crate) shutdown: Arc<crate::stop::Shutdown>,
+}
+
+impl Engine {
+    /// Loads what is registered and what was left open, and begins to decide on a thread of its
+    /// own. Effects run on `runtime`.
+    pub fn start(store: Arc<dyn Store>, config: Config, runtime: tokio::runtime::Handle) -> Result<Self, Error> {
+        crate::batch::start(store, config, runtime)
+    }
+
+    /// Takes no more, lets effects that have begun end within the grace, and commits their outcomes.
+    pub async fn stop(&self) {
+        self.shutdown.stop().await;
+    }
+
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Everything that is registered, as of the last commit.
+    pub fn directory(&self) -> Arc<Directory> {
+        self.directory.load_full()
+    }
+
+    /// Changes whenever something was committed.
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.commits.clone()
+    }
+
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    pub fn models(&self) -> &Models {
+        &self.models
+    }
+
+    /// False for a while after the store refused a commit, and once the engine has ended.
+    pub fn is_ready(&self) -> bool {
+        self.shutdown.is_ready()
+    }
+
+    // Signals
+
+    /// Records facts; one answer each, in order. A refused one does not keep its neighbours out.
+    pub async fn emit(&self, scope: &Scope, signals: Vec<NewSignal>) -> Result<Vec<Result<Emitted, Error>>, Error> {
+        self.ask(|reply| Input::Emit { scope: scope.clone(), signals, reply }).await
+    }
+
+    // Directives
+
+    pub async fn request(&self, scope: &Scope, directive: NewDirective) -> Result<Requested, Error> {
+        self.ask(|reply| Input::Request { scope: scope.clone(), directive, reply }).await
+    }
+
+    pub async fn directive_cancel(
+        &self,
+        scope: &Scope,
+        id: DirectiveId,
+        reason: String,
+    ) -> Result<Arc<Directive>, Error> {
+        self.ask(|reply| Input::CancelDirective { scope: scope.clone(), id, reason, reply }).await
+    }
+
+    /// How a `manual` directive ended.
+    pub async fn directive_report(
+        &self,
+        scope: &Scope,
+        id: DirectiveId,
+        result: Result<Json, Failure>,
+    ) -> Result<Arc<Directive>, Error> {
+        self.ask(|reply| Input::Report { scope: scope.clone(), id, result, reply }).await
+    }
+
+    // Registrations
+
+    pub async fn workflow_apply(
+        &self,
+        scope: &Scope,
+        text: String,
+        format: Format,
+        activate: bool,
+    ) -> Result<AppliedWorkflow, Error> {
+        self.register(|reply| Registration::Workflow { scope: scope.clone(), text, format, activate, reply }).await
+    }
+
+    /// To `Active` with the version named, or else the newest; to `Paused` or `Archived`.
+    pub async fn workflow_status_set(
+        &self,
+        scope: &Scope,
+        slug: Slug,
+        to: WorkflowStatus,
+        version: Option<String>,
+    ) -> Result<WorkflowEntry, Error> {
+        self.register(|reply| Registration::WorkflowStatus { scope: scope.clone(), slug, to, version, reply }).await
+    }
+
+    pub async fn agent_apply(&self, scope: &Scope, text: String, format: Format) -> Result<AppliedAgent, Error> {
+        self.register(|reply| Registration::Agent { scope: scope.clone(), text, format, reply }).await
+    }
+
+    pub async fn directive_type_apply(&self, scope: &Scope, document: Json) -> Result<AppliedDirectiveType, Error> {
+        self.register(|reply| Registration::DirectiveType { scope: scope.clone(), document, reply }).await
+    }
+
+    /// A tenant with its first key, of the given role.
+    pub async fn tenant_create(
+        &self,
+        actor: Party,
+        slug: Slug,
+        name: String,
+        role: Role,
+    ) -> Result<(Tenant, CreatedKey), Error> {
+        self.register(|reply| Registration::Tenant { actor, slug, name, role, reply }).await
+    }
+
+    pub async fn key_create(
+        &self,
+        actor: Party,
+        tenant: TenantId,
+        name: String,
+        role: Role,
+        expires_at: Option<Timestamp>,
+    ) -> Result<CreatedKey, Error> {
+        self.register(|reply| Registration::Key { actor, tenant, name, role, expires_at, reply }).await
+    }
+
+    pub async fn key_revoke(&self, actor: Party, tenant: TenantId, id: KeyId) -> Result<Key, Error> {
+        self.register(|reply| Registration::RevokeKey { actor, tenant, id, reply }).await
+    }
+
+    async fn register<T>(&self, make: impl FnOnce(Reply<T>) -> Registration) -> Result<T, Error> {
+        self.ask(|reply| Input::Register(make(reply))).await
+    }
+
+    async fn ask<T>(&self, make: impl FnOnce(Reply<T>) -> Input) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        match self.queue.try_send(make(reply)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => return Err(Error::Busy { retry_after: Duration::from_millis(500) }),
+            Err(TrySendError::Disconnected(_)) => return Err(stopping()),
+        }
+        answer.await.unwrap_or_else(|_| Err(stopping()))
+    }
+}
+
+fn stopping() -> Error {
+    Error::Unavailable("the engine is stopping".into())
+}

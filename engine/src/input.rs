@@ -1,0 +1,200 @@
+//! What comes in: requests from callers, outcomes from effects, and the passing of time.
+
+use std::sync::Arc;
+
+use fleetprompt_core::diagnostic::Located;
+use fleetprompt_core::directive::Directive;
+use fleetprompt_core::document::Format;
+use fleetprompt_core::registration::{AgentEntry, DirectiveTypeEntry, WorkflowEntry, WorkflowStatus, WorkflowVersion};
+use fleetprompt_core::signal::{Disposition, NewSignal};
+use fleetprompt_core::tenant::{Key, Role, Tenant};
+use fleetprompt_core::{
+    DirectiveId, Failure, Json, KeyId, Name, Party, RecordId, RunId, Scope, Signal, Slug, TenantId, Timestamp,
+};
+use tokio::sync::oneshot;
+
+use crate::Error;
+
+/// A signal on record, and what became of it.
+#[derive(Debug, Clone)]
+pub struct Emitted {
+    pub signal: Arc<Signal>,
+    /// The fact was known already; `signal` is the one that was recorded first.
+    pub deduplicated: bool,
+    pub dispositions: Vec<Disposition>,
+}
+
+/// An intent as a caller states it.
+#[derive(Debug, Clone)]
+pub struct NewDirective {
+    pub name: Name,
+    pub payload: Json,
+    pub idempotency_key: String,
+    pub correlation_id: Option<String>,
+    pub causation_id: Option<RecordId>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Requested {
+    pub directive: Arc<Directive>,
+    /// The same intent was known already.
+    pub replayed: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct AppliedWorkflow {
+    pub entry: WorkflowEntry,
+    pub version: WorkflowVersion,
+    pub changed: bool,
+    pub warnings: Vec<Located>,
+}
+
+#[derive(Debug, Clone)]
+pub struct AppliedAgent {
+    pub entry: AgentEntry,
+    pub changed: bool,
+    pub warnings: Vec<Located>,
+}
+
+#[derive(Debug, Clone)]
+pub struct AppliedDirectiveType {
+    pub entry: DirectiveTypeEntry,
+    pub changed: bool,
+    /// The signing secret, when this request made it.
+    pub secret: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct CreatedKey {
+    pub key: Key,
+    pub secret: String,
+}
+
+/// Where the answer goes once it is durable.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, Error>>;
+
+pub(crate) enum Input {
+    Emit { scope: Scope, signals: Vec<NewSignal>, reply: Reply<Vec<Result<Emitted, Error>>> },
+    Request { scope: Scope, directive: NewDirective, reply: Reply<Requested> },
+    CancelDirective { scope: Scope, id: DirectiveId, reason: String, reply: Reply<Arc<Directive>> },
+    Report { scope: Scope, id: DirectiveId, result: Result<Json, Failure>, reply: Reply<Arc<Directive>> },
+    Register(Registration),
+}
+
+/// Changes of what is registered; rare, and each audited by a signal.
+pub(crate) enum Registration {
+    Workflow {
+        scope: Scope,
+        text: String,
+        format: Format,
+        activate: bool,
+        reply: Reply<AppliedWorkflow>,
+    },
+    WorkflowStatus {
+        scope: Scope,
+        slug: Slug,
+        to: WorkflowStatus,
+        version: Option<String>,
+        reply: Reply<WorkflowEntry>,
+    },
+    Agent {
+        scope: Scope,
+        text: String,
+        format: Format,
+        reply: Reply<AppliedAgent>,
+    },
+    DirectiveType {
+        scope: Scope,
+        document: Json,
+        reply: Reply<AppliedDirectiveType>,
+    },
+    Tenant {
+        actor: Party,
+        slug: Slug,
+        name: String,
+        role: Role,
+        reply: Reply<(Tenant, CreatedKey)>,
+    },
+    Key {
+        actor: Party,
+        tenant: TenantId,
+        name: String,
+        role: Role,
+        expires_at: Option<Timestamp>,
+        reply: Reply<CreatedKey>,
+    },
+    RevokeKey {
+        actor: Party,
+        tenant: TenantId,
+        id: KeyId,
+        reply: Reply<Key>,
+    },
+}
+
+/// How an effect ended. It is never lost: when a commit fails, it is decided again.
+#[derive(Debug, Clone)]
+pub(crate) enum Outcome {
+    Step {
+        tenant: TenantId,
+        run: RunId,
+        step: usize,
+        attempt: u32,
+        result: Result<Json, Failure>,
+        execution: Option<Json>,
+        logs: Vec<String>,
+    },
+    Directive {
+        tenant: TenantId,
+        id: DirectiveId,
+        attempt: u32,
+        result: Result<Json, Failure>,
+        logs: Vec<String>,
+    },
+    RunDue {
+        tenant: TenantId,
+        id: RunId,
+    },
+    DirectiveDue {
+        tenant: TenantId,
+        id: DirectiveId,
+    },
+    /// A built-in directive that an earlier commit left for later.
+    DirectiveDeferred {
+        tenant: TenantId,
+        id: DirectiveId,
+    },
+}
+
+impl Input {
+    /// How much there is to decide.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Emit { signals, .. } => signals.len(),
+            Self::Request { .. } | Self::CancelDirective { .. } | Self::Report { .. } | Self::Register(_) => 1,
+        }
+    }
+
+    /// Answers without having decided anything.
+    pub fn refuse(self, error: Error) {
+        match self {
+            Self::Emit { reply, .. } => drop(reply.send(Err(error))),
+            Self::Request { reply, .. } => drop(reply.send(Err(error))),
+            Self::CancelDirective { reply, .. } | Self::Report { reply, .. } => drop(reply.send(Err(error))),
+            Self::Register(registration) => registration.refuse(error),
+        }
+    }
+}
+
+impl Registration {
+    fn refuse(self, error: Error) {
+        match self {
+            Self::Workflow { reply, .. } => drop(reply.send(Err(error))),
+            Self::WorkflowStatus { reply, .. } => drop(reply.send(Err(error))),
+            Self::Agent { reply, .. } => drop(reply.send(Err(error))),
+            Self::DirectiveType { reply, .. } => drop(reply.send(Err(error))),
+            Self::Tenant { reply, .. } => drop(reply.send(Err(error))),
+            Self::Key { reply, .. } => drop(reply.send(Err(error))),
+            Self::RevokeKey { reply, .. } => drop(reply.send(Err(error))),
+        }
+    }
+}

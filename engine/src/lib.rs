@@ -1,0 +1,32 @@
+//! How it is carried out: ingest, route, handle, advance, perform.
+//!
+//! One thread decides. It takes all inputs that wait, lets `core` decide each to its end in memory,
+//! writes what the whole batch came to in one commit, and only then answers the callers and lets
+//! effects begin. Effects run beside it as tasks and come back as the next inputs.
+
+mod batch;
+mod cache;
+mod cascade;
+mod config;
+mod directives;
+mod directory;
+mod engine;
+mod error;
+pub mod functions;
+mod input;
+mod metrics;
+pub mod models;
+mod perform;
+mod registrations;
+mod stop;
+mod timers;
+mod verify;
+
+pub use config::Config;
+pub use directives::built_in;
+pub use directory::{Directory, TenantDirectory, Workflows};
+pub use engine::Engine;
+pub use error::{Error, Refusal, RefusalKind};
+pub use input::{AppliedAgent, AppliedDirectiveType, AppliedWorkflow, CreatedKey, Emitted, NewDirective, Requested};
+pub use metrics::Metrics;
+pub use verify::{Report, verify};

@@ -1,0 +1,81 @@
+//! Signs of life, in Prometheus' text format. No tenant, run or name is ever a label: their number
+//! has no bound.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Ended {
+    pub status: &'static str,
+}
+
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    pub(crate) signals: Counter,
+    pub(crate) signals_deduplicated: Counter,
+    pub(crate) inputs_refused: Counter,
+    pub(crate) runs_started: Counter,
+    pub(crate) runs_ended: Family<Ended, Counter>,
+    pub(crate) directives_settled: Family<Ended, Counter>,
+    pub(crate) commits: Counter,
+    pub(crate) commits_failed: Counter,
+    pub(crate) commit_seconds: Histogram,
+    pub(crate) commit_inputs: Histogram,
+    pub(crate) queue: Gauge,
+    pub(crate) effects: Gauge,
+    pub(crate) timers: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("fleetprompt"),
+            signals: Counter::default(),
+            signals_deduplicated: Counter::default(),
+            inputs_refused: Counter::default(),
+            runs_started: Counter::default(),
+            runs_ended: Family::default(),
+            directives_settled: Family::default(),
+            commits: Counter::default(),
+            commits_failed: Counter::default(),
+            commit_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 16)),
+            commit_inputs: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
+            queue: Gauge::default(),
+            effects: Gauge::default(),
+            timers: Gauge::default(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let Self { registry: to, .. } = self;
+        to.register("signals", "Signals recorded", self.signals.clone());
+        to.register("signals_deduplicated", "Signals that were known already", self.signals_deduplicated.clone());
+        to.register("inputs_refused", "Requests that were at fault", self.inputs_refused.clone());
+        to.register("runs_started", "Runs started", self.runs_started.clone());
+        to.register("runs_ended", "Runs ended, by status", self.runs_ended.clone());
+        to.register("directives_settled", "Directives settled, by status", self.directives_settled.clone());
+        to.register("commits", "Commits", self.commits.clone());
+        to.register("commits_failed", "Commits that the store refused", self.commits_failed.clone());
+        to.register_with_unit("commit", "Time of a commit", Unit::Seconds, self.commit_seconds.clone());
+        to.register("commit_inputs", "Inputs decided in one commit", self.commit_inputs.clone());
+        to.register("queue_inputs", "Inputs that wait", self.queue.clone());
+        to.register("effects_in_flight", "Effects under way or waiting to begin", self.effects.clone());
+        to.register("timers", "Runs and directives that wait for a time", self.timers.clone());
+    }
+
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to a string does not fail");
+        text
+    }
+}

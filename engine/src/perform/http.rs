@@ -1,0 +1,212 @@
+//! A directive delivered to an HTTP endpoint: signed by Standard Webhooks, under the same
+//! `Idempotency-Key` each time.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use fleetprompt_core::directive::{Directive, DirectiveType, Handler};
+use fleetprompt_core::{Failure, Json};
+use hmac::{Hmac, KeyInit, Mac};
+use reqwest::StatusCode;
+use reqwest::header::HeaderValue;
+use serde::Serialize;
+use serde_json::Value;
+use sha2::Sha256;
+
+use super::{Performed, address};
+use crate::Directory;
+use crate::models::http::{causes, client_builder, retry_after_ms};
+
+/// More than this of an answer is not an outcome.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+#[derive(Clone)]
+pub(crate) struct Endpoints {
+    client: reqwest::Client,
+    allow_private: bool,
+}
+
+/// What an endpoint is sent.
+#[derive(Serialize)]
+struct Delivery<'a> {
+    id: fleetprompt_core::DirectiveId,
+    directive: &'a fleetprompt_core::Name,
+    payload: &'a Json,
+    idempotency_key: &'a str,
+    attempt: u32,
+    tenant: &'a fleetprompt_core::Slug,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run_id: Option<fleetprompt_core::RunId>,
+    correlation_id: &'a str,
+    causation_id: Option<fleetprompt_core::RecordId>,
+    requested_at: fleetprompt_core::Timestamp,
+}
+
+impl Endpoints {
+    pub fn new(allow_private: bool) -> Self {
+        let builder = client_builder().no_proxy();
+        let builder = if allow_private { builder } else { builder.dns_resolver(Arc::new(address::PublicOnly)) };
+        let client = builder.build().expect("the settings are our own");
+        Self { client, allow_private }
+    }
+
+    pub async fn deliver(&self, directory: &Directory, directive: &Directive) -> Performed {
+        let mut logs = Vec::new();
+        let result = self.attempt(directory, directive, &mut logs).await;
+        Performed { result, execution: None, logs }
+    }
+
+    async fn attempt(
+        &self,
+        directory: &Directory,
+        directive: &Directive,
+        logs: &mut Vec<String>,
+    ) -> Result<Json, Failure> {
+        let tenant = directory.tenant(directive.tenant);
+        let registered = tenant.and_then(|tenant| Some((tenant, tenant.directive_types.get(&directive.name)?)));
+        let Some((tenant, (_, of_type))) = registered else {
+            return Err(Failure::retry(
+                "directive_unknown",
+                format!("`{}` is not registered any more", directive.name),
+            ));
+        };
+        let Handler::Http { url, secret } = &of_type.handler else {
+            return Err(Failure::fatal("handler_changed", format!("`{}` has no endpoint any more", directive.name)));
+        };
+        self.check(url)?;
+        let delivery = Delivery {
+            id: directive.id,
+            directive: &directive.name,
+            payload: &directive.payload,
+            idempotency_key: &directive.idempotency_key,
+            attempt: directive.attempt,
+            tenant: &tenant.tenant.slug,
+            run_id: directive.origin.map(|origin| origin.run_id),
+            correlation_id: &directive.lineage.correlation_id,
+            causation_id: directive.lineage.causation_id,
+            requested_at: directive.requested_at,
+        };
+        let body = serde_json::to_vec(&delivery).expect("our own record can be written");
+        let request = self.request(url, secret.as_deref(), directive, body);
+        logs.push(format!("POST {url}"));
+        let timeout = directive.timeout.unwrap_or(DirectiveType::TIMEOUT_DEFAULT).to_std();
+        match tokio::time::timeout(timeout, answer(request, logs)).await {
+            Ok(result) => result,
+            Err(_) => {
+                Err(Failure::retry("timeout", format!("{url} did not answer within {} s", timeout.as_secs_f64())))
+            }
+        }
+    }
+
+    /// A literal address never meets the resolver, so it is looked at here.
+    fn check(&self, url: &str) -> Result<(), Failure> {
+        let parsed = url::Url::parse(url).map_err(|error| Failure::fatal("url_invalid", format!("{url}: {error}")))?;
+        let literal = match parsed.host() {
+            Some(url::Host::Ipv4(address)) => Some(IpAddr::V4(address)),
+            Some(url::Host::Ipv6(address)) => Some(IpAddr::V6(address)),
+            Some(url::Host::Domain(_)) => None,
+            None => return Err(Failure::fatal("url_invalid", format!("{url} names no host"))),
+        };
+        if !self.allow_private && literal.is_some_and(|address| !address::is_public(address)) {
+            let message = format!(
+                "{url} is not on the public internet; start the server with --allow-private-endpoints to allow it"
+            );
+            return Err(Failure::fatal("address_refused", message));
+        }
+        Ok(())
+    }
+
+    fn request(
+        &self,
+        url: &str,
+        secret: Option<&str>,
+        directive: &Directive,
+        body: Vec<u8>,
+    ) -> reqwest::RequestBuilder {
+        let id = format!("{}:{}", directive.id, directive.attempt);
+        let timestamp = (crate::batch::clock().0 / 1_000_000).to_string();
+        let mut request = self
+            .client
+            .post(url)
+            .header("content-type", "application/json")
+            .header("idempotency-key", key_header(&directive.idempotency_key))
+            .header("webhook-id", &id)
+            .header("webhook-timestamp", &timestamp);
+        if let Some(signature) = secret.and_then(|secret| sign(secret, &id, &timestamp, &body)) {
+            request = request.header("webhook-signature", signature);
+        }
+        request.body(body)
+    }
+}
+
+/// Keys of steps are plain ASCII; of any other the digest is as good a key, and the body has it in full.
+fn key_header(key: &str) -> HeaderValue {
+    let digest = |_| HeaderValue::from_str(&blake3::hash(key.as_bytes()).to_hex());
+    HeaderValue::from_str(key).or_else(digest).expect("hexadecimal digits can stand in a header")
+}
+
+/// `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, as Standard Webhooks has it.
+fn sign(secret: &str, id: &str, timestamp: &str, body: &[u8]) -> Option<String> {
+    let key = STANDARD.decode(secret.strip_prefix("whsec_")?).ok()?;
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key).ok()?;
+    mac.update(format!("{id}.{timestamp}.").as_bytes());
+    mac.update(body);
+    Some(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
+}
+
+async fn answer(request: reqwest::RequestBuilder, logs: &mut Vec<String>) -> Result<Json, Failure> {
+    let begun = Instant::now();
+    let response = request.send().await.map_err(|error| Failure::retry("unreachable", causes(&error)))?;
+    let status = response.status();
+    let retry_after_ms = retry_after_ms(response.headers(), jiff::Timestamp::now());
+    let body = read(response).await?;
+    logs.push(format!("answered {status}, {} bytes, after {} ms", body.len(), begun.elapsed().as_millis()));
+    if status.is_success() {
+        return Ok(output(&body));
+    }
+    let text = String::from_utf8_lossy(&body);
+    let message = format!("the endpoint answered {status}: {}", text.trim());
+    let again = status.is_server_error()
+        || matches!(
+            status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS
+        );
+    let failure = if again { Failure::retry("http_status", message) } else { Failure::fatal("http_status", message) };
+    Err(Failure { retry_after_ms, ..failure })
+}
+
+async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, Failure> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| Failure::retry("unreachable", causes(&error)))? {
+        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+            return Err(Failure::fatal("answer_too_large", "the endpoint's answer is larger than 1 MiB"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// The effect has happened, so whatever was answered is its output: JSON, or else text.
+fn output(body: &[u8]) -> Json {
+    let text = String::from_utf8_lossy(body);
+    match text.trim() {
+        "" => Json::null(),
+        text => Json::parse(text).unwrap_or_else(|_| Value::from(text).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_signature_is_the_one_of_the_standard_webhooks_specification() {
+        // The example of the specification's reference libraries.
+        let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        let signature = sign(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", br#"{"test": 2432232314}"#);
+        assert_eq!(signature.as_deref(), Some("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="));
+    }
+}

@@ -1,0 +1,106 @@
+//! Tenants, and the keys that speak for them. A secret is told once and kept only as its hash.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use fleetprompt_core::signal::is_plain_text;
+use fleetprompt_core::tenant::{Key, KeyHash, Role, Tenant};
+use fleetprompt_core::{KeyId, Party, Slug, TenantId, Timestamp};
+use serde_json::json;
+
+use super::{Change, load};
+use crate::batch::Decider;
+use crate::{CreatedKey, Error, Refusal};
+
+impl Decider {
+    pub(super) fn tenant_create(
+        &mut self,
+        actor: &Party,
+        slug: Slug,
+        name: String,
+        role: Role,
+    ) -> Result<Change<(Tenant, CreatedKey)>, Error> {
+        let (mut directory, mut open) = self.begin();
+        if directory.tenant_by_slug(slug.as_str()).is_some() {
+            return Err(Refusal::conflict("tenant_exists", format!("there is a tenant `{slug}` already")).into());
+        }
+        check_name(&name)?;
+        let tenant = Tenant { id: TenantId(self.moment.uuid()), slug, name, created_at: self.moment.now() };
+        let created = self.new_key(tenant.id, "first key".into(), role, None);
+        open.stage.registered.tenants.push(tenant.clone());
+        open.stage.registered.keys.push(created.key.clone());
+        let payload = json!({"tenant": tenant.slug, "name": tenant.name});
+        self.audit(&mut open, tenant.id, actor, "tenant.created", load::subject(&tenant), payload)?;
+        self.audit(&mut open, tenant.id, actor, "key.created", subject(&created.key), about(&created.key))?;
+        directory.put_tenant(tenant.clone());
+        directory.put_key(created.key.clone());
+        Ok(Change { open, directory, answer: (tenant, created) })
+    }
+
+    pub(super) fn key_create(
+        &mut self,
+        actor: &Party,
+        tenant: TenantId,
+        name: String,
+        role: Role,
+        expires_at: Option<Timestamp>,
+    ) -> Result<Change<CreatedKey>, Error> {
+        let (mut directory, mut open) = self.begin();
+        directory.tenant(tenant).ok_or_else(|| Refusal::not_found("tenant", tenant))?;
+        check_name(&name)?;
+        if expires_at.is_some_and(|end| end <= self.moment.now()) {
+            return Err(Refusal::invalid("expiry_past", "`expires_at` is in the past").into());
+        }
+        let created = self.new_key(tenant, name, role, expires_at);
+        open.stage.registered.keys.push(created.key.clone());
+        self.audit(&mut open, tenant, actor, "key.created", subject(&created.key), about(&created.key))?;
+        directory.put_key(created.key.clone());
+        Ok(Change { open, directory, answer: created })
+    }
+
+    pub(super) fn key_revoke(&mut self, actor: &Party, tenant: TenantId, id: KeyId) -> Result<Change<Key>, Error> {
+        let (mut directory, mut open) = self.begin();
+        let known = directory.key_by_id(tenant, id).ok_or_else(|| Refusal::not_found("key", id))?;
+        let mut key = Key::clone(known);
+        if key.revoked_at.is_none() {
+            key.revoked_at = Some(self.moment.now());
+            open.stage.registered.keys.push(key.clone());
+            self.audit(&mut open, tenant, actor, "key.revoked", subject(&key), about(&key))?;
+            directory.put_key(key.clone());
+        }
+        Ok(Change { open, directory, answer: key })
+    }
+
+    fn new_key(&mut self, tenant: TenantId, name: String, role: Role, expires_at: Option<Timestamp>) -> CreatedKey {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).expect("the system gives random bytes");
+        let secret = format!("fp_{}", URL_SAFE_NO_PAD.encode(bytes));
+        let key = Key {
+            id: KeyId(self.moment.uuid()),
+            tenant,
+            name,
+            role,
+            hash: KeyHash::of(&secret),
+            created_at: self.moment.now(),
+            expires_at,
+            revoked_at: None,
+        };
+        CreatedKey { key, secret }
+    }
+}
+
+fn check_name(name: &str) -> Result<(), Refusal> {
+    match is_plain_text(name) {
+        true => Ok(()),
+        false => {
+            Err(Refusal::invalid("text_invalid", "`name` must have 1 to 255 characters and no control characters"))
+        }
+    }
+}
+
+fn about(key: &Key) -> serde_json::Value {
+    json!({"key": key.id, "name": key.name, "role": key.role, "expires_at": key.expires_at})
+}
+
+fn subject(key: &Key) -> Party {
+    Party::new("key", key.id)
+}

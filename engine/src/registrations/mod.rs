@@ -1,0 +1,127 @@
+//! Changes of what is registered: tenants, keys, workflows, agents, directive types. Rare; each is
+//! checked against what is there, committed by itself, and audited by a signal in the same commit.
+
+mod agents;
+mod directive_types;
+mod keys;
+mod load;
+mod workflows;
+
+use fleetprompt_core::document::BYTES_MAX;
+use fleetprompt_core::{Json, Lineage, Name, Party, Signal, SignalId, TenantId};
+use serde::Serialize;
+
+pub(crate) use load::load;
+
+use crate::batch::{Decider, Open};
+use crate::input::{Registration, Reply};
+use crate::{Directory, Error, Refusal};
+
+/// What a registration came to: rows and a signal in the stage, and how the directory changes.
+struct Change<T> {
+    open: Open,
+    directory: Directory,
+    answer: T,
+}
+
+impl Decider {
+    pub(crate) fn register(&mut self, registration: Registration) {
+        match registration {
+            Registration::Workflow { scope, text, format, activate, reply } => {
+                let change = self.workflow_apply(&scope, &text, format, activate);
+                self.enact(change, reply);
+            }
+            Registration::WorkflowStatus { scope, slug, to, version, reply } => {
+                let change = self.workflow_status_set(&scope, &slug, to, version);
+                self.enact(change, reply);
+            }
+            Registration::Agent { scope, text, format, reply } => {
+                let change = self.agent_apply(&scope, &text, format);
+                self.enact(change, reply);
+            }
+            Registration::DirectiveType { scope, document, reply } => {
+                let change = self.directive_type_apply(&scope, &document);
+                self.enact(change, reply);
+            }
+            Registration::Tenant { actor, slug, name, role, reply } => {
+                let change = self.tenant_create(&actor, slug, name, role);
+                self.enact(change, reply);
+            }
+            Registration::Key { actor, tenant, name, role, expires_at, reply } => {
+                let change = self.key_create(&actor, tenant, name, role, expires_at);
+                self.enact(change, reply);
+            }
+            Registration::RevokeKey { actor, tenant, id, reply } => {
+                let change = self.key_revoke(&actor, tenant, id);
+                self.enact(change, reply);
+            }
+        }
+    }
+
+    /// Commits, and only if that held lets the new directory count.
+    fn enact<T: 'static>(&mut self, change: Result<Change<T>, Error>, reply: Reply<T>) {
+        let Change { mut open, directory, answer } = match change {
+            Ok(change) => change,
+            Err(error) => return drop(reply.send(Err(error))),
+        };
+        let published = self.directory.clone();
+        open.answers.push(Box::new(move |commit| {
+            if commit.is_ok() {
+                published.store(directory.into());
+            }
+            drop(reply.send(commit.map(|()| answer)));
+        }));
+        open.inputs += 1;
+        self.commit(open);
+    }
+
+    /// A copy of the directory to change, and an empty stage.
+    fn begin(&mut self) -> (Directory, Open) {
+        (Directory::clone(&self.directory.load()), Open::default())
+    }
+
+    /// Records that something was registered, as a fact of the tenant that others may listen to.
+    fn audit(
+        &mut self,
+        open: &mut Open,
+        tenant: TenantId,
+        actor: &Party,
+        name: &'static str,
+        subject: Party,
+        payload: impl Serialize,
+    ) -> Result<(), Error> {
+        let id = SignalId(self.moment.uuid());
+        let now = self.moment.now();
+        let signal = Signal {
+            id,
+            tenant,
+            name: Name::known(name),
+            subject: Some(subject),
+            actor: Some(actor.clone()),
+            source: None,
+            source_event_id: None,
+            dedupe_key: None,
+            lineage: Lineage::root(id.to_string()),
+            run_id: None,
+            directive_id: None,
+            occurred_at: now,
+            recorded_at: now,
+            payload: Json::of(&payload),
+        };
+        self.attempt(open, |cascade| cascade.state(signal))
+    }
+}
+
+/// Written out as JSON a document may be longer than it was sent, and it must be read again.
+fn check_stored(document: &Json) -> Result<(), Refusal> {
+    let bytes = document.text().len();
+    if bytes <= BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("written out as JSON the document has {bytes} bytes; at most {BYTES_MAX} are allowed");
+    Err(Refusal::invalid("document_too_large", message))
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}

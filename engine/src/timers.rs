@@ -1,0 +1,50 @@
+//! What must be looked at again, and when. The due times stand in the rows; this is their order.
+
+use std::collections::{BTreeSet, HashMap};
+
+use fleetprompt_core::{DirectiveId, RunId, TenantId, Timestamp};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Owner {
+    Run(TenantId, RunId),
+    Directive(TenantId, DirectiveId),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    order: BTreeSet<(Timestamp, Owner)>,
+    due: HashMap<Owner, Timestamp>,
+}
+
+impl Timers {
+    /// Each owner has one time, or none.
+    pub fn set(&mut self, owner: Owner, at: Option<Timestamp>) {
+        if let Some(before) = self.due.remove(&owner) {
+            self.order.remove(&(before, owner));
+        }
+        if let Some(at) = at {
+            self.due.insert(owner, at);
+            self.order.insert((at, owner));
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    pub fn next(&self) -> Option<Timestamp> {
+        self.order.first().map(|(at, _)| *at)
+    }
+
+    /// At most `limit` of those that are due; they are taken off.
+    pub fn take_due(&mut self, now: Timestamp, limit: usize) -> Vec<Owner> {
+        let mut owners = Vec::new();
+        while owners.len() < limit
+            && let Some((_, owner)) = self.order.first().copied().filter(|(at, _)| *at <= now)
+        {
+            self.set(owner, None);
+            owners.push(owner);
+        }
+        owners
+    }
+}

@@ -1,0 +1,187 @@
+//! Effects: agents and endpoints, their retries, and what a restart does to them.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::time::Duration;
+
+use fleetprompt_core::run::{Status, StepStatus};
+use serde_json::{Value, json};
+use support::{House, signal};
+use wiremock::matchers::{header_exists, method, path};
+use wiremock::{Mock, MockServer, Request, ResponseTemplate};
+
+fn ordering(url: &str) -> Value {
+    json!({
+        "name": "parcel.ship",
+        "handler": {"type": "http", "url": format!("{url}/ship")},
+        "retry": {"max_attempts": 3, "initial": "10ms", "factor": 1, "jitter": false},
+        "timeout": "2s"
+    })
+}
+
+async fn started(house: &House) -> fleetprompt_core::RunId {
+    let emitted = house.emit(signal("order.placed", json!({}))).await.unwrap();
+    emitted.dispositions[0].run_id.unwrap()
+}
+
+fn keys(requests: &[Request]) -> Vec<String> {
+    requests.iter().map(|request| request.headers["idempotency-key"].to_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn an_endpoint_is_asked_again_under_the_same_key_until_it_succeeds() {
+    let endpoint = MockServer::start().await;
+    let busy = ResponseTemplate::new(503);
+    Mock::given(path("/ship")).respond_with(busy).up_to_n_times(2).mount(&endpoint).await;
+    let done = ResponseTemplate::new(201).set_body_json(json!({"parcel": "P1"}));
+    Mock::given(method("POST"))
+        .and(path("/ship"))
+        .and(header_exists("webhook-signature"))
+        .respond_with(done)
+        .mount(&endpoint)
+        .await;
+    let house = House::new().await;
+    house.directive_type(ordering(&endpoint.uri())).await;
+    house.workflow(support::shipping()).await;
+    let id = started(&house).await;
+    let run = house.ended(id).await;
+    assert_eq!((run.status, run.output.unwrap().value()), (Status::Completed, &json!({"parcel": "P1"})));
+    let requests = endpoint.received_requests().await.unwrap();
+    assert_eq!(keys(&requests), vec![format!("{id}:ship"); 3]);
+    let attempts: Vec<u64> =
+        requests.iter().map(|request| request.body_json::<Value>().unwrap()["attempt"].as_u64().unwrap()).collect();
+    assert_eq!(attempts, [1, 2, 3]);
+    house.verified();
+}
+
+#[tokio::test]
+async fn a_refusal_by_the_endpoint_fails_the_step_at_once() {
+    let endpoint = MockServer::start().await;
+    let no = ResponseTemplate::new(422).set_body_string("no such order");
+    Mock::given(path("/ship")).respond_with(no).mount(&endpoint).await;
+    let house = House::new().await;
+    house.directive_type(ordering(&endpoint.uri())).await;
+    house.workflow(support::shipping()).await;
+    let id = started(&house).await;
+    let run = house.ended(id).await;
+    assert_eq!((run.status, run.steps[0].status), (Status::Failed, StepStatus::Failed));
+    let error = run.error.unwrap();
+    assert!(error.message.contains("no such order"), "{error}");
+    assert_eq!(endpoint.received_requests().await.unwrap().len(), 1);
+    house.verified();
+}
+
+#[tokio::test]
+async fn what_was_in_flight_is_delivered_again_after_a_restart() {
+    let endpoint = MockServer::start().await;
+    let slow = ResponseTemplate::new(200).set_delay(Duration::from_secs(60));
+    Mock::given(path("/ship")).respond_with(slow).up_to_n_times(1).mount(&endpoint).await;
+    let done = ResponseTemplate::new(200).set_body_json(json!({"parcel": "P1"}));
+    Mock::given(path("/ship")).respond_with(done).mount(&endpoint).await;
+    let house = House::new().await;
+    let mut of_type = ordering(&endpoint.uri());
+    of_type["timeout"] = json!("5m");
+    house.directive_type(of_type).await;
+    house.workflow(support::shipping()).await;
+    let id = started(&house).await;
+    while endpoint.received_requests().await.unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    // The first engine is still waiting for its answer; it can as well be gone.
+    let house = house.restarted();
+    let run = house.ended(id).await;
+    assert_eq!(run.status, Status::Completed);
+    assert_eq!(keys(&endpoint.received_requests().await.unwrap()), vec![format!("{id}:ship"); 2]);
+}
+
+#[tokio::test]
+async fn an_agent_s_output_reaches_the_next_step() {
+    let house = House::new().await;
+    house
+        .agent(json!({
+            "slug": "clerk", "name": "Clerk", "model": {"provider": "scripted"}, "instructions": "Say what was ordered.",
+            "script": [{"output": {"text": "Order of {{payload.name}}"}}]
+        }))
+        .await;
+    house
+        .workflow(json!({
+            "name": "Clerking", "version": "1.0.0", "trigger": {"signal": "order.placed"},
+            "steps": [
+                {"id": "write", "type": "agent", "agent_ref": {"slug": "clerk"}, "input": {"from_signal": true}},
+                {"id": "loud", "type": "function", "function": "text.upper", "input": {"text": "${steps.write.output.text}"}}
+            ],
+            "output": "${steps.loud.output}"
+        }))
+        .await;
+    let emitted = house.emit(signal("order.placed", json!({"name": "Ada"}))).await.unwrap();
+    let run = house.ended(emitted.dispositions[0].run_id.unwrap()).await;
+    assert_eq!(run.output.unwrap().value(), &json!("ORDER OF ADA"));
+    house.verified();
+}
+
+#[tokio::test]
+async fn an_agent_is_asked_again_after_its_backoff() {
+    let house = House::new().await;
+    house
+        .agent(json!({
+            "slug": "clerk", "name": "Clerk", "model": {"provider": "scripted"}, "instructions": "Answer well.",
+            "output_schema": {"type": "object", "required": ["missing"]},
+            "script": [{"output": {"text": "never right"}}]
+        }))
+        .await;
+    house
+        .workflow(json!({
+            "name": "Clerking", "version": "1.0.0", "trigger": {"signal": "order.placed"},
+            "steps": [{"id": "write", "type": "agent", "agent_ref": {"slug": "clerk"},
+                "retry": {"max_attempts": 3, "initial": "5ms", "factor": 1, "jitter": false}}]
+        }))
+        .await;
+    let id = started(&house).await;
+    let run = house.ended(id).await;
+    assert_eq!((run.status, run.steps[0].attempt), (Status::Failed, 3));
+    assert_eq!(run.error.unwrap().code, "output_invalid");
+    house.verified();
+}
+
+#[tokio::test]
+async fn a_deadline_ends_a_run_that_only_waits() {
+    let house = House::new().await;
+    house.manual("parcel.ship").await;
+    let mut workflow = support::shipping();
+    workflow["timeout"] = json!("50ms");
+    house.workflow(workflow).await;
+    let id = started(&house).await;
+    let run = house.ended(id).await;
+    assert_eq!((run.status, run.error.unwrap().code.as_str()), (Status::Failed, "timeout"));
+    house.verified();
+}
+
+#[tokio::test]
+async fn a_private_address_is_refused_unless_allowed() {
+    use std::sync::Arc;
+    let endpoint = MockServer::start().await;
+    let store = Arc::new(fleetprompt_store::memory::MemoryStore::default());
+    let config = fleetprompt_engine::Config::default();
+    let engine = fleetprompt_engine::Engine::start(store.clone(), config, tokio::runtime::Handle::current()).unwrap();
+    let scope = support::tenant(&engine, "acme").await;
+    let house = House { store, engine, scope };
+    for (number, url) in [endpoint.uri(), endpoint.uri().replace("127.0.0.1", "localhost")].iter().enumerate() {
+        let mut of_type = ordering(url);
+        of_type["retry"]["max_attempts"] = json!(1);
+        house.directive_type(of_type).await;
+        let requested = house.request("parcel.ship", &format!("k{number}"), json!({})).await.unwrap();
+        let mut commits = house.engine.commits();
+        let settled = loop {
+            let directive =
+                fleetprompt_store::Store::directive(house.store.as_ref(), house.scope.tenant, requested.directive.id);
+            let directive = directive.unwrap().unwrap();
+            if directive.status.is_settled() {
+                break directive;
+            }
+            tokio::time::timeout(Duration::from_secs(10), commits.changed()).await.unwrap().unwrap();
+        };
+        assert_eq!(settled.status, fleetprompt_core::directive::Status::Failed);
+    }
+    assert!(endpoint.received_requests().await.unwrap().is_empty());
+}
