@@ -1,0 +1,28 @@
+//! What travels over the API, as JSON. Ids are TypeIDs, times are RFC 3339 in UTC.
+
+mod directives;
+mod problem;
+mod runs;
+#[cfg(feature = "openapi")]
+pub mod schema;
+mod signals;
+mod tenants;
+mod workflows;
+
+use serde::{Deserialize, Serialize};
+
+pub use directives::*;
+pub use problem::*;
+pub use runs::*;
+pub use signals::*;
+pub use tenants::*;
+pub use workflows::*;
+
+/// One page of a list; `next_cursor` is absent on the last.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}

@@ -1,0 +1,160 @@
+//! How core's types look in the OpenAPI document. Core knows nothing of HTTP, so their shapes stand
+//! here; only `ToSchema` is ever asked of these types. Enumerations list what core lists.
+
+use std::borrow::Cow;
+
+use fleetprompt_core::{directive, registration, run, signal, tenant};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, SchemaType, Type};
+use utoipa::openapi::{KnownFormat, RefOr};
+use utoipa::{PartialSchema, ToSchema};
+
+macro_rules! texts {
+    ($($name:ident $pattern:literal $example:literal $description:literal;)*) => {$(
+        pub struct $name;
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .pattern(Some($pattern))
+                    .examples([$example])
+                    .description(Some($description))
+                    .into()
+            }
+        }
+
+        impl ToSchema for $name {
+            fn name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+        }
+    )*};
+}
+
+texts! {
+    Name r"^[a-z0-9_]+(\.[a-z0-9_]+)+$" "forum.thread.created"
+        "The name of a signal or directive: segments of `a-z`, `0-9` and `_` joined by dots, two at least.";
+    Slug "^[a-z0-9][a-z0-9_-]{0,99}$" "forum-new-thread-triage" "How one thing of a tenant is addressed.";
+    TenantId "^tnt_[0-7][0-9a-hjkmnp-tv-z]{25}$" "tnt_01h455vb4pex5vsknk084sn02q" "A tenant's id.";
+    KeyId "^key_[0-7][0-9a-hjkmnp-tv-z]{25}$" "key_01h455vb4pex5vsknk084sn02q" "An API key's id; never its secret.";
+    SignalId "^sig_[0-7][0-9a-hjkmnp-tv-z]{25}$" "sig_01h455vb4pex5vsknk084sn02q" "A signal's id.";
+    DirectiveId "^dir_[0-7][0-9a-hjkmnp-tv-z]{25}$" "dir_01h455vb4pex5vsknk084sn02q" "A directive's id.";
+    RunId "^run_[0-7][0-9a-hjkmnp-tv-z]{25}$" "run_01h455vb4pex5vsknk084sn02q" "A run's id.";
+    RecordId "^(sig|dir|run)_[0-7][0-9a-hjkmnp-tv-z]{25}$" "sig_01h455vb4pex5vsknk084sn02q"
+        "The id of a signal, directive or run.";
+}
+
+macro_rules! choices {
+    ($($name:ident $core:path, $description:literal;)*) => {$(
+        pub struct $name;
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .enum_values(Some(<$core>::ALL.map(|one| one.as_str())))
+                    .description(Some($description))
+                    .into()
+            }
+        }
+
+        impl ToSchema for $name {
+            fn name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+        }
+    )*};
+}
+
+choices! {
+    DirectiveStatus directive::Status, "`requested → running → succeeded | failed | canceled`.";
+    HandlerKind directive::HandlerKind,
+        "Who carries it out: FleetPrompt itself, an HTTP endpoint, or an outside system that reports.";
+    RunStatus run::Status, "A run goes on until it is `completed`, `failed` or `canceled`.";
+    StepStatus run::StepStatus, "Where a step of a run stands.";
+    DispositionKind signal::DispositionKind, "What became of a signal for one workflow.";
+    WorkflowStatus registration::WorkflowStatus, "`draft → active ⇄ paused → archived`.";
+    Role tenant::Role, "What a key may do; each role may do what those before it may.";
+}
+
+pub struct Timestamp;
+
+impl PartialSchema for Timestamp {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+            .examples(["2026-11-22T09:30:00.000000Z"])
+            .description(Some("RFC 3339; answers are in UTC with microseconds."))
+            .into()
+    }
+}
+
+impl ToSchema for Timestamp {
+    fn name() -> Cow<'static, str> {
+        "Timestamp".into()
+    }
+}
+
+pub struct Json;
+
+impl PartialSchema for Json {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::AnyValue)
+            .description(Some("Any JSON, at most 64 levels deep. It is kept as it was written."))
+            .into()
+    }
+}
+
+impl ToSchema for Json {
+    fn name() -> Cow<'static, str> {
+        "Json".into()
+    }
+}
+
+/// What a record is about, or who caused it.
+#[derive(ToSchema)]
+#[schema(examples(json!({"type": "thread", "id": "42"})))]
+pub struct Party {
+    #[schema(rename = "type", min_length = 1, max_length = 255)]
+    pub kind: String,
+    #[schema(min_length = 1, max_length = 255)]
+    pub id: String,
+}
+
+/// Why an effect failed.
+#[derive(ToSchema)]
+#[schema(examples(json!({"code": "http_status", "message": "the endpoint answered 503", "retryable": true})))]
+pub struct Failure {
+    /// Stable and lower case, like `timeout` or `http_status`.
+    pub code: String,
+    pub message: String,
+    /// Whether doing the same again may end better.
+    pub retryable: bool,
+    /// The least delay before the next attempt, when the other side named one.
+    pub retry_after_ms: Option<i64>,
+}
+
+/// One problem of a document and its place; lines and columns count from 1.
+#[derive(ToSchema)]
+pub struct Located {
+    /// Stable; `fleetprompt explain CODE` says more.
+    #[schema(example = "FP0104")]
+    pub code: String,
+    pub severity: Severity,
+    pub message: String,
+    pub line: u32,
+    pub column: u32,
+    pub end_line: u32,
+    pub end_column: u32,
+    /// What would be right.
+    pub help: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub enum Severity {
+    Error,
+    Warning,
+}

@@ -1,0 +1,85 @@
+//! Tenants, and the keys that speak for them.
+
+use fleetprompt_core::tenant::Role;
+use fleetprompt_core::{KeyId, Slug, TenantId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "openapi")]
+use super::schema;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Tenant {
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::TenantId))]
+    pub id: TenantId,
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Slug))]
+    pub slug: Slug,
+    pub name: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Timestamp))]
+    pub created_at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CreateTenant {
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Slug))]
+    pub slug: Slug,
+    #[serde(default)]
+    pub name: Option<String>,
+}
+
+/// A new tenant and its first key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CreatedTenant {
+    pub tenant: Tenant,
+    pub key: Key,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CreateKey {
+    pub name: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Role))]
+    pub role: Role,
+    /// Of the caller's own tenant unless given; another's needs an owner's key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::Slug>))]
+    pub tenant: Option<Slug>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::Timestamp>))]
+    pub expires_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Key {
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::KeyId))]
+    pub id: KeyId,
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Slug))]
+    pub tenant: Slug,
+    pub name: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Role))]
+    pub role: Role,
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Timestamp))]
+    pub created_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::Timestamp>))]
+    pub expires_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::Timestamp>))]
+    pub revoked_at: Option<Timestamp>,
+    /// Only in the answer to the request that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+}
+
+/// On whose behalf a key speaks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Whoami {
+    pub tenant: Tenant,
+    pub key: Key,
+}

@@ -1,0 +1,127 @@
+//! What a tenant registers for its runs: workflows, agents; and the functions that are there.
+
+use fleetprompt_core::diagnostic::Located;
+use fleetprompt_core::registration::WorkflowStatus;
+use fleetprompt_core::{Json, Name, Slug, Timestamp};
+use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "openapi")]
+use super::schema;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Workflow {
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Slug))]
+    pub slug: Slug,
+    pub name: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::WorkflowStatus))]
+    pub status: WorkflowStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_version: Option<String>,
+    /// The signals that start it.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<schema::Name>))]
+    pub signals: Vec<Name>,
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Timestamp))]
+    pub updated_at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WorkflowVersion {
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Slug))]
+    pub slug: Slug,
+    pub version: String,
+    pub active: bool,
+    pub digest: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Timestamp))]
+    pub created_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Json, required = false))]
+    pub document: Option<Json>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Validated {
+    pub valid: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::Slug>))]
+    pub slug: Option<Slug>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<schema::Located>))]
+    pub diagnostics: Vec<Located>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AppliedWorkflow {
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Slug))]
+    pub slug: Slug,
+    pub version: String,
+    pub digest: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::WorkflowStatus))]
+    pub status: WorkflowStatus,
+    /// False: this very document was there already.
+    pub changed: bool,
+    /// Warnings.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<schema::Located>))]
+    pub diagnostics: Vec<Located>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Activate {
+    /// The newest version unless given.
+    #[serde(default)]
+    pub version: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Agent {
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Slug))]
+    pub slug: Slug,
+    pub name: String,
+    /// Provider and model as they would be called now.
+    pub model: String,
+    pub digest: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Timestamp))]
+    pub updated_at: Timestamp,
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Json))]
+    pub document: Json,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AppliedAgent {
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Slug))]
+    pub slug: Slug,
+    pub digest: String,
+    pub changed: bool,
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<schema::Located>))]
+    pub diagnostics: Vec<Located>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Function {
+    pub name: String,
+    pub summary: String,
+    /// Field, type and meaning of each input.
+    pub input: Vec<FunctionField>,
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Json))]
+    pub example_input: Json,
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Json))]
+    pub example_output: Json,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FunctionField {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub summary: String,
+}
