@@ -1,0 +1,168 @@
+//! Following a tenant's log as it grows: what the SSE endpoints share.
+//!
+//! A follower reads a page after its cursor, sends it, and when there is nothing more waits for the
+//! next commit. It never holds a transaction or a thread while it waits, and it ends when the server
+//! stops, when its key is revoked, or with the run that it follows.
+
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
+use axum::http::HeaderMap;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use fleetprompt_client::wire;
+use fleetprompt_core::{RunId, Signal, SignalId};
+use fleetprompt_store::{Page, SignalFilter};
+use futures_util::{StreamExt, stream};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use uuid::Uuid;
+
+use super::auth::Caller;
+use super::{Api, Problem, view};
+
+const PAGE: usize = 200;
+/// A commit may be another tenant's: the more of those in a row, the longer the pause.
+const PAUSE_MIN: Duration = Duration::from_millis(2);
+const PAUSE_MAX: Duration = Duration::from_millis(250);
+const KEY_CHECKED_EVERY: Duration = Duration::from_secs(15);
+
+pub struct Follower {
+    api: Api,
+    caller: Caller,
+    filter: SignalFilter,
+    cursor: Option<Uuid>,
+    commits: watch::Receiver<u64>,
+    stopping: watch::Receiver<bool>,
+    pause: Duration,
+    key_checked: Instant,
+    /// Told once, so that a client that loses its connection before the first signal misses none.
+    begins_after: Option<SignalId>,
+    has_ended: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Follower {
+    pub fn new(api: Api, caller: Caller, filter: SignalFilter, cursor: Option<SignalId>) -> Result<Self, Problem> {
+        let place = api.0.streams.clone().try_acquire_owned();
+        let place = place.map_err(|_| Problem::busy("too many streams are open already", Duration::from_secs(5)))?;
+        Ok(Self {
+            commits: api.engine().commits(),
+            stopping: api.config().stopping.clone(),
+            api,
+            caller,
+            filter,
+            cursor: cursor.map(|id| id.0),
+            pause: PAUSE_MIN,
+            key_checked: Instant::now(),
+            begins_after: cursor,
+            has_ended: false,
+            _place: place,
+        })
+    }
+
+    pub fn into_response(self) -> Response {
+        let alive = KeepAlive::new().interval(self.api.config().heartbeat);
+        let batches = stream::unfold(self, |mut follower| async {
+            follower.next().await.map(|events| (stream::iter(events), follower))
+        });
+        Sse::new(batches.flatten().map(Ok::<_, Infallible>)).keep_alive(alive).into_response()
+    }
+
+    /// The next events, or none when the stream is at its end.
+    async fn next(&mut self) -> Option<Vec<Event>> {
+        if let Some(id) = self.begins_after.take() {
+            return Some(vec![Event::default().id(id.to_string())]);
+        }
+        while !self.has_ended {
+            // Seen before the read, so that a commit during the read wakes us again.
+            self.commits.mark_unchanged();
+            match self.events().await {
+                Ok(events) if events.is_empty() => {}
+                Ok(events) => {
+                    self.pause = PAUSE_MIN;
+                    return Some(events);
+                }
+                Err(problem) => {
+                    self.has_ended = true;
+                    return Some(vec![Event::default().event("problem").data(problem.text())]);
+                }
+            }
+            if !self.wait().await {
+                return None;
+            }
+        }
+        None
+    }
+
+    async fn events(&mut self) -> Result<Vec<Event>, Problem> {
+        let (tenant, filter, cursor) = (self.caller.tenant(), self.filter.clone(), self.cursor);
+        // The run is read first: if it has ended, its whole record was there to be read after it.
+        let run = self.filter.run_id;
+        let (run, signals) = self
+            .api
+            .read(move |store| {
+                let run = run.map(|id| store.run(tenant, id)).transpose()?.flatten();
+                Ok((run, store.signals(tenant, &filter, Page::after(cursor, PAGE))?))
+            })
+            .await?;
+        if let Some(last) = signals.last() {
+            self.cursor = Some(last.id.0);
+        }
+        let mut events = signals.iter().map(event).collect::<Result<Vec<_>, _>>()?;
+        if let Some(run) = run.filter(|run| run.status.has_ended() && signals.len() < PAGE) {
+            self.has_ended = true;
+            let run = wire::RunDetail { run: view::run(&run, &[]) };
+            events.push(written(Event::default().event("end"), &run)?);
+        }
+        Ok(events)
+    }
+
+    /// For the next commit; false when there is nothing to wait for any more.
+    async fn wait(&mut self) -> bool {
+        let stopped = async {
+            // A sender that is gone never says stop.
+            if self.stopping.wait_for(|stopping| *stopping).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let committed = async {
+            tokio::time::sleep(self.pause).await;
+            tokio::time::timeout(KEY_CHECKED_EVERY, self.commits.changed()).await
+        };
+        tokio::select! {
+            () = stopped => return false,
+            // The engine has gone, and with it all that could happen.
+            changed = committed => if let Ok(Err(_)) = changed { return false },
+        }
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        self.may_go_on()
+    }
+
+    fn may_go_on(&mut self) -> bool {
+        if self.key_checked.elapsed() < KEY_CHECKED_EVERY {
+            return true;
+        }
+        self.key_checked = Instant::now();
+        self.caller.is_live(&self.api.engine().directory())
+    }
+}
+
+fn event(signal: &Signal) -> Result<Event, Problem> {
+    written(Event::default().id(signal.id.to_string()).event("signal"), &view::signal(signal))
+}
+
+fn written(event: Event, data: &impl serde::Serialize) -> Result<Event, Problem> {
+    event.json_data(data).map_err(|error| Problem::internal("write the event", &error))
+}
+
+/// Where a client that lost its connection goes on: its header, or what it asks for.
+pub fn resumed(headers: &HeaderMap, after: Option<SignalId>) -> Result<Option<SignalId>, Problem> {
+    let Some(value) = headers.get("last-event-id") else { return Ok(after) };
+    let id = value.to_str().unwrap_or_default().parse();
+    id.map(Some).map_err(|error| Problem::invalid_request(format!("the header `Last-Event-ID`: {error}")))
+}
+
+/// The record of one run.
+pub fn of_run(id: RunId) -> SignalFilter {
+    SignalFilter { run_id: Some(id), ..SignalFilter::default() }
+}

@@ -1,0 +1,42 @@
+//! Whether the process lives, and whether it can take work. For load balancers: no key is needed,
+//! and nothing about any tenant is said.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Serialize;
+
+use super::answer::{Answer, json, ok};
+use super::{Api, Problem};
+
+/// What the health endpoints answer.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Health {
+    #[schema(example = "ok")]
+    status: &'static str,
+}
+
+/// Check that the process lives
+#[utoipa::path(
+    get, path = "/healthz", tag = "operations", security(()),
+    responses((status = 200, description = "It lives.", body = Health)),
+)]
+pub async fn healthz() -> Answer {
+    ok(&Health { status: "ok" })
+}
+
+/// Check that it takes work
+///
+/// 503 while the store refuses commits, or the server is stopping.
+#[utoipa::path(
+    get, path = "/readyz", tag = "operations", security(()),
+    responses((status = 200, description = "It takes work.", body = Health)),
+)]
+pub async fn readyz(State(api): State<Api>) -> Answer {
+    if *api.config().stopping.borrow() {
+        return Err(Problem::unavailable("the server is stopping"));
+    }
+    if !api.engine().is_ready() {
+        return Err(Problem::unavailable("the store refuses commits; the log of the server says why"));
+    }
+    json(StatusCode::OK, &Health { status: "ok" })
+}

@@ -1,0 +1,157 @@
+//! The HTTP API: one file a noun. It changes things only by a signal or a directive, or by the
+//! engine's registrations, and reads through the store. Every handler is scoped to the tenant of the
+//! caller's key: there is no way to name another's record that does not end as a 404.
+//!
+//! A handler here reads what came, asks the engine or the store once, and shapes the answer; what
+//! may happen is decided in `core` and `engine`.
+
+mod agents;
+mod answer;
+mod auth;
+mod body;
+mod directive_types;
+mod directives;
+mod docs;
+mod follow;
+mod functions;
+mod health;
+mod keys;
+mod metrics;
+mod openapi;
+mod page;
+mod problem;
+mod request;
+mod runs;
+mod runs_live;
+mod signals;
+mod signals_tail;
+mod tenants;
+mod view;
+mod why;
+mod workflows;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+use fleetprompt_core::Timestamp;
+use fleetprompt_engine::Engine;
+use fleetprompt_store::Store;
+use tokio::sync::{Semaphore, watch};
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use openapi::document as openapi_document;
+pub use problem::Problem;
+
+/// What the API needs to know besides the engine.
+#[derive(Debug, Clone)]
+pub struct ApiConfig {
+    /// Becomes true when the server stops: open streams end then, so that they do not hold it up.
+    pub stopping: watch::Receiver<bool>,
+    /// Streams open at once, of all tenants together.
+    pub streams_max: usize,
+    /// How often a silent stream says that it is alive.
+    pub heartbeat: Duration,
+}
+
+impl ApiConfig {
+    pub fn new(stopping: watch::Receiver<bool>) -> Self {
+        Self { stopping, streams_max: 1_000, heartbeat: Duration::from_secs(15) }
+    }
+}
+
+/// What every handler has.
+#[derive(Clone)]
+pub(crate) struct Api(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    config: ApiConfig,
+    streams: Arc<Semaphore>,
+    traffic: metrics::Traffic,
+}
+
+impl Api {
+    fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    fn config(&self) -> &ApiConfig {
+        &self.0.config
+    }
+
+    /// Reads from the store may touch the disk, so they keep off the threads that serve.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn Store) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let store = self.engine().store().clone();
+        let answer = tokio::task::spawn_blocking(move || read(&*store)).await;
+        answer.unwrap_or_else(|error| Err(Problem::internal("read from the store", &error)))
+    }
+}
+
+pub fn router(engine: Engine, config: ApiConfig) -> Router {
+    let streams = Arc::new(Semaphore::new(config.streams_max));
+    let api = Api(Arc::new(Inner { engine, config, streams, traffic: metrics::Traffic::default() }));
+    let (router, document) = described().split_for_parts();
+    let document = openapi::text(openapi::complete(document));
+    router
+        .route("/openapi.json", get(move || openapi::serve(document.clone())))
+        .merge(docs::router())
+        .fallback(problem::nothing_here)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(from_fn_with_state(api.clone(), metrics::count))
+        .layer(CatchPanicLayer::custom(problem::of_panic))
+        .with_state(api)
+}
+
+/// Every endpoint that the OpenAPI document describes.
+fn described() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(openapi::frame())
+        .routes(routes!(signals::signal_emit, signals::signal_list))
+        .routes(routes!(signals_tail::signal_tail))
+        .routes(routes!(signals::signal_get))
+        .routes(routes!(why::signal_why))
+        .routes(routes!(signals::signal_replay))
+        .routes(routes!(directives::directive_request, directives::directive_list))
+        .routes(routes!(directives::directive_get))
+        .routes(routes!(why::directive_why))
+        .routes(routes!(directives::directive_cancel))
+        .routes(routes!(directives::directive_report))
+        .routes(routes!(directive_types::directive_type_apply, directive_types::directive_type_list))
+        .routes(routes!(directive_types::directive_type_get))
+        .routes(routes!(workflows::workflow_validate))
+        .routes(routes!(workflows::workflow_apply, workflows::workflow_list))
+        .routes(routes!(workflows::workflow_get))
+        .routes(routes!(workflows::workflow_version_list))
+        .routes(routes!(workflows::workflow_version_get))
+        .routes(routes!(workflows::workflow_activate))
+        .routes(routes!(workflows::workflow_pause))
+        .routes(routes!(workflows::workflow_archive))
+        .routes(routes!(agents::agent_apply, agents::agent_list))
+        .routes(routes!(agents::agent_get))
+        .routes(routes!(functions::function_list))
+        .routes(routes!(runs::run_list))
+        .routes(routes!(runs::run_get))
+        .routes(routes!(runs::run_timeline))
+        .routes(routes!(why::run_why))
+        .routes(routes!(runs::run_cancel))
+        .routes(routes!(runs_live::run_live))
+        .routes(routes!(tenants::tenant_create, tenants::tenant_list))
+        .routes(routes!(keys::key_create, keys::key_list))
+        .routes(routes!(keys::key_revoke))
+        .routes(routes!(keys::whoami))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(metrics::metrics))
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,262 @@
+//! Workflows: checked, applied, activated, read.
+
+use axum::extract::{Path, State};
+use fleetprompt_client::wire;
+use fleetprompt_core::Slug;
+use fleetprompt_core::diagnostic::locate;
+use fleetprompt_core::registration::{WorkflowEntry, WorkflowStatus};
+use fleetprompt_core::tenant::Role;
+use fleetprompt_core::workflow::{self, Catalog};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use wire::schema;
+
+use super::answer::{Answer, made, ok};
+use super::auth::Caller;
+use super::body::{Document, SentOrNot};
+use super::request::{Asked, At};
+use super::{Api, Problem, page, view};
+
+/// Check a workflow
+///
+/// Reads the definition and reports everything that is wrong with it, all at once and each with its
+/// place, without keeping anything. It is checked as if it were to be activated now.
+#[utoipa::path(
+    post, path = "/v1/workflows/validate", tag = "workflows",
+    request_body(
+        content((serde_json::Value = "application/json"), (String = "application/yaml")),
+        description = "The definition, as it would be applied.",
+        example = json!(super::openapi::workflow_example()),
+    ),
+    responses((status = 200, description = "Whether it is valid, and its diagnostics.", body = wire::Validated)),
+)]
+pub async fn workflow_validate(caller: Caller, document: Document) -> Answer {
+    let catalog = caller.registered()?.catalog();
+    // A definition may be a megabyte: compiling it must not hold up those who only emit.
+    let checked = tokio::task::spawn_blocking(move || validated(&document, &catalog)).await;
+    ok(&checked.map_err(|error| Problem::internal("check the definition", &error))?)
+}
+
+fn validated(document: &Document, catalog: &Catalog) -> wire::Validated {
+    match workflow::read(&document.text, document.format, catalog) {
+        Ok((workflow, warnings)) => wire::Validated {
+            valid: true,
+            slug: Some(workflow.slug),
+            version: Some(workflow.version),
+            diagnostics: locate(&warnings, &document.text),
+        },
+        Err(problems) => {
+            let diagnostics = locate(&problems, &document.text);
+            wire::Validated { valid: false, slug: None, version: None, diagnostics }
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ApplyQuery {
+    /// Whether signals start this version from now on; a draft unless given.
+    #[serde(default)]
+    #[param(default = false)]
+    activate: bool,
+}
+
+/// Apply a workflow
+///
+/// Keeps the definition as a version of its workflow. The same document again changes nothing; a
+/// version that was ever active cannot become another document: give it a new version.
+#[utoipa::path(
+    post, path = "/v1/workflows", tag = "workflows", params(ApplyQuery),
+    request_body(
+        content((serde_json::Value = "application/json"), (String = "application/yaml")),
+        description = "The definition.",
+        example = json!(super::openapi::workflow_example()),
+    ),
+    responses(
+        (status = 201, description = "It is kept.", body = wire::AppliedWorkflow),
+        (status = 200, description = "It was there already.", body = wire::AppliedWorkflow),
+    ),
+)]
+pub async fn workflow_apply(
+    State(api): State<Api>,
+    caller: Caller,
+    Asked(query): Asked<ApplyQuery>,
+    document: Document,
+) -> Answer {
+    caller.must_be(Role::Member)?;
+    let Document { text, format } = document;
+    let applied = api.engine().workflow_apply(&caller.scope, text, format, query.activate).await?;
+    let answer = wire::AppliedWorkflow {
+        slug: applied.entry.slug,
+        version: applied.version.version,
+        digest: applied.version.digest,
+        status: applied.entry.status,
+        changed: applied.changed,
+        diagnostics: applied.warnings,
+    };
+    made(answer.changed, &answer)
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct RegisteredQuery {
+    /// 1 to 1,000; 1,000 unless given.
+    #[param(minimum = 1, maximum = 1000)]
+    pub limit: Option<usize>,
+    /// The `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// List workflows
+///
+/// By slug.
+#[utoipa::path(
+    get, path = "/v1/workflows", tag = "workflows", params(RegisteredQuery),
+    responses((status = 200, description = "A page of workflows.", body = wire::Page<wire::Workflow>)),
+)]
+pub async fn workflow_list(State(api): State<Api>, caller: Caller, Asked(query): Asked<RegisteredQuery>) -> Answer {
+    let all = caller.registered()?.workflows.iter().map(|(slug, workflows)| (slug.as_str(), &workflows.entry));
+    let (entries, next_cursor) = page::of_registered(all, query.limit, query.cursor.as_deref())?;
+    let entries: Vec<WorkflowEntry> = entries.into_iter().cloned().collect();
+    let items = shown(&api, &caller, entries).await?;
+    ok(&wire::Page { items, next_cursor })
+}
+
+/// A draft has no compiled version in memory; its newest one says how it is called.
+async fn shown(api: &Api, caller: &Caller, entries: Vec<WorkflowEntry>) -> Result<Vec<wire::Workflow>, Problem> {
+    let (tenant, directory) = (caller.tenant(), api.engine().directory());
+    let view = move |store: &dyn fleetprompt_store::Store| {
+        let registered = directory.tenant(tenant);
+        let mut shown = Vec::with_capacity(entries.len());
+        for entry in &entries {
+            let workflows = registered.and_then(|registered| registered.workflows.get(&entry.slug));
+            let active = workflows.and_then(|workflows| workflows.active.as_deref());
+            let newest = match active {
+                Some(_) => None,
+                None => store.workflow_versions(tenant, &entry.slug)?.into_iter().next(),
+            };
+            shown.push(view::workflow(entry, active, newest.as_ref()));
+        }
+        Ok(shown)
+    };
+    api.read(view).await
+}
+
+/// Get a workflow
+#[utoipa::path(
+    get, path = "/v1/workflows/{slug}", tag = "workflows",
+    params(("slug" = schema::Slug, Path, description = "The workflow's slug.")),
+    responses((status = 200, description = "The workflow.", body = wire::Workflow)),
+)]
+pub async fn workflow_get(State(api): State<Api>, caller: Caller, At(slug): At<Slug>) -> Answer {
+    let entry = entry(&caller, &slug)?;
+    one(&api, &caller, entry).await
+}
+
+fn entry(caller: &Caller, slug: &Slug) -> Result<WorkflowEntry, Problem> {
+    let found = caller.registered()?.workflows.get(slug);
+    found.map(|workflows| workflows.entry.clone()).ok_or_else(|| Problem::not_found("workflow", slug))
+}
+
+async fn one(api: &Api, caller: &Caller, entry: WorkflowEntry) -> Answer {
+    let mut shown = shown(api, caller, vec![entry]).await?;
+    let workflow = shown.pop().ok_or_else(|| Problem::internal("show the workflow", &"it was lost on the way"))?;
+    ok(&workflow)
+}
+
+/// List a workflow's versions
+///
+/// Newest first, without their documents.
+#[utoipa::path(
+    get, path = "/v1/workflows/{slug}/versions", tag = "workflows",
+    params(("slug" = schema::Slug, Path, description = "The workflow's slug.")),
+    responses((status = 200, description = "All versions.", body = wire::Page<wire::WorkflowVersion>)),
+)]
+pub async fn workflow_version_list(State(api): State<Api>, caller: Caller, At(slug): At<Slug>) -> Answer {
+    let active = entry(&caller, &slug)?.active_version;
+    let tenant = caller.tenant();
+    let versions = api.read(move |store| Ok(store.workflow_versions(tenant, &slug)?)).await?;
+    let view = |version| view::workflow_version(version, active.as_deref(), false);
+    ok(&wire::Page { items: versions.iter().map(view).collect(), next_cursor: None })
+}
+
+/// Get a version of a workflow
+///
+/// With its document.
+#[utoipa::path(
+    get, path = "/v1/workflows/{slug}/versions/{version}", tag = "workflows",
+    params(
+        ("slug" = schema::Slug, Path, description = "The workflow's slug."),
+        ("version" = String, Path, description = "Its version, like `1.0.0`."),
+    ),
+    responses((status = 200, description = "The version.", body = wire::WorkflowVersion)),
+)]
+pub async fn workflow_version_get(
+    State(api): State<Api>,
+    caller: Caller,
+    path: Result<Path<(String, String)>, axum::extract::rejection::PathRejection>,
+) -> Answer {
+    let Path((slug, version)) = path.map_err(|error| Problem::invalid_request(error.body_text()))?;
+    let slug: Slug = slug.parse().map_err(|error| Problem::invalid_request(format!("{error}")))?;
+    let active = entry(&caller, &slug)?.active_version;
+    let tenant = caller.tenant();
+    let read = api.read(move |store| {
+        let found = store.workflow_version(tenant, &slug, &version)?;
+        let missing = || {
+            let version = fleetprompt_core::diagnostic::shown(&version);
+            Problem::not_found("workflow version", format!("{slug} {version}"))
+        };
+        found.ok_or_else(missing)
+    });
+    ok(&view::workflow_version(&read.await?, active.as_deref(), true))
+}
+
+/// Activate a workflow
+///
+/// Signals start this version, or else the newest, from now on. Runs that have begun keep theirs.
+#[utoipa::path(
+    post, path = "/v1/workflows/{slug}/activate", tag = "workflows",
+    params(("slug" = schema::Slug, Path, description = "The workflow's slug.")),
+    request_body(content = Option<wire::Activate>, example = json!({"version": "1.0.0"})),
+    responses((status = 200, description = "The workflow as it is now.", body = wire::Workflow)),
+)]
+pub async fn workflow_activate(
+    State(api): State<Api>,
+    caller: Caller,
+    At(slug): At<Slug>,
+    SentOrNot(activate): SentOrNot<wire::Activate>,
+) -> Answer {
+    status_set(&api, &caller, slug, WorkflowStatus::Active, activate.version).await
+}
+
+/// Pause a workflow
+///
+/// Signals for it are refused, by name; runs that have begun go on.
+#[utoipa::path(
+    post, path = "/v1/workflows/{slug}/pause", tag = "workflows",
+    params(("slug" = schema::Slug, Path, description = "The workflow's slug.")),
+    responses((status = 200, description = "The workflow as it is now.", body = wire::Workflow)),
+)]
+pub async fn workflow_pause(State(api): State<Api>, caller: Caller, At(slug): At<Slug>) -> Answer {
+    status_set(&api, &caller, slug, WorkflowStatus::Paused, None).await
+}
+
+/// Archive a workflow
+///
+/// It subscribes to nothing any more; runs that have begun go on. It may be activated again.
+#[utoipa::path(
+    post, path = "/v1/workflows/{slug}/archive", tag = "workflows",
+    params(("slug" = schema::Slug, Path, description = "The workflow's slug.")),
+    responses((status = 200, description = "The workflow as it is now.", body = wire::Workflow)),
+)]
+pub async fn workflow_archive(State(api): State<Api>, caller: Caller, At(slug): At<Slug>) -> Answer {
+    status_set(&api, &caller, slug, WorkflowStatus::Archived, None).await
+}
+
+async fn status_set(api: &Api, caller: &Caller, slug: Slug, to: WorkflowStatus, version: Option<String>) -> Answer {
+    caller.must_be(Role::Member)?;
+    let entry = api.engine().workflow_status_set(&caller.scope, slug, to, version).await?;
+    one(api, caller, entry).await
+}

@@ -1,0 +1,151 @@
+//! `fleetprompt key`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use fleetprompt_client::wire::{self, CreateKey};
+use fleetprompt_core::tenant::Role;
+use fleetprompt_core::{KeyId, Slug, Timestamp};
+
+use super::connect::Connect;
+use super::exit::{self, Usage};
+use super::fields::Fields;
+use super::screen::{Screen, Tone};
+use super::table::{Cell, Column, Table};
+use super::{given, pages, when};
+
+#[derive(Debug, Args)]
+pub struct Key {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+const CREATE_EXAMPLES: &str = "\
+The answer shows the key's secret, this once. A key never has more rights than the one that makes it.
+
+Roles, each with what those before it may:
+  viewer  read everything of its tenant
+  member  emit signals, request directives, apply workflows
+  admin   make and revoke its tenant's keys
+  owner   make tenants, and keys of every tenant
+
+Examples:
+  fleetprompt key create 'forum webhook' --role member
+  fleetprompt key create oncall --role viewer --tenant acme
+  fleetprompt key create first --tenant acme --role owner --data /var/lib/fleetprompt";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make a key
+    #[command(after_help = CREATE_EXAMPLES)]
+    Create {
+        /// What it is for
+        name: String,
+        /// What it may do
+        #[arg(long, value_parser = given::role(), default_value = "member")]
+        role: Role,
+        /// The tenant it speaks for [default: your own]
+        #[arg(long, value_name = "TENANT")]
+        tenant: Option<Slug>,
+        /// When it stops to work, like 2027-01-01T00:00:00Z
+        #[arg(long, value_name = "TIME", conflicts_with = "data")]
+        expires_at: Option<Timestamp>,
+        /// Work on this data folder instead of asking a server
+        #[arg(long, value_name = "DIR", conflicts_with = "url")]
+        data: Option<PathBuf>,
+    },
+    /// List the keys, without their secrets
+    #[command(after_help = "Examples:\n  fleetprompt key list\n  fleetprompt key list --tenant acme")]
+    List {
+        /// Of this tenant [default: your own]
+        #[arg(long, value_name = "TENANT")]
+        tenant: Option<Slug>,
+    },
+    /// Make a key stop to work, for good
+    #[command(after_help = "Examples:\n  fleetprompt key revoke key_01h455vb4pex5vsknk084sn02q")]
+    Revoke {
+        /// Like key_01h455vb4pex5vsknk084sn02q
+        id: KeyId,
+    },
+}
+
+impl Key {
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        match &self.verb {
+            Verb::Create { name, role, tenant, expires_at, data } => {
+                let create =
+                    CreateKey { name: name.clone(), role: *role, tenant: tenant.clone(), expires_at: *expires_at };
+                self.create(create, data.as_ref()).await
+            }
+            Verb::List { tenant } => self.list(tenant.as_ref()).await,
+            Verb::Revoke { id } => {
+                let key = self.connect.client()?.key_revoke(*id).await?;
+                self.connect.output.show(&key, |screen| shown(screen, &key));
+                exit::ok()
+            }
+        }
+    }
+
+    async fn create(&self, create: CreateKey, data: Option<&PathBuf>) -> anyhow::Result<ExitCode> {
+        let key = match (data, &create.tenant) {
+            (Some(data), Some(tenant)) => {
+                crate::offline::key_create(data, tenant, create.name.clone(), create.role).await?
+            }
+            (Some(_), None) => return Err(Usage("--data needs --tenant: the folder may hold many".to_owned()).into()),
+            (None, _) => self.connect.client()?.key_create(&create).await?,
+        };
+        self.connect.output.show(&key, |screen| shown(screen, &key));
+        exit::ok()
+    }
+
+    async fn list(&self, tenant: Option<&Slug>) -> anyhow::Result<ExitCode> {
+        let client = self.connect.client()?;
+        let keys = pages::all(async |page| client.key_list(tenant, &page).await).await?;
+        let empty = "No keys. Make one with `fleetprompt key create NAME`.";
+        self.connect.output.list(&keys, empty, |screen| table(screen, &keys));
+        exit::ok()
+    }
+}
+
+pub fn shown(screen: &Screen, key: &wire::Key) -> String {
+    let mut fields = Fields::default();
+    fields.line("key", format!("{} {}", key.id, key.name));
+    fields.line("role", format!("{} of {}", key.role.as_str(), key.tenant));
+    fields.maybe("expires", key.expires_at.map(when::full));
+    fields.maybe("revoked", key.revoked_at.map(when::full));
+    if let Some(secret) = &key.secret {
+        fields.toned("secret", Tone::Good, secret);
+    }
+    let note = screen.paint(Tone::Dim, "Keep the secret now: it is not shown again.");
+    let note = key.secret.as_ref().map_or(String::new(), |_| format!("\n{note}\n"));
+    fields.render(screen) + &note
+}
+
+fn table(screen: &Screen, keys: &[wire::Key]) -> Table {
+    let mut table = Table::new([
+        Column::id("ID"),
+        Column::text("NAME", 8),
+        Column::id("ROLE"),
+        Column::id("STATUS"),
+        Column::id("CREATED").leave_out(1),
+    ]);
+    for key in keys {
+        let (status, tone) = match (key.revoked_at, key.expires_at) {
+            (Some(at), _) => (format!("revoked {}", when::ago(at, screen.now)), Tone::Bad),
+            (None, Some(end)) if end <= screen.now => ("expired".to_owned(), Tone::Warn),
+            (None, Some(end)) => (format!("expires {}", when::ago(end, screen.now)), Tone::Good),
+            (None, None) => ("live".to_owned(), Tone::Good),
+        };
+        table.row([
+            Cell::plain(key.id),
+            Cell::plain(&key.name),
+            Cell::plain(key.role.as_str()),
+            Cell::new(tone, status),
+            Cell::dim(when::ago(key.created_at, screen.now)),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,159 @@
+//! The command line: a noun, then a verb. Each noun has a file; each verb asks the server through
+//! the client and shows the answer. Nothing here decides anything.
+
+mod agent;
+mod completions;
+mod connect;
+mod definition;
+mod directive;
+mod directive_type;
+mod emit_file;
+mod exit;
+mod explain;
+mod fields;
+mod function;
+mod given;
+mod key;
+mod output;
+mod pages;
+mod run;
+mod screen;
+mod signal;
+mod table;
+mod tenant;
+pub mod timeline;
+mod watch;
+mod when;
+mod whoami;
+mod why;
+mod workflow;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  done
+  1  the thing itself failed: a watched run, a definition with errors
+  2  the command line is wrong
+  3  the server cannot be reached
+  4  the server refused
+
+Examples:
+  fleetprompt demo                                  see it work, with nothing installed
+  fleetprompt dev                                   serve this folder while you write workflows
+  fleetprompt signal emit forum.thread.created --subject thread:42 --payload '{\"title\": \"Hi\"}'
+  fleetprompt run list --status failed
+  fleetprompt run timeline run_01h455vb4pex5vsknk084sn02q
+
+The server is the one that `fleetprompt dev` serves in this folder, unless --url or FLEETPROMPT_URL
+names another.";
+
+/// Clap has no groups of commands, so the page stands here; a test holds it against the commands.
+const HELP_TEMPLATE: &str = "\
+{about}
+
+Usage: fleetprompt <COMMAND>
+
+Serve:
+  demo            Watch a forum being triaged, from signal to post, on a server of its own
+  dev             Serve ./.fleetprompt and apply workflows/ and agents/ whenever they change
+  serve           Serve a data folder in production
+  verify          Check a data folder: fold its log and compare with what is stored
+
+What happens:
+  signal          Facts: emit, list, follow, replay
+  run             Executions of workflows: watch, explain, cancel
+  directive       Intents, the only road to a side effect: list, request, report, cancel
+
+What should happen:
+  workflow        Definitions of what follows from signals: validate, apply, activate, pause
+  agent           Definitions of agents: validate, apply, list
+  directive-type  Which directives there are, and who carries them out
+  function        The pure functions that steps may call
+
+Who may:
+  tenant          Organizations, each with a scope of its own
+  key             API keys
+  whoami          Say which tenant and key this command line speaks for
+
+Help:
+  explain         Explain the code of a diagnostic, like FP0103
+  completions     Print a completion script for a shell
+
+Options:
+{options}{after-help}
+";
+
+/// Signal-driven workflows for many tenants: facts come in, intents go out, all of it on record
+#[derive(Debug, Parser)]
+#[command(name = "fleetprompt", version, after_help = AFTER_HELP, disable_help_subcommand = true, max_term_width = 100)]
+#[command(help_template = HELP_TEMPLATE)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Watch a forum being triaged, from signal to post, on a server of its own
+    Demo(crate::demo::Args),
+    /// Serve ./.fleetprompt and apply workflows/ and agents/ whenever they change
+    Dev(crate::dev::Args),
+    /// Serve a data folder in production
+    Serve(crate::serve::Args),
+    /// Check a data folder: fold its log and compare with what is stored
+    Verify(crate::verify::Args),
+
+    /// Facts: emit, list, follow, replay
+    Signal(signal::Signal),
+    /// Executions of workflows: watch, explain, cancel
+    Run(run::Run),
+    /// Definitions of what follows from signals: validate, apply, activate, pause
+    Workflow(workflow::Workflow),
+    /// Definitions of agents: validate, apply, list
+    Agent(agent::Agent),
+    /// Intents, the only road to a side effect: list, request, report, cancel
+    Directive(directive::Directive),
+    /// Which directives there are, and who carries them out
+    DirectiveType(directive_type::DirectiveType),
+    /// The pure functions that steps may call
+    Function(function::Function),
+
+    /// Organizations, each with a scope of its own
+    Tenant(tenant::Tenant),
+    /// API keys
+    Key(key::Key),
+    /// Say which tenant and key this command line speaks for
+    Whoami(whoami::Whoami),
+    /// Explain the code of a diagnostic, like FP0103
+    Explain(explain::Explain),
+    /// Print a completion script for a shell
+    Completions(completions::Completions),
+}
+
+pub async fn run(cli: Cli) -> ExitCode {
+    let done = match cli.command {
+        Command::Demo(args) => crate::demo::run(args).await,
+        Command::Dev(args) => crate::dev::run(args).await,
+        Command::Serve(args) => crate::serve::run(args).await,
+        Command::Verify(args) => crate::verify::run(args).await,
+        Command::Signal(noun) => noun.run().await,
+        Command::Run(noun) => noun.run().await,
+        Command::Workflow(noun) => noun.run().await,
+        Command::Agent(noun) => noun.run().await,
+        Command::Directive(noun) => noun.run().await,
+        Command::DirectiveType(noun) => noun.run().await,
+        Command::Function(noun) => noun.run().await,
+        Command::Tenant(noun) => noun.run().await,
+        Command::Key(noun) => noun.run().await,
+        Command::Whoami(verb) => verb.run().await,
+        Command::Explain(verb) => verb.run(),
+        Command::Completions(verb) => verb.run(),
+    };
+    done.unwrap_or_else(|error| exit::told(&error))
+}
+
+#[cfg(test)]
+mod tests;

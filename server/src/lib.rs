@@ -1,0 +1,11 @@
+//! How people reach FleetPrompt: one binary that is the server, the command line and the demo.
+
+pub mod api;
+pub mod cli;
+pub mod demo;
+pub mod dev;
+pub mod node;
+pub mod offline;
+pub mod serve;
+pub mod settings;
+pub mod verify;

@@ -1,0 +1,66 @@
+//! What must work before there is a key to ask a server with: the first tenant and its keys, made
+//! straight in the data folder by the same engine that a server runs.
+
+use std::path::Path;
+
+use fleetprompt_client::wire;
+use fleetprompt_core::tenant::Role;
+use fleetprompt_core::{Party, Slug};
+use fleetprompt_engine::Engine;
+
+use crate::node::{DataFolder, start_engine};
+use crate::settings::Settings;
+
+/// A tenant, and an owner's key in it when it is the first of all.
+pub async fn tenant_create(data: &Path, slug: Slug, name: String) -> anyhow::Result<wire::CreatedTenant> {
+    with_engine(data, async |engine| {
+        let first = engine.directory().tenants().next().is_none();
+        let role = if first { Role::Owner } else { Role::Admin };
+        let (tenant, created) = engine.tenant_create(operator(), slug, name, role).await?;
+        let key = wire_key(&tenant.slug, created.key, Some(created.secret));
+        Ok(wire::CreatedTenant { tenant: wire_tenant(tenant), key })
+    })
+    .await
+}
+
+pub async fn key_create(data: &Path, tenant: &Slug, name: String, role: Role) -> anyhow::Result<wire::Key> {
+    with_engine(data, async |engine| {
+        let directory = engine.directory();
+        let known = directory.tenant_by_slug(tenant.as_str());
+        let known = known.ok_or_else(|| anyhow::anyhow!("there is no tenant `{tenant}` in {}", data.display()))?;
+        let created = engine.key_create(operator(), known.tenant.id, name, role, None).await?;
+        Ok(wire_key(tenant, created.key, Some(created.secret)))
+    })
+    .await
+}
+
+async fn with_engine<T>(data: &Path, act: impl AsyncFnOnce(&Engine) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let folder = DataFolder::open(data)?;
+    // Its settings are not the server's: what an endpoint or a model is to do waits for that.
+    let engine = start_engine(&folder, &Settings::default(), false)?;
+    let done = act(&engine).await;
+    engine.stop().await;
+    done
+}
+
+/// Whoever may write to the data folder.
+fn operator() -> Party {
+    Party::new("operator", "command line")
+}
+
+fn wire_tenant(tenant: fleetprompt_core::tenant::Tenant) -> wire::Tenant {
+    wire::Tenant { id: tenant.id, slug: tenant.slug, name: tenant.name, created_at: tenant.created_at }
+}
+
+fn wire_key(tenant: &Slug, key: fleetprompt_core::tenant::Key, secret: Option<String>) -> wire::Key {
+    wire::Key {
+        id: key.id,
+        tenant: tenant.clone(),
+        name: key.name,
+        role: key.role,
+        created_at: key.created_at,
+        expires_at: key.expires_at,
+        revoked_at: key.revoked_at,
+        secret,
+    }
+}

@@ -1,0 +1,151 @@
+//! What an operator may set: by flag, else by environment variable, else in the TOML file, else as
+//! it comes. All three spell the same names; unknown ones are refused.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+/// What was set in one place.
+#[derive(Debug, Clone, Default, PartialEq, clap::Args, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Partial {
+    /// Where to listen for HTTP [default: 127.0.0.1:7070]
+    #[arg(long, env = "FLEETPROMPT_LISTEN", value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// The folder that holds the database [default: ./fleetprompt-data]
+    #[arg(long, env = "FLEETPROMPT_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Requests that may wait to be decided before callers are told to come back [default: 16384]
+    #[arg(long, env = "FLEETPROMPT_QUEUE_MAX", value_name = "N")]
+    pub queue_max: Option<usize>,
+    /// Effects performed at once: model calls and deliveries to endpoints [default: 256]
+    #[arg(long, env = "FLEETPROMPT_EFFECTS_MAX", value_name = "N")]
+    pub effects_max: Option<usize>,
+    /// How long a stop lets effects that have begun come to their end [default: 10]
+    #[arg(long, env = "FLEETPROMPT_GRACE_S", value_name = "SECONDS")]
+    pub grace_s: Option<u64>,
+    /// Let endpoints of directives stand at loopback and private addresses: only for development
+    #[arg(long, env = "FLEETPROMPT_ALLOW_PRIVATE_ENDPOINTS", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub allow_private_endpoints: Option<bool>,
+    /// What to log, like `info` or `fleetprompt=debug` [default: info]
+    #[arg(long, env = "FLEETPROMPT_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+    /// How to log [default: text]
+    #[arg(long, env = "FLEETPROMPT_LOG_FORMAT")]
+    pub log_format: Option<LogFormat>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// What counts.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Settings {
+    pub listen: SocketAddr,
+    pub data: PathBuf,
+    pub queue_max: usize,
+    pub effects_max: usize,
+    pub grace_s: u64,
+    pub allow_private_endpoints: bool,
+    pub log: String,
+    pub log_format: LogFormat,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 7070).into(),
+            data: "fleetprompt-data".into(),
+            queue_max: 16_384,
+            effects_max: 256,
+            grace_s: 10,
+            allow_private_endpoints: false,
+            log: "info".into(),
+            log_format: LogFormat::Text,
+        }
+    }
+}
+
+impl Settings {
+    /// Flags and environment stand in `given`; the file comes after them.
+    pub fn resolve(given: Partial, file: Option<&Path>) -> anyhow::Result<Self> {
+        let file = file.map(read).transpose()?.unwrap_or_default();
+        let default = Self::default();
+        Ok(Self {
+            listen: given.listen.or(file.listen).unwrap_or(default.listen),
+            data: given.data.or(file.data).unwrap_or(default.data),
+            queue_max: given.queue_max.or(file.queue_max).unwrap_or(default.queue_max).max(1),
+            effects_max: given.effects_max.or(file.effects_max).unwrap_or(default.effects_max).max(1),
+            grace_s: given.grace_s.or(file.grace_s).unwrap_or(default.grace_s),
+            allow_private_endpoints: given
+                .allow_private_endpoints
+                .or(file.allow_private_endpoints)
+                .unwrap_or(default.allow_private_endpoints),
+            log: given.log.or(file.log).unwrap_or(default.log),
+            log_format: given.log_format.or(file.log_format).unwrap_or(default.log_format),
+        })
+    }
+
+    /// As a file that `--config` takes.
+    pub fn to_toml(&self) -> anyhow::Result<String> {
+        Ok(toml::to_string(self)?)
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<Partial> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("the configuration {} cannot be read", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("the configuration {} is not right", path.display()))
+}
+
+/// Logs to standard error; asked for once in a process.
+pub fn log_to_stderr(filter: &str, format: LogFormat) -> anyhow::Result<()> {
+    use std::io::IsTerminal;
+    let filter = tracing_subscriber::EnvFilter::try_new(filter).context("--log is not a filter like `info`")?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let set = match format {
+        LogFormat::Json => subscriber.json().try_init(),
+        LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).try_init(),
+    };
+    set.map_err(|error| anyhow::anyhow!("the log cannot be set up: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_count_over_the_file_and_the_file_over_defaults() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("fleetprompt.toml");
+        std::fs::write(&path, "listen = \"127.0.0.1:1\"\neffects_max = 3\n").expect("a file");
+        let given = Partial { listen: Some("127.0.0.1:2".parse().expect("an address")), ..Partial::default() };
+        let settings = Settings::resolve(given, Some(&path)).expect("settings");
+        assert_eq!((settings.listen.port(), settings.effects_max, settings.grace_s), (2, 3, 10));
+    }
+
+    #[test]
+    fn what_is_printed_can_be_read_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("fleetprompt.toml");
+        let settings = Settings { queue_max: 7, ..Settings::default() };
+        std::fs::write(&path, settings.to_toml().expect("TOML")).expect("a file");
+        assert_eq!(Settings::resolve(Partial::default(), Some(&path)).expect("settings"), settings);
+    }
+
+    #[test]
+    fn an_unknown_name_in_the_file_is_refused_with_the_known_ones() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("fleetprompt.toml");
+        std::fs::write(&path, "listn = \"127.0.0.1:1\"\n").expect("a file");
+        let error = format!("{:#}", Settings::resolve(Partial::default(), Some(&path)).expect_err("refused"));
+        assert!(error.contains("listn") && error.contains("listen"), "{error}");
+    }
+}

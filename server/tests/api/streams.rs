@@ -1,0 +1,125 @@
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use axum::http::Method;
+use fleetprompt_core::tenant::Role;
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use crate::server::{Server, Tenant, manual_type, pure_workflow, text, thread, waiting_workflow};
+
+/// A stream that is read as far as somebody wants to.
+struct Events {
+    pieces: BodyDataStream,
+    text: String,
+}
+
+impl Events {
+    async fn open(tenant: &Tenant<'_>, path: &str, headers: &[(&str, &str)]) -> Self {
+        let request = tenant.request(Method::GET, path, "", Body::empty(), headers);
+        let response = tenant.server.router.clone().oneshot(request).await.expect("an answer");
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Self { pieces: response.into_body().into_data_stream(), text: String::new() }
+    }
+
+    /// The next event with data: its name and its data. None at the end of the stream.
+    async fn next(&mut self) -> Option<(String, Value)> {
+        loop {
+            while let Some(end) = self.text.find("\n\n") {
+                let block: String = self.text.drain(..end + 2).collect();
+                if let Some(event) = event(&block) {
+                    return Some(event);
+                }
+            }
+            let piece = tokio::time::timeout(Duration::from_secs(10), self.pieces.next()).await;
+            let piece = piece.expect("something within ten seconds")?;
+            self.text.push_str(std::str::from_utf8(&piece.expect("a piece")).expect("text"));
+        }
+    }
+}
+
+fn event(block: &str) -> Option<(String, Value)> {
+    let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name));
+    let data = field("data: ")?;
+    Some((field("event: ")?.to_owned(), serde_json::from_str(data).expect("JSON")))
+}
+
+#[tokio::test]
+async fn a_run_that_has_ended_is_streamed_whole_and_the_stream_ends() {
+    let server = Server::start();
+    let forum = server.tenant("forum", Role::Member).await;
+    forum.post("/v1/workflows?activate=true", pure_workflow("1.0.0")).await.is(201);
+    let told = forum.post("/v1/signals", thread("42")).await.is(201);
+    let run = text(&told, "/dispositions/0/run_id");
+    let mut live = Events::open(&forum, &format!("/v1/runs/{run}/live"), &[]).await;
+    let mut names = Vec::new();
+    let mut last = String::new();
+    while let Some((event, data)) = live.next().await {
+        if event == "end" {
+            assert_eq!(text(&data, "/run/status"), "completed");
+            names.push("end".to_owned());
+        } else {
+            last = text(&data, "/id").to_owned();
+            names.push(text(&data, "/name").to_owned());
+        }
+    }
+    assert_eq!(names.first().map(String::as_str), Some("workflow.run.started"));
+    assert_eq!(names.last().map(String::as_str), Some("end"));
+
+    let mut resumed = Events::open(&forum, &format!("/v1/runs/{run}/live"), &[("Last-Event-ID", &last)]).await;
+    assert_eq!(resumed.next().await.map(|(event, _)| event).as_deref(), Some("end"));
+}
+
+#[tokio::test]
+async fn a_run_is_followed_until_it_ends() {
+    let server = Server::start();
+    let forum = server.tenant("forum", Role::Member).await;
+    forum.post("/v1/directive-types", manual_type()).await.is(201);
+    forum.post("/v1/workflows?activate=true", waiting_workflow()).await.is(201);
+    let told = forum.post("/v1/signals", thread("42")).await.is(201);
+    let run = text(&told, "/dispositions/0/run_id");
+    let mut live = Events::open(&forum, &format!("/v1/runs/{run}/live"), &[]).await;
+    live.next().await.expect("it has begun");
+    let detail = forum.get(&format!("/v1/runs/{run}")).await.ok();
+    let directive = text(&detail, "/run/steps/0/directive_id");
+    let report = json!({"status": "succeeded", "output": {}});
+    forum.post(&format!("/v1/directives/{directive}/report"), report).await.ok();
+    let mut last = String::new();
+    while let Some((event, _)) = live.next().await {
+        last = event;
+    }
+    assert_eq!(last, "end");
+}
+
+#[tokio::test]
+async fn a_tail_begins_now_sees_only_its_tenant_and_its_name_and_leaves_nothing_out() {
+    let server = Server::start();
+    let forum = server.tenant("forum", Role::Member).await;
+    let other = server.tenant("other", Role::Member).await;
+    let before = forum.post("/v1/signals", thread("before")).await.is(201);
+    let mut tail = Events::open(&forum, "/v1/signals/tail?name=forum.thread.created", &[]).await;
+    other.post("/v1/signals", thread("theirs")).await.is(201);
+    forum.post("/v1/signals", json!({"name": "forum.thread.closed"})).await.is(201);
+    for id in ["1", "2", "3"] {
+        forum.post("/v1/signals", thread(id)).await.is(201);
+    }
+    for id in ["1", "2", "3"] {
+        let (event, signal) = tail.next().await.expect("a signal");
+        assert_eq!((event.as_str(), text(&signal, "/subject/id")), ("signal", id));
+    }
+    let after = text(&before, "/signal/id");
+    let path = format!("/v1/signals/tail?name=forum.thread.created&after={after}");
+    let mut resumed = Events::open(&forum, &path, &[]).await;
+    assert_eq!(text(&resumed.next().await.expect("a signal").1, "/subject/id"), "1");
+}
+
+#[tokio::test]
+async fn streams_end_when_the_server_stops() {
+    let server = Server::start();
+    let forum = server.tenant("forum", Role::Member).await;
+    let mut tail = Events::open(&forum, "/v1/signals/tail", &[]).await;
+    server.stopping.send_replace(true);
+    assert_eq!(tail.next().await, None);
+}
