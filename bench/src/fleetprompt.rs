@@ -1,0 +1,284 @@
+//! FleetPrompt as the benchmark sees it: how to start it, and every call of its API that is made.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::{Value, json};
+
+use crate::http::{Answer, Fault, call, write_post};
+use crate::load::{Judge, Requests, Write};
+use crate::process::{free_address, output_of};
+use crate::workload::{BATCH, Workload, write_order};
+
+const BENCH: &str = include_str!("../workflows/bench.json");
+const WAITING: &str = include_str!("../workflows/waiting.json");
+/// No workflow is subscribed to it: W3 measures what it takes to keep a fact.
+const UNHEARD: &str = "bench.order.seen";
+/// How many runs are looked at afterwards, to prove that what was counted had completed.
+const SAMPLE: usize = 64;
+
+/// The server's command, and how to reach the server once it runs.
+pub struct Plan {
+    pub command: Command,
+    pub address: SocketAddr,
+    pub key: String,
+}
+
+/// Prepares the data folder with a tenant and its key.
+pub fn plan(server: &Path, data: &Path) -> anyhow::Result<Plan> {
+    let key = tenant_create(server, data)?;
+    let (command, address) = serve(server, data)?;
+    Ok(Plan { command, address, key })
+}
+
+/// The command that serves a prepared folder, and where.
+pub fn serve(server: &Path, data: &Path) -> anyhow::Result<(Command, SocketAddr)> {
+    let address = free_address()?;
+    let mut command = Command::new(server);
+    command.arg("serve").arg("--data").arg(data).args(["--listen", &address.to_string()]);
+    Ok((command, address))
+}
+
+fn tenant_create(server: &Path, data: &Path) -> anyhow::Result<String> {
+    let mut command = Command::new(server);
+    command.args(["tenant", "create", "bench", "--data"]).arg(data).args(["--output", "json"]);
+    let created = output_of(&mut command)?;
+    let created: Value = serde_json::from_str(&created).with_context(|| format!("read `{}`", created.trim()))?;
+    Ok(created["key"]["secret"].as_str().context("`tenant create` printed no key.secret")?.to_owned())
+}
+
+/// The server beside this program: both come out of the same build.
+pub fn default_binary() -> anyhow::Result<PathBuf> {
+    let server = std::env::current_exe()?.with_file_name("fleetprompt");
+    ensure!(
+        server.exists(),
+        "{} does not exist: build it with `cargo build --release -p fleetprompt`, or name one with --server",
+        server.display()
+    );
+    Ok(server)
+}
+
+/// The API with one tenant's key.
+pub struct Api {
+    pub address: SocketAddr,
+    pub key: String,
+    /// Ids of some runs that answers said were started.
+    pub sample: Rc<RefCell<Vec<String>>>,
+}
+
+impl Api {
+    pub fn new(address: SocketAddr, key: String) -> Self {
+        Self { address, key, sample: Rc::default() }
+    }
+
+    pub async fn prepare(&self, workload: Workload) -> anyhow::Result<()> {
+        match workload {
+            Workload::W1 | Workload::W2 => self.workflow_activate(BENCH).await,
+            Workload::W3 | Workload::W3Batch => Ok(()),
+        }
+    }
+
+    /// A workflow whose runs wait for a directive that nobody reports on.
+    pub async fn prepare_waiting(&self) -> anyhow::Result<()> {
+        let assign = json!({"directive_type": {"name": "bench.task.assign", "handler": {"type": "manual"}}});
+        self.post("/v1/directive-types", &assign).await?;
+        self.workflow_activate(WAITING).await
+    }
+
+    async fn workflow_activate(&self, definition: &str) -> anyhow::Result<()> {
+        self.post("/v1/workflows?activate=true", &serde_json::from_str(definition)?).await?;
+        Ok(())
+    }
+
+    /// Starts `count` runs that wait, from the order numbered `first` on.
+    pub async fn open_tasks(&self, first: u64, count: usize) -> anyhow::Result<()> {
+        let signals: Vec<Value> = (first..)
+            .take(count)
+            .map(|number| json!({"name": "bench.task.opened", "payload": {"order_id": format!("o-{number:010}")}}))
+            .collect();
+        for _ in 0..100 {
+            let (status, body) = call(self.address, "POST", "/v1/signals", Some(&self.key), &json!(signals)).await?;
+            match status {
+                200 => return self.every_item_started(&body, count),
+                429 | 503 => tokio::time::sleep(Duration::from_millis(50)).await,
+                _ => bail!("POST /v1/signals answered {status}: {body}"),
+            }
+        }
+        bail!("POST /v1/signals refused a batch of {count} a hundred times: the server is overloaded")
+    }
+
+    fn every_item_started(&self, body: &Value, count: usize) -> anyhow::Result<()> {
+        let results = body["results"].as_array().map_or(&[][..], Vec::as_slice);
+        let runs: Vec<&str> = results.iter().filter_map(|item| item["dispositions"][0]["run_id"].as_str()).collect();
+        ensure!(runs.len() == count, "{} of {count} signals of a batch started a run: {}", runs.len(), results[0]);
+        remember(&self.sample, runs[0]);
+        Ok(())
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let (status, answer) = call(self.address, "POST", path, Some(&self.key), body).await?;
+        ensure!((200..300).contains(&status), "POST {path} answered {status}: {answer}");
+        Ok(answer)
+    }
+
+    pub fn requests(&self, workload: Workload) -> Requests {
+        let key = self.key.clone();
+        let write: Box<Write> = match workload {
+            Workload::W1 | Workload::W2 => Box::new(move |n, out| write_signal(out, &key, "bench.order.placed", n)),
+            Workload::W3 => Box::new(move |n, out| write_signal(out, &key, UNHEARD, n)),
+            Workload::W3Batch => Box::new(move |n, out| write_batch(out, &key, UNHEARD, n)),
+        };
+        let sample = Rc::clone(&self.sample);
+        let judge: Box<Judge> = match workload {
+            Workload::W1 | Workload::W2 => Box::new(move |answer| judge_started(answer, &sample)),
+            Workload::W3 => Box::new(|answer| answer.expect(201).map(|()| 1)),
+            Workload::W3Batch => Box::new(judge_batch),
+        };
+        Requests { address: self.address, write, judge }
+    }
+
+    /// How many of the sampled runs have another status than `wanted`.
+    pub async fn runs_not(&self, wanted: &[&str]) -> anyhow::Result<u64> {
+        let mut others = 0;
+        for id in self.sample.take() {
+            let path = format!("/v1/runs/{id}");
+            let (status, body) = call(self.address, "GET", &path, Some(&self.key), &Value::Null).await?;
+            ensure!(status == 200, "GET {path} answered {status}: {body}");
+            let run_status = body["run"]["status"].as_str().unwrap_or_default();
+            others += u64::from(!wanted.contains(&run_status));
+        }
+        Ok(others)
+    }
+}
+
+fn write_signal(out: &mut Vec<u8>, key: &str, name: &str, number: u64) {
+    let mut body = Vec::with_capacity(512);
+    write_item(&mut body, name, number);
+    write_post(out, "/v1/signals", Some(key), &body);
+}
+
+fn write_batch(out: &mut Vec<u8>, key: &str, name: &str, number: u64) {
+    let mut body = Vec::with_capacity(512 * BATCH);
+    for item in 0..BATCH as u64 {
+        body.push(if item == 0 { b'[' } else { b',' });
+        write_item(&mut body, name, number * BATCH as u64 + item);
+    }
+    body.push(b']');
+    write_post(out, "/v1/signals", Some(key), &body);
+}
+
+fn write_item(body: &mut Vec<u8>, name: &str, number: u64) {
+    body.extend_from_slice(format!(r#"{{"name":"{name}","payload":"#).as_bytes());
+    write_order(body, number);
+    body.push(b'}');
+}
+
+#[derive(Deserialize)]
+struct Emitted {
+    dispositions: Vec<Disposition>,
+}
+
+#[derive(Deserialize)]
+struct Disposition {
+    disposition: String,
+    run_id: Option<String>,
+}
+
+/// A 201 whose only disposition is `started`: the workflow is pure, so its run ended in the commit
+/// that recorded the signal. The sample proves it afterwards.
+fn judge_started(answer: &Answer<'_>, sample: &RefCell<Vec<String>>) -> Result<u64, Fault> {
+    answer.expect(201)?;
+    let emitted: Emitted = serde_json::from_slice(answer.body).map_err(|_| Fault::Answer("not a signal's answer"))?;
+    match &emitted.dispositions[..] {
+        [Disposition { disposition, run_id: Some(run) }] if disposition == "started" => {
+            remember(sample, run);
+            Ok(1)
+        }
+        _ => Err(Fault::Answer("the signal did not start exactly one run")),
+    }
+}
+
+/// Keeps the first half of the sample and then always the latest.
+fn remember(sample: &RefCell<Vec<String>>, run: &str) {
+    let mut sample = sample.borrow_mut();
+    if sample.len() >= SAMPLE {
+        sample.remove(SAMPLE / 2);
+    }
+    sample.push(run.to_owned());
+}
+
+#[derive(Deserialize)]
+struct Batch {
+    results: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    signal: Option<IgnoredAny>,
+}
+
+fn judge_batch(answer: &Answer<'_>) -> Result<u64, Fault> {
+    answer.expect(200)?;
+    let batch: Batch = serde_json::from_slice(answer.body).map_err(|_| Fault::Answer("not a batch's answer"))?;
+    let accepted = batch.results.iter().filter(|item| item.signal.is_some()).count();
+    if accepted == BATCH { Ok(BATCH as u64) } else { Err(Fault::Answer("not every signal of a batch was accepted")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_counts_only_when_the_answer_names_it_as_started() {
+        let sample = RefCell::default();
+        let judge =
+            |status, body: &Value| judge_started(&Answer { status, body: body.to_string().as_bytes() }, &sample);
+        let answer = |disposition| {
+            json!({"signal": {"id": "sig_1"}, "deduplicated": false,
+                "dispositions": [{"workflow": "bench", "disposition": disposition, "run_id": "run_1"}]})
+        };
+        assert_eq!(judge(201, &answer("started")), Ok(1));
+        assert!(judge(201, &answer("deduplicated")).is_err());
+        assert_eq!(judge(429, &answer("started")), Err(Fault::Status(429)));
+        assert!(judge(201, &json!({"dispositions": []})).is_err());
+        assert_eq!(*sample.borrow(), ["run_1"]);
+    }
+
+    #[test]
+    fn a_batch_counts_only_when_every_item_was_accepted() {
+        let judge = |items: Vec<Value>| {
+            judge_batch(&Answer { status: 200, body: json!({"results": items}).to_string().as_bytes() })
+        };
+        let accepted = json!({"signal": {"id": "sig_1"}, "deduplicated": false, "dispositions": []});
+        assert_eq!(judge(vec![accepted.clone(); BATCH]), Ok(BATCH as u64));
+        let mut one_refused = vec![accepted; BATCH];
+        one_refused[7] = json!({"problem": {"code": "name_invalid"}});
+        assert!(judge(one_refused).is_err());
+    }
+
+    #[test]
+    fn a_batch_is_written_as_an_array_of_different_signals() {
+        let mut request = Vec::new();
+        write_batch(&mut request, "fp_key", UNHEARD, 3);
+        let text = String::from_utf8(request).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("Content-Length: {}", body.len())));
+        let items: Vec<Value> = serde_json::from_str(body).unwrap();
+        assert_eq!(items.len(), BATCH);
+        assert_eq!(items[1]["payload"]["order_id"], "o-0000000301");
+    }
+
+    #[test]
+    fn the_definitions_are_json() {
+        for definition in [BENCH, WAITING] {
+            serde_json::from_str::<Value>(definition).expect("JSON");
+        }
+    }
+}
