@@ -8,7 +8,7 @@ use crate::models::ModelsConfig;
 pub struct Config {
     /// Inputs that may wait; beyond it callers are told to come back.
     pub queue_max: usize,
-    /// Inputs decided and committed together.
+    /// Signals and other inputs that are taken up together, to be decided and committed.
     pub batch_max: usize,
     /// Whether effects are performed here. If not, they stay in flight for the next engine that does.
     pub performs: bool,

@@ -26,7 +26,7 @@ pub async fn healthz() -> Answer {
 
 /// Check that it takes work
 ///
-/// 503 while the store refuses commits, or the server is stopping.
+/// 503 for five seconds after the store refused a commit, and while the server stops.
 #[utoipa::path(
     get, path = "/readyz", tag = "operations", security(()),
     responses((status = 200, description = "It takes work.", body = Health)),

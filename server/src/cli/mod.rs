@@ -58,7 +58,7 @@ Usage: fleetprompt <COMMAND>
 
 Serve:
   demo            Watch a forum being triaged, from signal to post, on a server of its own
-  dev             Serve ./.fleetprompt and apply workflows/ and agents/ whenever they change
+  dev             Serve ./.fleetprompt; apply agents/, directives/ and workflows/ when they change
   serve           Serve a data folder in production
   verify          Check a data folder: fold its log and compare with what is stored
 
@@ -99,7 +99,7 @@ pub struct Cli {
 enum Command {
     /// Watch a forum being triaged, from signal to post, on a server of its own
     Demo(crate::demo::Args),
-    /// Serve ./.fleetprompt and apply workflows/ and agents/ whenever they change
+    /// Serve ./.fleetprompt; apply agents/, directives/ and workflows/ when they change
     Dev(crate::dev::Args),
     /// Serve a data folder in production
     Serve(crate::serve::Args),
