@@ -6,9 +6,11 @@
 mod call;
 mod directives;
 mod error;
+mod operations;
 mod people;
 mod query;
 mod runs;
+mod schedules;
 mod signals;
 mod sse;
 mod tail;
@@ -20,7 +22,8 @@ use std::time::Duration;
 use reqwest::Url;
 
 pub use error::Error;
-pub use query::{DirectiveQuery, PageQuery, RunQuery, SignalQuery};
+pub use operations::Callback;
+pub use query::{DirectiveQuery, InputQuery, ItemQuery, PageQuery, RunQuery, SignalQuery};
 pub use signals::Replayed;
 
 /// One server, and the key to speak to it with. Cloning shares the connections.

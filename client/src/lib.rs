@@ -5,4 +5,6 @@
 mod client;
 pub mod wire;
 
-pub use client::{Client, DirectiveQuery, Error, PageQuery, Replayed, RunQuery, SignalQuery};
+pub use client::{
+    Callback, Client, DirectiveQuery, Error, InputQuery, ItemQuery, PageQuery, Replayed, RunQuery, SignalQuery,
+};

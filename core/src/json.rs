@@ -53,6 +53,11 @@ impl Json {
         Self(Arc::new(Inner { text, value: OnceLock::new() }))
     }
 
+    /// Takes the text of a list of values of this kind.
+    pub(crate) fn gathered(text: String) -> Self {
+        Self::from_stored(text).expect("a list of JSON values is JSON")
+    }
+
     pub fn null() -> Self {
         Value::Null.into()
     }

@@ -32,8 +32,8 @@ impl Name {
     /// The names under which the engine records what it did. Only the engine may emit them, or
     /// nobody could trust the record.
     pub fn is_reserved(&self) -> bool {
-        const RESERVED: [&str; 8] =
-            ["agent", "directive", "directive_type", "engine", "key", "signal", "tenant", "workflow"];
+        const RESERVED: [&str; 9] =
+            ["agent", "directive", "directive_type", "engine", "key", "schedule", "signal", "tenant", "workflow"];
         let first = self.0.split('.').next().unwrap_or_default();
         RESERVED.contains(&first)
     }

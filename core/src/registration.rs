@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::schedule::State;
 use crate::{Json, Name, Slug, TenantId, Timestamp, WorkflowVersionId};
 
 /// A workflow as operators see it: which version signals start, if any.
@@ -67,4 +68,14 @@ pub struct DirectiveTypeEntry {
     pub name: Name,
     pub document: Json,
     pub updated_at: Timestamp,
+}
+
+/// A schedule as it was applied, and where it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScheduleEntry {
+    pub tenant: TenantId,
+    pub slug: Slug,
+    pub document: Json,
+    pub digest: String,
+    pub state: State,
 }

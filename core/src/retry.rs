@@ -15,11 +15,26 @@ pub struct RetryPolicy {
     pub max: Span,
     /// Spreads each delay over its upper half, so that what failed together is not tried together.
     pub jitter: bool,
+    /// The codes of failures that are tried again, whatever their class; `http_*` stands for all that
+    /// begin so. Empty: those whose class says so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub on: Vec<String>,
+    /// No attempt begins so long after the first one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_elapsed: Option<Span>,
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { max_attempts: 4, initial: Span::from_secs(1), factor: 2.0, max: Span::from_secs(60), jitter: true }
+        Self {
+            max_attempts: 4,
+            initial: Span::from_secs(1),
+            factor: 2.0,
+            max: Span::from_secs(60),
+            jitter: true,
+            on: Vec::new(),
+            max_elapsed: None,
+        }
     }
 }
 
@@ -30,17 +45,28 @@ impl RetryPolicy {
         Self { max_attempts: 1, ..Self::default() }
     }
 
-    /// The delay before the attempt after `attempt`, or none when there is to be no other.
+    /// The delay before the attempt after `attempt`, or none when there is to be no other; `elapsed`
+    /// is the time since the first one began.
     /// `key` names what is retried, so that the jitter is the same whenever it is computed.
-    pub fn delay(&self, attempt: u32, failure: &Failure, key: &str) -> Option<Span> {
-        if !failure.retryable || attempt >= self.max_attempts {
+    pub fn delay(&self, attempt: u32, failure: &Failure, elapsed: Span, key: &str) -> Option<Span> {
+        if !self.is_for(failure) || attempt >= self.max_attempts {
             return None;
         }
         let exponential = self.initial.0 as f64 * self.factor.powi(attempt.saturating_sub(1).min(64) as i32);
         let capped = exponential.min(self.max.0 as f64);
         let spread = if self.jitter { 0.5 + 0.5 * fraction(key, attempt) } else { 1.0 };
         let asked = failure.retry_after_ms.map_or(0, |millis| Span::from_millis(millis.clamp(0, 86_400_000)).0);
-        Some(Span(((capped * spread) as i64).max(asked)))
+        let delay = Span(((capped * spread) as i64).max(asked));
+        let is_over = self.max_elapsed.is_some_and(|max| elapsed.0.saturating_add(delay.0) >= max.0);
+        (!is_over).then_some(delay)
+    }
+
+    fn is_for(&self, failure: &Failure) -> bool {
+        let names = |pattern: &String| match pattern.strip_suffix('*') {
+            Some(beginning) => failure.code.starts_with(beginning),
+            None => failure.code == *pattern,
+        };
+        if self.on.is_empty() { failure.retryable } else { self.on.iter().any(names) }
     }
 }
 
@@ -60,7 +86,7 @@ mod tests {
 
     fn delays(policy: &RetryPolicy, key: &str) -> Vec<Option<Span>> {
         let failure = Failure::retry("timeout", "no answer");
-        (1..=4).map(|attempt| policy.delay(attempt, &failure, key)).collect()
+        (1..=4).map(|attempt| policy.delay(attempt, &failure, Span::default(), key)).collect()
     }
 
     #[test]
@@ -84,8 +110,20 @@ mod tests {
     #[test]
     fn a_fatal_failure_is_not_tried_again_and_a_named_delay_is_kept() {
         let policy = RetryPolicy::default();
-        assert_eq!(policy.delay(1, &Failure::fatal("http_status", "404"), "k"), None);
+        assert_eq!(policy.delay(1, &Failure::fatal("http_status", "404"), Span::default(), "k"), None);
         let busy = Failure { retry_after_ms: Some(30_000), ..Failure::retry("http_status", "429") };
-        assert_eq!(policy.delay(1, &busy, "k"), Some(Span::from_secs(30)));
+        assert_eq!(policy.delay(1, &busy, Span::default(), "k"), Some(Span::from_secs(30)));
+    }
+
+    #[test]
+    fn named_codes_decide_instead_of_the_class_and_the_time_limit_ends_it() {
+        let policy = RetryPolicy { on: vec!["http_*".into(), "busy".into()], ..RetryPolicy::default() };
+        let delay = |policy: &RetryPolicy, failure, secs| policy.delay(1, &failure, Span::from_secs(secs), "k");
+        assert!(delay(&policy, Failure::fatal("http_status", "404"), 0).is_some());
+        assert!(delay(&policy, Failure::fatal("busy", "later"), 0).is_some());
+        assert_eq!(delay(&policy, Failure::retry("timeout", "no answer"), 0), None);
+        let limited = RetryPolicy { max_elapsed: Some(Span::from_secs(10)), ..RetryPolicy::default() };
+        assert!(delay(&limited, Failure::retry("timeout", "no answer"), 5).is_some());
+        assert_eq!(delay(&limited, Failure::retry("timeout", "no answer"), 10), None);
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{DirectiveId, Json, Lineage, Name, Party, RecordId, RunId, SignalId, Slug, TenantId, Timestamp};
+use crate::{DirectiveId, Json, Lineage, Name, Party, RecordId, RunId, SignalId, Slug, TenantId, Timestamp, schedule};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Signal {
@@ -81,6 +81,8 @@ pub enum InvalidSignal {
     ReservedName(Name),
     #[error("`{field}` must have 1 to {max} characters and no control characters")]
     Text { field: &'static str, max: usize },
+    #[error("the source `{0}` is reserved: by it the engine's own fires are told apart")]
+    ReservedSource(String),
     #[error("`source_event_id` needs `source`: two systems may give the same id to different events")]
     SourceMissing,
     #[error("the payload has {bytes} bytes; at most {max} are allowed")]
@@ -110,6 +112,9 @@ impl NewSignal {
                 return Err(InvalidSignal::Text { field, max: Party::BYTES_MAX });
             }
         }
+        if let Some(source) = self.source.as_ref().filter(|source| *source == schedule::SOURCE) {
+            return Err(InvalidSignal::ReservedSource(source.clone()));
+        }
         if self.source_event_id.is_some() && self.source.is_none() {
             return Err(InvalidSignal::SourceMissing);
         }
@@ -124,7 +129,7 @@ impl NewSignal {
     pub fn dedupe_keys(&self) -> Vec<DedupeKey> {
         let own = self.dedupe_key.as_ref().map(|key| DedupeKey(format!("key:{key}")));
         let event = self.source.as_ref().zip(self.source_event_id.as_ref());
-        let event = event.map(|(source, id)| DedupeKey(format!("event:{}:{source}:{id}", source.len())));
+        let event = event.map(|(source, id)| DedupeKey::of_event(source, id));
         own.into_iter().chain(event).collect()
     }
 }
@@ -132,6 +137,13 @@ impl NewSignal {
 /// Unique within a tenant, for ever.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DedupeKey(pub String);
+
+impl DedupeKey {
+    /// What a source calls an event of its own.
+    pub fn of_event(source: &str, id: &str) -> Self {
+        Self(format!("event:{}:{source}:{id}", source.len()))
+    }
+}
 
 pub fn is_plain_text(text: &str) -> bool {
     (1..=NewSignal::TEXT_BYTES_MAX).contains(&text.len()) && !text.contains(char::is_control)
@@ -153,23 +165,30 @@ pub struct Disposition {
 #[serde(rename_all = "snake_case")]
 pub enum DispositionKind {
     Started,
+    /// A run had waited for it.
+    Advanced,
     /// The trigger's `when` did not hold.
     Filtered,
     /// The run that this signal starts exists already.
     Deduplicated,
     /// The workflow is paused, the input does not fit, or the chain of causes is too deep.
     Refused,
+    /// The workflow's flow control does not let a run begin for it.
+    Throttled,
 }
 
 impl DispositionKind {
-    pub const ALL: [Self; 4] = [Self::Started, Self::Filtered, Self::Deduplicated, Self::Refused];
+    pub const ALL: [Self; 6] =
+        [Self::Started, Self::Advanced, Self::Filtered, Self::Deduplicated, Self::Refused, Self::Throttled];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Started => "started",
+            Self::Advanced => "advanced",
             Self::Filtered => "filtered",
             Self::Deduplicated => "deduplicated",
             Self::Refused => "refused",
+            Self::Throttled => "throttled",
         }
     }
 }

@@ -21,6 +21,8 @@ pub enum Role {
     Viewer,
     /// Emits signals, requests directives, applies workflows.
     Member,
+    /// Steps in where a run does not go as it should: retries, skips, supplies what is missing.
+    Operator,
     /// Makes and revokes its tenant's keys.
     Admin,
     /// Makes tenants, and keys of every tenant.
@@ -28,12 +30,13 @@ pub enum Role {
 }
 
 impl Role {
-    pub const ALL: [Self; 4] = [Self::Viewer, Self::Member, Self::Admin, Self::Owner];
+    pub const ALL: [Self; 5] = [Self::Viewer, Self::Member, Self::Operator, Self::Admin, Self::Owner];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Viewer => "viewer",
             Self::Member => "member",
+            Self::Operator => "operator",
             Self::Admin => "admin",
             Self::Owner => "owner",
         }

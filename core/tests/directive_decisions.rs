@@ -4,6 +4,7 @@ use fleetprompt_core::directive::{
     self, Decision, Directive, HandlerKind, Illegal, Input, Origin, Request, Status, change_of, decide, fold, request,
 };
 use fleetprompt_core::retry::RetryPolicy;
+use fleetprompt_core::run::Place;
 use fleetprompt_core::{
     DirectiveId, Failure, Json, Lineage, Moment, Name, Party, RecordId, RunId, Signal, SignalId, Span, TenantId,
     Timestamp,
@@ -33,6 +34,17 @@ impl World {
     }
 
     fn with(handler: HandlerKind, max_attempts: u32, timeout: Option<&str>, seed: u64) -> Self {
+        Self::watched(handler, max_attempts, timeout, None, seed)
+    }
+
+    fn watched(
+        handler: HandlerKind,
+        max_attempts: u32,
+        timeout: Option<&str>,
+        heartbeat: Option<&str>,
+        seed: u64,
+    ) -> Self {
+        let span = |text: &str| text.parse().expect("a duration");
         let mut moment = Moment::new(seed);
         moment.advance(BEGINNING);
         let cause = SignalId(moment.uuid());
@@ -44,8 +56,9 @@ impl World {
             idempotency_key: "order-7".into(),
             handler,
             retry: RetryPolicy { max_attempts, ..RetryPolicy::default() },
-            timeout: timeout.map(|text| text.parse().expect("a duration")),
-            origin: Some(Origin { run_id: RunId(moment.uuid()), step: 3 }),
+            timeout: timeout.map(span),
+            heartbeat: heartbeat.map(span),
+            origin: Some(Origin { run_id: RunId(moment.uuid()), place: Place::step(3).item(7) }),
             actor: ada(),
             lineage: Lineage::root("together").caused_by(cause),
         };
@@ -103,6 +116,8 @@ impl World {
             "report_ok" => Input::Report { by: ada(), result: Ok(Json::null()) },
             "report_failed" => Input::Report { by: ada(), result: Err(broken()) },
             "cancel" => Input::Cancel { by: ada(), reason: "too late".into() },
+            "beat" => Input::Heartbeat,
+            "reopen" => Input::Reopen { by: ada() },
             "early" => Input::Due,
             "due" => {
                 self.moment.advance(self.directive.wake_at.unwrap_or(self.moment.now()));
@@ -155,50 +170,62 @@ fn reached(handler: HandlerKind, state: &str) -> World {
     world
 }
 
-const INPUTS: [&str; 10] =
-    ["begin", "ok", "busy", "broken", "stale", "report_ok", "report_failed", "early", "due", "cancel"];
+const INPUTS: [&str; 12] = [
+    "begin",
+    "ok",
+    "busy",
+    "broken",
+    "stale",
+    "report_ok",
+    "report_failed",
+    "early",
+    "due",
+    "cancel",
+    "beat",
+    "reopen",
+];
 
 /// What each of `INPUTS` leads to, in their order: the signal and the status, `-` for no signal, or
 /// why it is refused.
 #[rstest]
 #[case::built_in_requested(BuiltIn, "requested", [
     "- requested", "succeeded succeeded", "failed failed", "failed failed", "stale", "not manual", "not manual",
-    "not due", "not due", "canceled canceled",
+    "not due", "not due", "canceled canceled", "not manual", "not reopened",
 ])]
 #[case::http_requested(Http, "requested", [
     "started running", "stale", "stale", "stale", "stale", "not manual", "not manual", "not due", "not due",
-    "canceled canceled",
+    "canceled canceled", "not manual", "not reopened",
 ])]
 #[case::http_running(Http, "running", [
     "begun", "succeeded succeeded", "retrying running", "failed failed", "stale", "not manual", "not manual",
-    "not due", "not due", "cancel_requested running",
+    "not due", "not due", "cancel_requested running", "not manual", "not reopened",
 ])]
 #[case::http_between_two_attempts(Http, "between", [
     "begun", "stale", "stale", "stale", "stale", "not manual", "not manual", "not due", "started running",
-    "canceled canceled",
+    "canceled canceled", "not manual", "not reopened",
 ])]
 #[case::http_running_and_to_be_canceled(Http, "canceling", [
     "begun", "succeeded succeeded", "canceled canceled", "canceled canceled", "stale", "not manual", "not manual",
-    "not due", "not due", "- running",
+    "not due", "not due", "- running", "not manual", "not reopened",
 ])]
 #[case::manual_requested(Manual, "requested", [
     "started running", "stale", "stale", "stale", "stale", "succeeded succeeded", "failed failed", "not due",
-    "not due", "canceled canceled",
+    "not due", "canceled canceled", "not manual", "not reopened",
 ])]
 #[case::manual_running(Manual, "running", [
     "begun", "stale", "stale", "stale", "stale", "succeeded succeeded", "failed failed", "not due", "failed failed",
-    "canceled canceled",
+    "canceled canceled", "heartbeat running", "not reopened",
 ])]
-#[case::built_in_succeeded(BuiltIn, "succeeded", ["settled"; 10])]
-#[case::built_in_failed(BuiltIn, "failed", ["settled"; 10])]
-#[case::built_in_canceled(BuiltIn, "canceled", ["settled"; 10])]
-#[case::http_succeeded(Http, "succeeded", ["settled"; 10])]
-#[case::http_failed(Http, "failed", ["settled"; 10])]
-#[case::http_canceled(Http, "canceled", ["settled"; 10])]
-#[case::manual_succeeded(Manual, "succeeded", ["settled"; 10])]
-#[case::manual_failed(Manual, "failed", ["settled"; 10])]
-#[case::manual_canceled(Manual, "canceled", ["settled"; 10])]
-fn every_input_in_every_state(#[case] handler: HandlerKind, #[case] state: &str, #[case] expected: [&str; 10]) {
+#[case::built_in_succeeded(BuiltIn, "succeeded", settled("not reopened"))]
+#[case::built_in_failed(BuiltIn, "failed", settled("reopened requested"))]
+#[case::built_in_canceled(BuiltIn, "canceled", settled("reopened requested"))]
+#[case::http_succeeded(Http, "succeeded", settled("not reopened"))]
+#[case::http_failed(Http, "failed", settled("reopened requested"))]
+#[case::http_canceled(Http, "canceled", settled("reopened requested"))]
+#[case::manual_succeeded(Manual, "succeeded", settled("not reopened"))]
+#[case::manual_failed(Manual, "failed", settled("reopened requested"))]
+#[case::manual_canceled(Manual, "canceled", settled("reopened requested"))]
+fn every_input_in_every_state(#[case] handler: HandlerKind, #[case] state: &str, #[case] expected: [&str; 12]) {
     let actual = INPUTS.map(|input| {
         let mut world = reached(handler, state);
         let (before, log) = (world.directive.clone(), world.log.len());
@@ -217,6 +244,13 @@ fn every_input_in_every_state(#[case] handler: HandlerKind, #[case] state: &str,
     assert_eq!(actual, expected);
 }
 
+/// What has settled takes nothing more; some of it is carried out again.
+const fn settled(reopened: &'static str) -> [&'static str; 12] {
+    let mut answers = ["settled"; 12];
+    answers[11] = reopened;
+    answers
+}
+
 fn refusal(illegal: &Illegal) -> &'static str {
     match illegal {
         Illegal::Settled(_) => "settled",
@@ -224,6 +258,7 @@ fn refusal(illegal: &Illegal) -> &'static str {
         Illegal::NotManual(_) => "not manual",
         Illegal::NotDue => "not due",
         Illegal::Begun(_) => "begun",
+        Illegal::NotReopened(_) => "not reopened",
     }
 }
 
@@ -300,6 +335,40 @@ fn a_manual_directive_fails_when_nobody_reports_in_time() {
 }
 
 #[test]
+fn signs_of_life_keep_a_manual_directive_going_until_its_time_is_over() {
+    let mut world = World::watched(Manual, 1, Some("25s"), Some("10s"), SEED);
+    world.play("begin").expect("it was requested");
+    let mut wakes = Vec::new();
+    for _ in 0..3 {
+        wakes.push(world.directive.wake_at.map(|at| (at - BEGINNING).to_string()).unwrap_or_default());
+        world.moment.advance(world.moment.now() + Span::from_secs(8));
+        world.play("beat").expect("it runs");
+    }
+    assert_eq!(wakes, ["10s", "18s", "25s"]);
+    world.play("due").expect("its time is over");
+    assert_eq!(world.directive.error.as_ref().map(|error| error.code.as_str()), Some("timeout"));
+    let mut silent = World::watched(Manual, 1, Some("25s"), Some("10s"), SEED);
+    silent.play("begin").expect("it was requested");
+    silent.play("due").expect("it was silent for too long");
+    assert_eq!(silent.directive.error.as_ref().map(|error| error.code.as_str()), Some("heartbeat_timeout"));
+}
+
+#[rstest]
+#[case::after_a_failure("failed")]
+#[case::after_it_was_canceled("canceled")]
+fn one_that_is_carried_out_again_begins_anew(#[case] state: &str) {
+    let mut world = reached(Http, state);
+    world.play("reopen").expect("it came to nothing");
+    let directive = &world.directive;
+    assert_eq!((directive.status, directive.attempt, &directive.error), (Status::Requested, 0, &None));
+    assert_eq!((directive.started_at, directive.cancel_requested), (None, false));
+    for word in ["begin", "busy", "due", "ok"] {
+        world.play(word).expect("it is a directive like any other");
+    }
+    assert_eq!((world.directive.status, world.directive.attempt), (Status::Succeeded, 2));
+}
+
+#[test]
 fn an_attempt_waits_as_long_as_the_policy_and_the_other_side_say() {
     let mut world = reached(Http, "running");
     let error = Failure { retry_after_ms: Some(45_000), ..busy() };
@@ -345,6 +414,7 @@ proptest! {
             use directive::Change::{Canceled, Failed, Succeeded};
             matches!(change_of(&signal.name), Some(Succeeded | Failed | Canceled))
         });
-        prop_assert_eq!(settled.count(), usize::from(one.directive.status.is_settled()));
+        let reopened = one.log.iter().filter(|signal| change_of(&signal.name) == Some(directive::Change::Reopened)).count();
+        prop_assert_eq!(settled.count(), reopened + usize::from(one.directive.status.is_settled()));
     }
 }

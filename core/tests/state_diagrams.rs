@@ -30,20 +30,29 @@ collects what the decisions in `core/src/run` and `core/src/directive` answer. W
 ";
 
 const OF_RUN: &str = "\
-A run is `running` from its first signal on. It completes when all of its steps have settled, and
-fails with a step whose `on_error` is `fail`, at its deadline, or when its output cannot be made.
+A run is `queued` until flow control lets it begin. While it is `paused` or `parked` what is under way
+ends, and nothing begins. Where something is under way when it is to end, it is `stopping` until that
+has ended. It is `compensating` while what its steps did is undone. A run that has ended is only opened
+again by somebody who says so.
 ";
 
 const OF_STEP: &str = "\
-In parentheses: the types of step that take an arrow, where not all of them do. A function is called
-within a decision, so nobody ever sees it running. A directive makes its own attempts, so only an
-agent's step is `retrying`. A step that was not begun when its run ended stays `pending`.
+In parentheses: the types of step that take an arrow, where not all of them do; `for_each` stands for a
+step as a whole that goes over a list, and its items move as steps of their type. A function is called
+within a decision, so nobody ever sees it running. A directive makes its own attempts, so only an agent's
+step is `retrying`. A step that was not begun when its run ended stays `pending`.
+";
+
+const OF_UNDO: &str = "\
+What undoes a step, or an item, that completed: a directive that is asked for when the run is
+`compensating`. One that failed parks the run, until somebody has it tried again or skipped.
 ";
 
 const OF_DIRECTIVE: &str = "\
 In parentheses: the handlers that take an arrow, where not all of them do. What is built in settles in
 the commit that requests it. An `http` attempt that is under way cannot be called back: the wish to
-cancel is recorded, and then whatever became of it. A `manual` directive waits for a report.
+cancel is recorded, and then whatever became of it. A `manual` directive waits for a report. One that failed
+or was canceled is requested again when the step that asked for it is retried.
 ";
 
 #[test]
@@ -51,16 +60,29 @@ fn the_diagrams_show_what_the_machines_do() {
     let runs = explore_runs();
     let directives = explore_directives();
     all_are_shown(&runs.of_run, RunChange::ALL.map(RunChange::signal_name), run::Status::ALL.map(run::Status::as_str));
+    let (of_undo, of_step): (Vec<_>, Vec<_>) = StepChange::ALL.into_iter().partition(|change| change.is_undo());
+    let names = |changes: Vec<StepChange>| changes.into_iter().map(StepChange::signal_name).collect::<Vec<_>>();
     let statuses = run::StepStatus::ALL.map(run::StepStatus::as_str);
-    all_are_shown(&runs.of_step, StepChange::ALL.map(StepChange::signal_name), statuses);
+    all_are_shown(&runs.of_step, names(of_step), statuses);
+    all_are_shown(
+        &runs.of_undo,
+        names(of_undo),
+        [run::StepStatus::Running, run::StepStatus::Failed].map(run::StepStatus::as_str),
+    );
     let statuses = directive::Status::ALL.map(directive::Status::as_str);
     all_are_shown(&directives, directive::Change::ALL.map(directive::Change::signal_name), statuses);
 
+    let ended = run::Status::ALL.into_iter().filter(|status| status.has_ended()).map(run::Status::as_str).collect();
+    let settled = run::StepStatus::ALL.into_iter().filter(|status| status.is_settled());
+    let settled: Vec<_> = settled.map(run::StepStatus::as_str).collect();
+    let carried_out = directive::Status::ALL.into_iter().filter(|status| status.is_settled());
+    let carried_out = carried_out.map(directive::Status::as_str).collect();
     let document = [
         INTRODUCTION.to_owned(),
-        section("Run", OF_RUN, &runs.of_run),
-        section("Step", OF_STEP, &runs.of_step),
-        section("Directive", OF_DIRECTIVE, &directives),
+        section("Run", OF_RUN, &runs.of_run, &Ends { begins: &[], ends: ended }),
+        section("Step", OF_STEP, &runs.of_step, &Ends { begins: &["pending"], ends: settled.clone() }),
+        section("Compensation", OF_UNDO, &runs.of_undo, &Ends { begins: &[], ends: settled }),
+        section("Directive", OF_DIRECTIVE, &directives, &Ends { begins: &[], ends: carried_out }),
     ]
     .join("\n");
     compare(&document);
@@ -96,13 +118,13 @@ impl Moves {
         self.kinds.insert(kind);
         self.seen.entry((from, signal, to)).or_default().insert(kind);
     }
-
-    fn is_left(&self, state: &str) -> bool {
-        self.seen.keys().any(|(from, ..)| *from == state)
-    }
 }
 
-fn all_are_shown<const N: usize, const M: usize>(moves: &Moves, signals: [&str; N], statuses: [&str; M]) {
+fn all_are_shown<'a>(
+    moves: &Moves,
+    signals: impl IntoIterator<Item = &'a str>,
+    statuses: impl IntoIterator<Item = &'a str>,
+) {
     for name in signals {
         assert!(moves.seen.keys().any(|(_, signal, _)| *signal == name), "no way leads to `{name}`");
     }
@@ -111,14 +133,16 @@ fn all_are_shown<const N: usize, const M: usize>(moves: &Moves, signals: [&str; 
     }
 }
 
-fn section(title: &str, text: &str, moves: &Moves) -> String {
+/// What it is before its first signal, where that is a state; and what it may be left as.
+struct Ends {
+    begins: &'static [&'static str],
+    ends: Vec<&'static str>,
+}
+
+fn section(title: &str, text: &str, moves: &Moves, ends: &Ends) -> String {
     let mut out = format!("## {title}\n\n{text}\n```mermaid\nstateDiagram-v2\n");
-    let mut ends = BTreeSet::new();
-    // A state that is only ever left is where it begins.
-    for state in moves.seen.keys().map(|(from, ..)| *from).collect::<BTreeSet<_>>() {
-        if state != BEGIN && !moves.seen.keys().any(|(from, _, to)| *to == state && *from != state) {
-            writeln!(out, "    [*] --> {state}").expect("room");
-        }
+    for begin in ends.begins {
+        writeln!(out, "    [*] --> {begin}").expect("room");
     }
     for ((from, signal, to), kinds) in &moves.seen {
         let which = match kinds.len() == moves.kinds.len() {
@@ -126,11 +150,8 @@ fn section(title: &str, text: &str, moves: &Moves) -> String {
             false => format!(" ({})", Vec::from_iter(kinds.iter().copied()).join(", ")),
         };
         writeln!(out, "    {from} --> {to} : {signal}{which}").expect("room");
-        if !moves.is_left(to) {
-            ends.insert(*to);
-        }
     }
-    for end in ends {
+    for end in ends.ends.iter().filter(|end| moves.seen.keys().any(|(.., to)| to == *end)) {
         writeln!(out, "    {end} --> [*]").expect("room");
     }
     out.push_str("```\n");
@@ -143,62 +164,79 @@ fn section(title: &str, text: &str, moves: &Moves) -> String {
 struct RunMoves {
     of_run: Moves,
     of_step: Moves,
+    of_undo: Moves,
 }
 
-/// Each step type in all the ways that it can go, alone and beside a step that can end the run.
+/// Each step type in all the ways that it can go, beside a step that can end the run.
 fn explore_runs() -> RunMoves {
     let mut moves = RunMoves::default();
     let retry = json!({"max_attempts": 2, "jitter": false});
-    let beside = json!({"id": "beside", "type": "agent", "needs": [], "retry": {"max_attempts": 1}});
-    let kinds = [
-        json!({"type": "agent", "retry": retry}),
-        json!({"type": "directive"}),
-        json!({"type": "function", "input": {}}),
-        json!({"type": "function", "function": "fail"}),
-    ];
-    let ways = [
-        json!({}),
-        json!({"on_error": "continue"}),
-        json!({"when": "false"}),
-        json!({"when": "${signal.payload.absent}"}),
-        json!({"needs": ["never"]}),
-    ];
-    for kind in &kinds {
-        for way in &ways {
-            let mut step = json!({"id": "it", "needs": []});
-            let fields = step.as_object_mut().expect("an object");
-            fields.extend(kind.as_object().expect("fields").clone());
-            fields.extend(way.as_object().expect("fields").clone());
-            let never = json!({"id": "never", "when": "false", "needs": []});
-            explore_run(json!({"timeout": "1h", "steps": [step, beside, never]}), &mut moves);
-        }
+    let undo = json!({"directive": "mail.recall"});
+    for (on_error, step) in [
+        ("fail", json!({"type": "agent", "retry": retry})),
+        ("park", json!({"type": "agent", "retry": retry, "on_error": "continue"})),
+        ("fail", json!({"type": "agent", "retry": {"max_attempts": 1}, "repeat": {"max": 2, "delay": "1s"}})),
+        ("fail", json!({"type": "agent", "retry": {"max_attempts": 1}, "lock": "the one"})),
+        ("fail", json!({"type": "agent", "retry": {"max_attempts": 1}, "for_each": [1, 2]})),
+        ("compensate", json!({"type": "directive", "compensate": undo})),
+        ("park", json!({"type": "directive", "repeat": {"max": 2}})),
+        ("compensate", json!({"type": "directive", "for_each": [1], "compensate": undo})),
+        ("fail", json!({"type": "function", "needs": ["beside"]})),
+        ("park", json!({"type": "function", "function": "fail", "needs": ["beside"]})),
+        ("fail", json!({"type": "function", "repeat": {"max": 2, "delay": "1s"}})),
+        ("fail", json!({"type": "function", "when": "signal.payload.absent", "on_error": "continue"})),
+        ("fail", json!({"type": "agent", "when": "false"})),
+        ("fail", json!({"type": "wait", "for": "1m"})),
+        ("fail", json!({"type": "wait", "signal": "order.paid", "timeout": "1m"})),
+        ("fail", json!({"type": "wait", "input": {"escalate": [{"after": "1m", "role": "operator"}]}})),
+        ("fail", json!({"type": "wait", "callback": true, "heartbeat": "1m"})),
+        ("fail", json!({"type": "workflow", "timeout": "1m"})),
+        ("fail", json!({"type": "workflow", "on_cancel": "abandon", "on_error": "continue"})),
+        ("fail", json!({"type": "workflow", "when": "signal.payload.absent"})),
+        ("fail", json!({"type": "directive", "payload": "${signal.payload.absent}"})),
+        ("fail", json!({"type": "wait", "until": "${signal.payload.end}"})),
+        ("fail", json!({"type": "finish", "when": "signal.payload.end"})),
+        ("fail", json!({"type": "finish", "needs": ["beside"]})),
+    ] {
+        let mut it = json!({"id": "it", "needs": []});
+        it.as_object_mut().expect("an object").extend(step.as_object().expect("fields").clone());
+        let beside = json!({"id": "beside", "type": "agent", "needs": [], "retry": {"max_attempts": 1}});
+        explore_run(json!({"timeout": "1h", "on_error": on_error, "steps": [it, beside]}), false, &mut moves);
     }
+    let agent = |id: &str| json!({"id": id, "type": "agent", "needs": [], "retry": {"max_attempts": 1}});
+    explore_run(json!({"steps": [agent("a")]}), true, &mut moves);
+    let directive = json!({"id": "c", "type": "directive", "needs": []});
+    let finish = json!({"id": "z", "type": "finish", "needs": ["a"]});
+    explore_run(json!({"steps": [agent("a"), directive, finish]}), false, &mut moves);
+    let behind = json!({"id": "d", "type": "agent", "needs": ["c"]});
+    let join = json!({"id": "z", "needs": ["a", "d"], "join": "any", "cancel_rest": true});
+    explore_run(json!({"steps": [agent("a"), directive, behind, join]}), false, &mut moves);
     moves
 }
 
-fn explore_run(fields: serde_json::Value, moves: &mut RunMoves) {
+fn explore_run(fields: serde_json::Value, is_queued: bool, moves: &mut RunMoves) {
     let (workflow, tenant) = (world::workflow(fields), world::tenant());
     let mut moment = Moment::new(7);
     moment.advance(BEGINNING);
-    let trigger = world::fact(&mut moment, json!({}));
+    let trigger = world::fact(&mut moment, json!({"end": false}));
     let setting = Setting { workflow: &workflow, tenant: &tenant, signal: Some(&trigger) };
+    let queue = run::Queue { reason: run::QueueReason::Concurrency, until: None, since: None };
     let start = Start {
-        id: RunId(moment.uuid()),
-        directive_id: DirectiveId(moment.uuid()),
-        input: None,
-        lineage: Lineage::root("x"),
+        queue: is_queued.then_some(queue),
+        ..Start::new(RunId(moment.uuid()), DirectiveId(moment.uuid()), Lineage::root("x"))
     };
     let decision = run::start(setting, &Pure as &dyn Functions, start, &mut moment);
     collect(setting, &[], &decision.signals, moves);
     let mut seen = HashSet::from([state_of(&decision.run)]);
     let mut open = VecDeque::from([(decision.run, decision.signals, moment)]);
     while let Some((run, log, moment)) = open.pop_front() {
-        for input in run_inputs(&run) {
+        for input in run_inputs(&run, &mut moment.clone()) {
             let mut moment = moment.clone();
+            moment.advance(moment.now() + Span::from_millis(1));
             if matches!(input, run::Input::Due) {
                 moment.advance(run.wake_at().unwrap_or(moment.now()));
             }
-            let Ok(decision) = run::decide(setting, &Pure, run.clone(), input, &mut moment) else { continue };
+            let Ok(decision) = run::decide(setting, &Pure, run.clone(), input, None, &mut moment) else { continue };
             collect(setting, &log, &decision.signals, moves);
             let log = [&log[..], &decision.signals].concat();
             if seen.insert(state_of(&decision.run)) {
@@ -209,21 +247,51 @@ fn explore_run(fields: serde_json::Value, moves: &mut RunMoves) {
 }
 
 /// Everything that the outside world could say about a run, whether it fits or not.
-fn run_inputs(run: &Run) -> Vec<run::Input> {
-    let mut inputs = vec![run::Input::Due, run::Input::Cancel { by: somebody(), reason: "why not".into() }];
-    for (index, step) in run.steps.iter().enumerate() {
-        for result in results() {
-            let outcome = |attempt| run::Input::Outcome {
-                step: index,
-                attempt,
-                result: result.clone(),
-                execution: None,
-                logs: Vec::new(),
-            };
-            inputs.extend([outcome(step.attempt), outcome(step.attempt + 1)]);
-            let directive = step.directive_id.unwrap_or(run.directive_id);
-            inputs.push(run::Input::Settled { step: index, directive, by: None, result });
-        }
+fn run_inputs(run: &Run, moment: &mut Moment) -> Vec<run::Input> {
+    use run::Input::{Begin, Cancel, Due, Pause, Queue, Resume, Retry};
+    let (by, reason) = (somebody, || "why not".to_owned());
+    let queue = run::Queue { reason: run::QueueReason::Throttle, until: None, since: None };
+    let mut inputs = vec![
+        Begin,
+        Queue(queue),
+        Due,
+        Pause { by: by(), reason: reason() },
+        Resume { by: by(), reason: reason() },
+        Retry { by: by(), reason: reason(), from: vec![], reissue: false },
+        Retry { by: by(), reason: reason(), from: vec![0], reissue: false },
+    ];
+    inputs.extend([true, false].map(|compensate| Cancel { by: by(), reason: reason(), compensate }));
+    for place in world::invariants::rows(run).into_keys().chain((0..run.steps.len()).map(run::Place::step)) {
+        inputs.extend(place_inputs(run, place, moment));
+    }
+    inputs
+}
+
+fn place_inputs(run: &Run, place: run::Place, moment: &mut Moment) -> Vec<run::Input> {
+    use run::Input::{Answered, ChildEnded, ChildRetried, Complete, Event, Granted, Outcome, Settled, Skip};
+    let (by, reason) = (somebody, || "why not".to_owned());
+    let (step, other) = (run.at(place), RunId(moment.uuid()));
+    let waiting = step.and_then(|step| step.waiting.as_ref()).map(|waiting| &waiting.what);
+    let child = if let Some(run::Awaited::Run { run_id }) = waiting { *run_id } else { other };
+    let directive = step.and_then(|step| step.directive_id).unwrap_or(run.directive_id);
+    let signal = world::signal(moment, "order.paid", json!({})).into();
+    let answered = |answer| Answered { place, by: by(), answer };
+    let mut inputs = vec![
+        Granted { place },
+        Event { place, signal },
+        answered(run::Answer::Heartbeat),
+        answered(run::Answer::Input { value: Json::null(), role: fleetprompt_core::tenant::Role::Owner }),
+        ChildRetried { place, run: child, by: by() },
+        Skip { place, by: by(), reason: reason() },
+        Complete { place, by: by(), reason: reason(), output: Json::null() },
+        Settled { place, directive, by: None, result: Ok(json!({"run_id": child}).into()), reused: None },
+    ];
+    for result in results() {
+        let attempt = step.map_or(0, |step| step.attempt);
+        inputs.push(answered(run::Answer::Report(result.clone())));
+        inputs.push(ChildEnded { place, run: child, by: None, result: result.clone() });
+        inputs.push(Settled { place, directive, by: None, result: result.clone(), reused: None });
+        inputs.push(Outcome { place, attempt, result, execution: None, logs: Vec::new() });
     }
     inputs
 }
@@ -234,30 +302,46 @@ fn results() -> [Result<Json, Failure>; 3] {
 
 /// What tells two states apart; times and ids do not.
 fn state_of(run: &Run) -> String {
-    let steps: Vec<_> = run.steps.iter().map(|step| (step.status, step.attempt)).collect();
-    format!("{:?} {steps:?}", run.status)
+    let rows = world::invariants::rows(run).into_iter().map(|(place, step)| {
+        let waiting = step.waiting.map(|waiting| (waiting.reason(), waiting.escalated));
+        (place, step.status, step.attempt, step.iteration, waiting)
+    });
+    let ending = run.standing.as_ref().and_then(|standing| standing.ending.as_ref()).map(|ending| ending.compensate);
+    format!("{:?} {ending:?} {:?}", run.status, rows.collect::<Vec<_>>())
 }
 
 /// The moves that these signals make, each seen by folding the log up to it.
 fn collect(setting: Setting<'_>, log: &[Signal], signals: &[Signal], moves: &mut RunMoves) {
-    for at in 0..signals.len() {
-        let before = [log, &signals[..at]].concat();
-        let after = [log, &signals[..=at]].concat();
-        let (before, after) = (run::fold(setting.workflow, &before), run::fold(setting.workflow, &after));
+    let mut before = run::fold(setting.workflow, log);
+    for (at, signal) in signals.iter().enumerate() {
+        let after = run::fold(setting.workflow, log.iter().chain(&signals[..=at]));
         let after = after.expect("the log begins with the start");
-        let name = &signals[at].name;
-        if let Some(change) = run::run_change_of(name) {
+        if let Some(change) = run::run_change_of(&signal.name) {
             let from = before.map_or(BEGIN, |run| run.status.as_str());
             moves.of_run.add(from, change.signal_name(), after.status.as_str(), "run");
-        } else if let Some(change) = run::step_change_of(name) {
+        } else if let Some(change) = run::step_change_of(&signal.name) {
             let before = before.expect("the run has started");
-            let id = signals[at].payload.value()["step"].as_str().expect("a step's signal names it").to_owned();
-            let index = setting.workflow.index[&id];
-            let (from, to) = (before.steps[index].status, after.steps[index].status);
-            let kind = setting.workflow.steps[index].kind.name();
-            moves.of_step.add(from.as_str(), change.signal_name(), to.as_str(), kind);
+            let place = place_of(setting, signal, change);
+            let status = |run: &Run| run.at(place).map(|step| step.status.as_str());
+            let (from, to) = (status(&before), status(&after).expect("the signal is about it"));
+            if place.undo {
+                moves.of_undo.add(from.unwrap_or(BEGIN), change.signal_name(), to, "compensation");
+            } else {
+                let is_list = place.item.is_none() && after.steps[place.index()].items.is_some();
+                let kind = if is_list { "for_each" } else { setting.workflow.steps[place.index()].kind.name() };
+                moves.of_step.add(from.unwrap_or("pending"), change.signal_name(), to, kind);
+            }
         }
+        before = Some(after);
     }
+}
+
+fn place_of(setting: Setting<'_>, signal: &Signal, change: StepChange) -> run::Place {
+    let payload = signal.payload.value();
+    let id = payload["step"].as_str().expect("a step's signal names it");
+    let place = run::Place::step(setting.workflow.index[id]);
+    let place = payload["item"].as_u64().map_or(place, |item| place.item(item as u32));
+    if change.is_undo() { place.undo() } else { place }
 }
 
 // Directives
@@ -282,6 +366,7 @@ fn explore_directive(handler: HandlerKind, moves: &mut Moves) {
         handler,
         retry: RetryPolicy { max_attempts: 2, ..RetryPolicy::default() },
         timeout: Some(Span::from_secs(60)),
+        heartbeat: Some(Span::from_secs(5)),
         origin: None,
         actor: somebody(),
         lineage: Lineage::root("x").caused_by(SignalId(moment.uuid())),
@@ -311,8 +396,9 @@ fn explore_directive(handler: HandlerKind, moves: &mut Moves) {
 }
 
 fn directive_inputs(directive: &Directive) -> Vec<directive::Input> {
-    use directive::Input::{Begin, Cancel, Due, Outcome, Report};
-    let mut inputs = vec![Begin, Due, Cancel { by: somebody(), reason: "why not".into() }];
+    use directive::Input::{Begin, Cancel, Due, Heartbeat, Outcome, Reopen, Report};
+    let mut inputs = vec![Begin, Due, Heartbeat, Reopen { by: somebody() }];
+    inputs.push(Cancel { by: somebody(), reason: "why not".into() });
     for result in results() {
         let outcome = |attempt| Outcome { attempt, result: result.clone(), logs: Vec::new() };
         inputs.extend([outcome(directive.attempt), outcome(directive.attempt + 1)]);

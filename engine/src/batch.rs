@@ -2,24 +2,27 @@
 //! then answer and act. A crash before the commit is as if nothing had come; a crash after it loses
 //! answers and effects under way, and both are asked for again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, bounded, select, unbounded};
-use fleetprompt_core::run::{self, Setting};
-use fleetprompt_core::{Moment, Span, Timestamp};
+use fleetprompt_core::run::{self, Effect, Place, Setting};
+use fleetprompt_core::workflow::Workflow;
+use fleetprompt_core::{Moment, RunId, Slug, Span, TenantId, Timestamp};
 use fleetprompt_store::Store;
 use tokio::sync::watch;
 
 use crate::cache::{Cache, OpenRun};
-use crate::cascade::{Cascade, KnownKeys, Stage};
+use crate::cascade::{Cascade, KnownKeys, ScheduleRow, Stage};
+use crate::clock::{Clock, SystemClock};
 use crate::input::{Input, Outcome, Registration};
 use crate::metrics::Ended;
 use crate::models::Models;
-use crate::perform::Performer;
+use crate::perform::{Perform, Performer};
+use crate::standing::Standing;
 use crate::stop::Shutdown;
 use crate::timers::{Owner, Timers};
 use crate::{Config, Directory, Engine, Error, Metrics, registrations};
@@ -40,10 +43,6 @@ pub(crate) fn start(store: Arc<dyn Store>, config: Config, runtime: tokio::runti
     let (shutdown, stopped) = Shutdown::new(config.grace);
     let shutdown = Arc::new(shutdown);
 
-    let mut moment = Moment::new(seed());
-    if let Some(last) = store.last_signal_id()? {
-        moment.resume_after(last.0);
-    }
     let performer = Performer::new(
         runtime,
         outcomes_in,
@@ -53,30 +52,41 @@ pub(crate) fn start(store: Arc<dyn Store>, config: Config, runtime: tokio::runti
         models.clone(),
         metrics.clone(),
     );
-    let mut decider = Decider {
-        inputs,
-        outcomes,
-        stopped,
-        cache: Cache::new(store.clone(), config.cache_max),
-        store: store.clone(),
-        directory: directory.clone(),
-        moment,
-        passed_at: Instant::now(),
-        timers: Timers::default(),
-        again: Vec::new(),
-        performer,
-        committed,
-        metrics: metrics.clone(),
-        shutdown: shutdown.clone(),
-        batch_max: config.batch_max,
-    };
-    decider.resume()?;
+    let decider = Decider::new(
+        Door { inputs, outcomes, stopped },
+        store.clone(),
+        directory.clone(),
+        Box::new(performer),
+        Box::new(SystemClock::new()),
+        Shared { committed, metrics: metrics.clone(), shutdown: shutdown.clone() },
+        Limits { cache_max: config.cache_max, batch_max: config.batch_max },
+        seed(),
+    )?;
     let spawned = std::thread::Builder::new()
         .name("engine".into())
         .stack_size(STACK_BYTES)
         .spawn(move || decider.run_to_the_end());
     spawned.map_err(|error| Error::Unavailable(format!("the engine's thread did not start: {error}")))?;
     Ok(Engine { queue, store, directory, commits, metrics, models, shutdown })
+}
+
+/// Where everything comes in.
+pub(crate) struct Door {
+    pub inputs: Receiver<Input>,
+    pub outcomes: Receiver<Outcome>,
+    pub stopped: Receiver<()>,
+}
+
+/// What others look at from outside.
+pub(crate) struct Shared {
+    pub committed: watch::Sender<u64>,
+    pub metrics: Arc<Metrics>,
+    pub shutdown: Arc<Shutdown>,
+}
+
+pub(crate) struct Limits {
+    pub cache_max: usize,
+    pub batch_max: usize,
 }
 
 pub(crate) struct Decider {
@@ -87,12 +97,12 @@ pub(crate) struct Decider {
     pub cache: Cache,
     pub directory: Arc<ArcSwap<Directory>>,
     pub moment: Moment,
-    /// When the moment was last brought up to the clock.
-    passed_at: Instant,
+    clock: Box<dyn Clock>,
+    standing: Standing,
     timers: Timers,
     /// Outcomes that could not be decided, and when they are to be tried again.
     again: Vec<(Instant, Outcome)>,
-    performer: Performer,
+    performer: Box<dyn Perform>,
     committed: watch::Sender<u64>,
     metrics: Arc<Metrics>,
     shutdown: Arc<Shutdown>,
@@ -113,6 +123,43 @@ pub(crate) struct Open {
 }
 
 impl Decider {
+    #[allow(clippy::too_many_arguments, reason = "it is made in two places, and each of these is a thing of its own")]
+    pub fn new(
+        door: Door,
+        store: Arc<dyn Store>,
+        directory: Arc<ArcSwap<Directory>>,
+        performer: Box<dyn Perform>,
+        clock: Box<dyn Clock>,
+        shared: Shared,
+        limits: Limits,
+        seed: u64,
+    ) -> Result<Self, Error> {
+        let mut moment = Moment::new(seed);
+        if let Some(last) = store.last_signal_id()? {
+            moment.resume_after(last.0);
+        }
+        let mut decider = Self {
+            inputs: door.inputs,
+            outcomes: door.outcomes,
+            stopped: door.stopped,
+            cache: Cache::new(store.clone(), limits.cache_max),
+            store,
+            directory,
+            moment,
+            clock,
+            standing: Standing::default(),
+            timers: Timers::default(),
+            again: Vec::new(),
+            performer,
+            committed: shared.committed,
+            metrics: shared.metrics,
+            shutdown: shared.shutdown,
+            batch_max: limits.batch_max,
+        };
+        decider.resume()?;
+        Ok(decider)
+    }
+
     /// Whoever waits for the end, or asks whether we are ready, hears of it however it comes.
     fn run_to_the_end(self) {
         let shutdown = self.shutdown.clone();
@@ -163,16 +210,14 @@ impl Decider {
         timer.into_iter().chain(again).min().unwrap_or(Duration::from_secs(3_600))
     }
 
-    /// What decisions will see as now: the clock, or where it went back behind what was decided
-    /// already, the time that has passed since. So a time that is due here is due there.
+    /// What decisions will see as now, which never goes back behind what was decided already.
     fn now(&self) -> Timestamp {
-        let passed = Span(self.passed_at.elapsed().as_micros() as i64);
-        clock().max(self.moment.now() + passed)
+        self.clock.now().max(self.moment.now() + self.clock.passed())
     }
 
     fn pass_time(&mut self) {
         self.moment.advance(self.now());
-        self.passed_at = Instant::now();
+        self.clock.taken();
     }
 
     fn take_due(&mut self, outcomes: &mut Vec<Outcome>) {
@@ -181,11 +226,39 @@ impl Decider {
             outcomes.push(match owner {
                 Owner::Run(tenant, id) => Outcome::RunDue { tenant, id },
                 Owner::Directive(tenant, id) => Outcome::DirectiveDue { tenant, id },
+                Owner::Schedule(tenant, slug) => Outcome::ScheduleDue { tenant, slug },
             });
         }
         let now = Instant::now();
         let again = self.again.extract_if(.., |(at, _)| *at <= now).map(|(_, outcome)| outcome);
         outcomes.extend(again.take(self.batch_max));
+    }
+
+    /// One tick of an engine that nobody else drives, with everything that is due by now.
+    pub fn tick_by_hand(&mut self, inputs: Vec<Input>, mut outcomes: Vec<Outcome>) {
+        let mut inputs = Some(inputs);
+        loop {
+            outcomes.extend(std::mem::take(&mut self.again).into_iter().map(|(_, outcome)| outcome));
+            self.take_due(&mut outcomes);
+            if outcomes.is_empty() && inputs.is_none() {
+                return;
+            }
+            let commits_failed = self.metrics.commits_failed.get();
+            self.tick(inputs.take().unwrap_or_default(), std::mem::take(&mut outcomes));
+            // What could not be committed waits for the next tick, as it would for a while.
+            if self.metrics.commits_failed.get() > commits_failed {
+                return;
+            }
+        }
+    }
+
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.timers.next()
+    }
+
+    /// Whether what two engines over the same store remember is not the same.
+    pub fn memory_differs(&self, other: &Self) -> Option<String> {
+        self.standing.differs(&other.standing).or_else(|| self.timers.differs(&other.timers))
     }
 
     fn tick(&mut self, inputs: Vec<Input>, outcomes: Vec<Outcome>) {
@@ -263,6 +336,10 @@ impl Decider {
                 let result = self.attempt(open, |cascade| cascade.report(&scope, id, result));
                 answer(open, reply, result);
             }
+            Input::Heartbeat { scope, id, reply } => {
+                let result = self.attempt(open, |cascade| cascade.heartbeat(&scope, id));
+                answer(open, reply, result);
+            }
             Input::Register(_) => unreachable!("registrations are committed by themselves"),
         }
         open.inputs += 1;
@@ -288,9 +365,20 @@ impl Decider {
         decide: impl FnOnce(&mut Cascade<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let directory = self.directory.load_full();
-        let mut cascade = Cascade::new(&directory, self.store.as_ref(), &mut self.cache, &mut self.moment, &open.stage);
+        let mark = self.standing.mark();
+        let mut cascade = Cascade::new(
+            &directory,
+            self.store.as_ref(),
+            &mut self.cache,
+            &mut self.moment,
+            &mut self.standing,
+            &open.stage,
+        );
         let decided = catch_unwind(AssertUnwindSafe(|| decide(&mut cascade)));
         let stage = cascade.stage;
+        if !matches!(decided, Ok(Ok(_))) {
+            self.standing.roll_back(mark);
+        }
         match decided {
             Ok(Ok(value)) => {
                 open.stage.merge(stage);
@@ -320,6 +408,7 @@ impl Decider {
                 self.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
                 self.metrics.commit_inputs.observe(inputs as f64);
                 self.committed.send_modify(|commits| *commits += 1);
+                self.standing.settle();
                 answers.into_iter().for_each(|answer| answer(Ok(())));
                 self.take_effect(stage);
             }
@@ -328,6 +417,7 @@ impl Decider {
                 self.metrics.commits_failed.inc();
                 self.shutdown.commit_failed();
                 self.cache.forget();
+                self.standing.roll_back_all();
                 answers.into_iter().for_each(|answer| answer(Err(error_of(&error))));
                 self.try_again(outcomes);
             }
@@ -336,8 +426,10 @@ impl Decider {
 
     fn take_effect(&mut self, mut stage: Stage) {
         self.count(&stage);
-        for (tenant, effect) in stage.effects.drain(..) {
-            self.performer.step(tenant, effect);
+        for (tenant, effect) in std::mem::take(&mut stage.effects) {
+            if let Some(begun) = stage.begun(&effect) {
+                self.performer.step(tenant, effect, Some(begun));
+            }
         }
         for directive in stage.attempts.drain(..) {
             self.performer.directive(directive);
@@ -345,6 +437,7 @@ impl Decider {
         let deferred = stage.deferred.drain(..);
         let soon = Instant::now();
         self.again.extend(deferred.map(|(tenant, id)| (soon, Outcome::DirectiveDeferred { tenant, id })));
+        stage.take_schedules().into_iter().for_each(|row| self.take_schedule(row));
         let (runs, directives) = stage.into_rows();
         for open in runs {
             self.timers.set(Owner::Run(open.run.tenant, open.run.id), open.run.wake_at());
@@ -356,6 +449,15 @@ impl Decider {
         }
         self.cache.trim();
         self.metrics.timers.set(self.timers.len() as i64);
+    }
+
+    fn take_schedule(&mut self, row: ScheduleRow) {
+        let (tenant, slug) = (row.entry.tenant, row.entry.slug.clone());
+        self.timers.set(Owner::Schedule(tenant, slug.clone()), row.wake_at());
+        let directory = self.directory.load();
+        if let Some(known) = directory.tenant(tenant).and_then(|tenant| tenant.schedules.get(&slug)) {
+            known.set(row.entry);
+        }
     }
 
     fn count(&self, stage: &Stage) {
@@ -413,6 +515,17 @@ impl Decider {
         for (at, tenant, id) in open.directives_due {
             self.timers.set(Owner::Directive(tenant, id), Some(at));
         }
+        for (tenant, run, place, waiting) in open.waits {
+            self.standing.restore_wait(tenant, run, place, &waiting);
+        }
+        for (tenant, run, place, name, since, holds) in open.locks {
+            self.standing.restore_lock(tenant, run, place, name, since, holds);
+        }
+        self.restore_flows(open.flows)?;
+        self.standing.settle();
+        for (tenant, slug, at) in self.directory.load().schedules_due() {
+            self.timers.set(Owner::Schedule(tenant, slug), Some(at));
+        }
         for (tenant, id) in open.directives_requested {
             self.again.push((Instant::now(), Outcome::DirectiveDeferred { tenant, id }));
         }
@@ -429,12 +542,45 @@ impl Decider {
         Ok(())
     }
 
+    /// Whom flow control counts: runs that have not ended, and those that began lately where they are
+    /// throttled.
+    fn restore_flows(&mut self, open: Vec<(TenantId, RunId)>) -> Result<(), Error> {
+        const BEGUN_MAX: usize = 100_000;
+        // Of the versions that new runs take, and of those that runs wait on.
+        let mut throttled = BTreeMap::<(TenantId, Slug), Span>::new();
+        let mut throttle = |tenant: TenantId, workflow: &Workflow| {
+            if let Some(throttle) = &workflow.throttle {
+                let per = throttled.entry((tenant, workflow.slug.clone())).or_default();
+                *per = throttle.per.max(*per);
+            }
+        };
+        for (tenant, id) in open {
+            if let Some(open) = self.cache.run(tenant, id)? {
+                self.standing.restore_run(&open.run);
+                throttle(tenant, &open.workflow);
+            }
+        }
+        let directory = self.directory.load_full();
+        for tenant in directory.tenants() {
+            let active = tenant.workflows.values().filter_map(|workflow| workflow.active.as_ref());
+            active.for_each(|workflow| throttle(tenant.tenant.id, workflow));
+        }
+        for ((tenant, workflow), per) in throttled {
+            let since = Timestamp(self.now().0.saturating_sub(per.0));
+            for (key, at, run) in self.store.begun_since(tenant, &workflow, since, BEGUN_MAX)? {
+                self.standing.restore_begin(tenant, workflow.clone(), key, at, run);
+            }
+        }
+        Ok(())
+    }
+
     fn deliver_again(&mut self, open: OpenRun) {
         let directory = self.directory.load();
         let Some(tenant) = directory.tenant(open.run.tenant) else { return };
         let setting = Setting { workflow: &open.workflow, tenant: &tenant.tenant, signal: open.signal.as_deref() };
         for effect in run::effects_in_flight(setting, &open.run) {
-            self.performer.step(open.run.tenant, effect);
+            let begun = effect_place(&effect).and_then(|place| open.run.at(place)?.signal_id);
+            self.performer.step(open.run.tenant, effect, begun);
         }
     }
 
@@ -458,17 +604,19 @@ impl Decider {
     }
 }
 
+fn effect_place(effect: &Effect) -> Option<Place> {
+    match effect {
+        Effect::Agent { place, .. } => Some(*place),
+        _ => None,
+    }
+}
+
 fn answer<T: 'static>(open: &mut Open, reply: crate::input::Reply<T>, result: Result<T, Error>) {
     open.answers.push(Box::new(move |commit| drop(reply.send(commit.and(result)))));
 }
 
 fn error_of(error: &fleetprompt_store::Error) -> Error {
     Error::Unavailable(error.to_string())
-}
-
-pub(crate) fn clock() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Timestamp(since.map_or(0, |since| since.as_micros() as i64))
 }
 
 fn seed() -> u64 {

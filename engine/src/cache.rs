@@ -122,9 +122,10 @@ impl Cache {
 }
 
 fn weight(open: &OpenRun) -> usize {
-    let outputs = open.run.steps.iter().filter_map(|step| step.output.as_ref());
     let signal = open.signal.as_ref().map_or(0, |signal| signal.payload.text().len());
-    signal + open.run.steps.len() * STEP_BYTES + outputs.map(|output| output.text().len()).sum::<usize>()
+    let items = open.run.steps.iter().filter_map(|step| step.items.as_ref()).map(|items| items.steps.len());
+    let places = open.run.steps.len() + items.sum::<usize>();
+    signal + places * STEP_BYTES + open.run.steps.bytes()
 }
 
 /// A definition that was checked when it was applied.

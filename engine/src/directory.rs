@@ -4,13 +4,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use fleetprompt_core::agent::Agent;
 use fleetprompt_core::directive::DirectiveType;
-use fleetprompt_core::registration::{AgentEntry, DirectiveTypeEntry, WorkflowEntry, WorkflowStatus};
+use fleetprompt_core::registration::{AgentEntry, DirectiveTypeEntry, ScheduleEntry, WorkflowEntry, WorkflowStatus};
+use fleetprompt_core::schedule::Schedule;
 use fleetprompt_core::tenant::{Key, KeyHash, Tenant};
 use fleetprompt_core::workflow::{Catalog, Workflow};
 use fleetprompt_core::{KeyId, Name, Slug, TenantId, Timestamp};
 
+use crate::cascade::ScheduleRow;
 use crate::{directives, functions};
 
 #[derive(Debug, Clone, Default)]
@@ -27,6 +30,7 @@ pub struct TenantDirectory {
     pub workflows: BTreeMap<Slug, Workflows>,
     pub agents: BTreeMap<Slug, (AgentEntry, Arc<Agent>)>,
     pub directive_types: BTreeMap<Name, (DirectiveTypeEntry, Arc<DirectiveType>)>,
+    pub schedules: BTreeMap<Slug, Scheduled>,
     /// The workflows that a signal of this name may start.
     subscriptions: HashMap<Name, Vec<Slug>>,
 }
@@ -36,6 +40,28 @@ pub struct TenantDirectory {
 pub struct Workflows {
     pub entry: WorkflowEntry,
     pub active: Option<Arc<Workflow>>,
+}
+
+/// A schedule, and where it stands as of the last commit. That changes with every fire, so it has a
+/// place of its own, which all copies of a directory share.
+#[derive(Debug, Clone)]
+pub struct Scheduled {
+    pub schedule: Arc<Schedule>,
+    entry: Arc<ArcSwap<ScheduleEntry>>,
+}
+
+impl Scheduled {
+    pub fn entry(&self) -> Arc<ScheduleEntry> {
+        self.entry.load_full()
+    }
+
+    pub(crate) fn row(&self) -> ScheduleRow {
+        ScheduleRow { entry: self.entry(), schedule: self.schedule.clone() }
+    }
+
+    pub(crate) fn set(&self, entry: Arc<ScheduleEntry>) {
+        self.entry.store(entry);
+    }
 }
 
 impl Directory {
@@ -68,6 +94,12 @@ impl Directory {
         self.keys.values().find(|key| key.tenant == tenant && key.id == id)
     }
 
+    /// When which schedule must be looked at.
+    pub(crate) fn schedules_due(&self) -> Vec<(TenantId, Slug, Timestamp)> {
+        let all = self.tenants.values().flat_map(|tenant| tenant.schedules.values().map(Scheduled::row));
+        all.filter_map(|row| Some((row.entry.tenant, row.entry.slug.clone(), row.wake_at()?))).collect()
+    }
+
     pub(crate) fn put_tenant(&mut self, tenant: Tenant) {
         self.by_slug.insert(tenant.slug.clone(), tenant.id);
         self.tenants.insert(tenant.id, Arc::new(TenantDirectory::new(tenant)));
@@ -89,6 +121,7 @@ impl TenantDirectory {
             workflows: BTreeMap::new(),
             agents: BTreeMap::new(),
             directive_types: BTreeMap::new(),
+            schedules: BTreeMap::new(),
             subscriptions: HashMap::new(),
         }
     }
@@ -100,6 +133,7 @@ impl TenantDirectory {
             functions: Some(functions::all().iter().map(|function| function.name.to_owned()).collect()),
             directives: Some(self.directive_types.keys().cloned().chain(built_in).collect()),
             agents: Some(self.agents.keys().cloned().collect()),
+            workflows: Some(self.workflows.keys().cloned().collect()),
         }
     }
 
@@ -111,6 +145,11 @@ impl TenantDirectory {
     pub fn subscribers(&self, signal: &Name) -> impl Iterator<Item = &Workflows> {
         let slugs = self.subscriptions.get(signal);
         slugs.into_iter().flatten().filter_map(|slug| self.workflows.get(slug))
+    }
+
+    pub(crate) fn put_schedule(&mut self, row: ScheduleRow) {
+        let entry = Arc::new(ArcSwap::new(row.entry.clone()));
+        self.schedules.insert(row.entry.slug.clone(), Scheduled { schedule: row.schedule, entry });
     }
 
     pub(crate) fn put_workflow(&mut self, entry: WorkflowEntry, active: Option<Arc<Workflow>>) {

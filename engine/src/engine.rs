@@ -18,8 +18,8 @@ use tokio::sync::{oneshot, watch};
 use crate::input::{Input, Registration, Reply};
 use crate::models::Models;
 use crate::{
-    AppliedAgent, AppliedDirectiveType, AppliedWorkflow, Config, CreatedKey, Directory, Emitted, Error, Metrics,
-    NewDirective, Requested,
+    AppliedAgent, AppliedDirectiveType, AppliedSchedule, AppliedWorkflow, Config, CreatedKey, Directory, Emitted,
+    Error, Metrics, NewDirective, OrderedSchedule, Requested, ScheduleOrder,
 };
 
 /// Cheap to clone; the engine ends when `stop` is called on any of them.
@@ -105,6 +105,11 @@ impl Engine {
         self.ask(|reply| Input::Report { scope: scope.clone(), id, result, reply }).await
     }
 
+    /// Whoever carries out a `manual` directive is still at it.
+    pub async fn directive_heartbeat(&self, scope: &Scope, id: DirectiveId) -> Result<Arc<Directive>, Error> {
+        self.ask(|reply| Input::Heartbeat { scope: scope.clone(), id, reply }).await
+    }
+
     // Registrations
 
     pub async fn workflow_apply(
@@ -130,6 +135,20 @@ impl Engine {
 
     pub async fn agent_apply(&self, scope: &Scope, text: String, format: Format) -> Result<AppliedAgent, Error> {
         self.register(|reply| Registration::Agent { scope: scope.clone(), text, format, reply }).await
+    }
+
+    pub async fn schedule_apply(&self, scope: &Scope, text: String, format: Format) -> Result<AppliedSchedule, Error> {
+        self.register(|reply| Registration::Schedule { scope: scope.clone(), text, format, reply }).await
+    }
+
+    pub async fn schedule_order(
+        &self,
+        scope: &Scope,
+        slug: Slug,
+        order: ScheduleOrder,
+        reason: Option<String>,
+    ) -> Result<OrderedSchedule, Error> {
+        self.register(|reply| Registration::ScheduleOrder { scope: scope.clone(), slug, order, reason, reply }).await
     }
 
     pub async fn directive_type_apply(&self, scope: &Scope, document: Json) -> Result<AppliedDirectiveType, Error> {

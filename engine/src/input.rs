@@ -5,11 +5,14 @@ use std::sync::Arc;
 use fleetprompt_core::diagnostic::Located;
 use fleetprompt_core::directive::Directive;
 use fleetprompt_core::document::Format;
-use fleetprompt_core::registration::{AgentEntry, DirectiveTypeEntry, WorkflowEntry, WorkflowStatus, WorkflowVersion};
+use fleetprompt_core::registration::{
+    AgentEntry, DirectiveTypeEntry, ScheduleEntry, WorkflowEntry, WorkflowStatus, WorkflowVersion,
+};
+use fleetprompt_core::run::Place;
 use fleetprompt_core::signal::{Disposition, NewSignal};
 use fleetprompt_core::tenant::{Key, Role, Tenant};
 use fleetprompt_core::{
-    DirectiveId, Failure, Json, KeyId, Name, Party, RecordId, RunId, Scope, Signal, Slug, TenantId, Timestamp,
+    DirectiveId, Failure, Json, KeyId, Name, Party, RecordId, RunId, Scope, Signal, SignalId, Slug, TenantId, Timestamp,
 };
 use tokio::sync::oneshot;
 
@@ -65,6 +68,43 @@ pub struct AppliedDirectiveType {
 }
 
 #[derive(Debug, Clone)]
+pub struct AppliedSchedule {
+    pub entry: Arc<ScheduleEntry>,
+    pub changed: bool,
+    pub warnings: Vec<Located>,
+}
+
+/// What somebody wants of a schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScheduleOrder {
+    Pause,
+    Resume,
+    /// Fire now.
+    Trigger,
+    /// Fire what was due from `from` to `to` and has not fired.
+    Backfill {
+        from: Timestamp,
+        to: Timestamp,
+    },
+    Archive,
+}
+
+#[derive(Debug, Clone)]
+pub struct OrderedSchedule {
+    pub entry: Arc<ScheduleEntry>,
+    /// What it came to at once, in the order of due times.
+    pub fires: Vec<Fired>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fired {
+    pub signal_id: SignalId,
+    pub due_at: Timestamp,
+    /// This due time had fired before; the signal is that one.
+    pub deduplicated: bool,
+}
+
+#[derive(Debug, Clone)]
 pub struct CreatedKey {
     pub key: Key,
     pub secret: String,
@@ -78,6 +118,7 @@ pub(crate) enum Input {
     Request { scope: Scope, directive: NewDirective, reply: Reply<Requested> },
     CancelDirective { scope: Scope, id: DirectiveId, reason: String, reply: Reply<Arc<Directive>> },
     Report { scope: Scope, id: DirectiveId, result: Result<Json, Failure>, reply: Reply<Arc<Directive>> },
+    Heartbeat { scope: Scope, id: DirectiveId, reply: Reply<Arc<Directive>> },
     Register(Registration),
 }
 
@@ -102,6 +143,19 @@ pub(crate) enum Registration {
         text: String,
         format: Format,
         reply: Reply<AppliedAgent>,
+    },
+    Schedule {
+        scope: Scope,
+        text: String,
+        format: Format,
+        reply: Reply<AppliedSchedule>,
+    },
+    ScheduleOrder {
+        scope: Scope,
+        slug: Slug,
+        order: ScheduleOrder,
+        reason: Option<String>,
+        reply: Reply<OrderedSchedule>,
     },
     DirectiveType {
         scope: Scope,
@@ -137,8 +191,10 @@ pub(crate) enum Outcome {
     Step {
         tenant: TenantId,
         run: RunId,
-        step: usize,
+        place: Place,
         attempt: u32,
+        /// The signal that began it: a step that is done again begins with its first attempt anew.
+        begun: Option<SignalId>,
         result: Result<Json, Failure>,
         execution: Option<Json>,
         logs: Vec<String>,
@@ -158,6 +214,10 @@ pub(crate) enum Outcome {
         tenant: TenantId,
         id: DirectiveId,
     },
+    ScheduleDue {
+        tenant: TenantId,
+        slug: Slug,
+    },
     /// A built-in directive that an earlier commit left for later.
     DirectiveDeferred {
         tenant: TenantId,
@@ -170,7 +230,8 @@ impl Input {
     pub fn weight(&self) -> usize {
         match self {
             Self::Emit { signals, .. } => signals.len(),
-            Self::Request { .. } | Self::CancelDirective { .. } | Self::Report { .. } | Self::Register(_) => 1,
+            Self::Request { .. } | Self::CancelDirective { .. } => 1,
+            Self::Report { .. } | Self::Heartbeat { .. } | Self::Register(_) => 1,
         }
     }
 
@@ -179,7 +240,9 @@ impl Input {
         match self {
             Self::Emit { reply, .. } => drop(reply.send(Err(error))),
             Self::Request { reply, .. } => drop(reply.send(Err(error))),
-            Self::CancelDirective { reply, .. } | Self::Report { reply, .. } => drop(reply.send(Err(error))),
+            Self::CancelDirective { reply, .. } | Self::Report { reply, .. } | Self::Heartbeat { reply, .. } => {
+                drop(reply.send(Err(error)));
+            }
             Self::Register(registration) => registration.refuse(error),
         }
     }
@@ -191,6 +254,8 @@ impl Registration {
             Self::Workflow { reply, .. } => drop(reply.send(Err(error))),
             Self::WorkflowStatus { reply, .. } => drop(reply.send(Err(error))),
             Self::Agent { reply, .. } => drop(reply.send(Err(error))),
+            Self::Schedule { reply, .. } => drop(reply.send(Err(error))),
+            Self::ScheduleOrder { reply, .. } => drop(reply.send(Err(error))),
             Self::DirectiveType { reply, .. } => drop(reply.send(Err(error))),
             Self::Tenant { reply, .. } => drop(reply.send(Err(error))),
             Self::Key { reply, .. } => drop(reply.send(Err(error))),

@@ -5,8 +5,12 @@
 //! effects begin. Effects run beside it as tasks and come back as the next inputs.
 
 mod batch;
+mod by_hand;
 mod cache;
 mod cascade;
+pub mod cases;
+mod clock;
+pub mod codes;
 mod config;
 mod directives;
 mod directory;
@@ -18,15 +22,20 @@ mod metrics;
 pub mod models;
 mod perform;
 mod registrations;
+mod standing;
 mod stop;
 mod timers;
 mod verify;
 
+pub use by_hand::{ByHand, Task, TaskKind};
 pub use config::Config;
 pub use directives::built_in;
-pub use directory::{Directory, TenantDirectory, Workflows};
+pub use directory::{Directory, Scheduled, TenantDirectory, Workflows};
 pub use engine::Engine;
 pub use error::{Error, Refusal, RefusalKind};
-pub use input::{AppliedAgent, AppliedDirectiveType, AppliedWorkflow, CreatedKey, Emitted, NewDirective, Requested};
+pub use input::{
+    AppliedAgent, AppliedDirectiveType, AppliedSchedule, AppliedWorkflow, CreatedKey, Emitted, Fired, NewDirective,
+    OrderedSchedule, Requested, ScheduleOrder,
+};
 pub use metrics::Metrics;
 pub use verify::{Report, verify};

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use fleetprompt_core::{DirectiveId, RunId, TenantId, Timestamp};
+use fleetprompt_core::{DirectiveId, RunId, Slug, TenantId, Timestamp};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Owner {
     Run(TenantId, RunId),
     Directive(TenantId, DirectiveId),
+    Schedule(TenantId, Slug),
 }
 
 #[derive(Debug, Default)]
@@ -20,16 +21,21 @@ impl Timers {
     /// Each owner has one time, or none.
     pub fn set(&mut self, owner: Owner, at: Option<Timestamp>) {
         if let Some(before) = self.due.remove(&owner) {
-            self.order.remove(&(before, owner));
+            self.order.remove(&(before, owner.clone()));
         }
         if let Some(at) = at {
-            self.due.insert(owner, at);
+            self.due.insert(owner.clone(), at);
             self.order.insert((at, owner));
         }
     }
 
     pub fn len(&self) -> usize {
         self.order.len()
+    }
+
+    pub fn differs(&self, other: &Self) -> Option<String> {
+        let first = self.order.symmetric_difference(&other.order).next();
+        first.map(|(at, owner)| format!("a timer at {at} for {owner:?} is in one of them"))
     }
 
     pub fn next(&self) -> Option<Timestamp> {
@@ -40,9 +46,9 @@ impl Timers {
     pub fn take_due(&mut self, now: Timestamp, limit: usize) -> Vec<Owner> {
         let mut owners = Vec::new();
         while owners.len() < limit
-            && let Some((_, owner)) = self.order.first().copied().filter(|(at, _)| *at <= now)
+            && let Some((_, owner)) = self.order.first().filter(|(at, _)| *at <= now).cloned()
         {
-            self.set(owner, None);
+            self.set(owner.clone(), None);
             owners.push(owner);
         }
         owners

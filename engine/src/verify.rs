@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use fleetprompt_core::directive::{self, Directive, Status};
-use fleetprompt_core::run::{self, Run, RunChange};
+use fleetprompt_core::run::{self, Run};
 use fleetprompt_core::{DirectiveId, RecordId, RunId, Signal, TenantId};
 use fleetprompt_store::{Page, Result, SignalFilter, Store};
 
@@ -56,7 +56,6 @@ impl Audit<'_> {
             }
         }
         for (id, signals) in std::mem::take(&mut self.runs) {
-            self.report.runs_open += 1;
             self.check_run(id, &signals)?;
         }
         for (id, signals) in std::mem::take(&mut self.directives) {
@@ -68,19 +67,19 @@ impl Audit<'_> {
     fn signal(&mut self, signal: Signal) -> Result<()> {
         self.report.signals += 1;
         self.check_cause(&signal)?;
+        // What has ended may go on after all, so only its last end is the end of its log.
+        let (tenant, by) = (self.tenant, Some(signal.id));
         if let Some(id) = signal.directive_id {
-            let settled = directive::change_of(&signal.name).is_some_and(|change| {
-                matches!(change, directive::Change::Succeeded | directive::Change::Failed | directive::Change::Canceled)
-            });
+            let settles = directive::change_of(&signal.name).is_some_and(directive::Change::settles);
             self.directives.entry(id).or_default().push(signal);
-            if settled {
+            if settles && self.store.directive(tenant, id)?.is_none_or(|stored| stored.settled_by == by) {
                 let signals = self.directives.remove(&id).unwrap_or_default();
                 self.check_directive(id, &signals)?;
             }
         } else if let Some(id) = signal.run_id {
-            let ended = run::run_change_of(&signal.name).is_some_and(|change| change != RunChange::Started);
+            let ends = run::run_change_of(&signal.name).is_some_and(|change| change.makes().has_ended());
             self.runs.entry(id).or_default().push(signal);
-            if ended {
+            if ends && self.store.run(tenant, id)?.is_none_or(|stored| stored.status_by == by) {
                 let signals = self.runs.remove(&id).unwrap_or_default();
                 self.check_run(id, &signals)?;
             }
@@ -107,6 +106,7 @@ impl Audit<'_> {
             self.problem(format!("{id} has a log and no row"));
             return Ok(());
         };
+        self.report.runs_open += usize::from(!stored.status.has_ended());
         let version = self.store.workflow_version(self.tenant, &stored.workflow, &stored.version)?;
         let Some(version) = version else {
             self.problem(format!("{id} is of {} {}, which is not on record", stored.workflow, stored.version));
@@ -147,6 +147,7 @@ fn as_requested(directive: &Directive) -> Directive {
     Directive {
         status: Status::Requested,
         attempt: 0,
+        started_at: None,
         wake_at: None,
         cancel_requested: false,
         settled_at: None,
@@ -162,6 +163,6 @@ fn difference(stored: &Run, folded: &Run) -> String {
         return format!("the row says {}, the log {}", stored.status.as_str(), folded.status.as_str());
     }
     let unlike = |(index, (a, b))| (a != b).then_some(index);
-    let step: Option<usize> = stored.steps.iter().zip(&folded.steps).enumerate().find_map(unlike);
+    let step: Option<usize> = stored.steps.iter().zip(folded.steps.iter()).enumerate().find_map(unlike);
     step.map_or("what surrounds its steps differs".into(), |index| format!("step number {} differs", index + 1))
 }

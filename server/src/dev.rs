@@ -202,7 +202,10 @@ fn with_build(document: &Value, version: &str, digest: &str) -> String {
 fn definitions(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let known = |path: &PathBuf| path.extension().is_some_and(|end| end == "json" || end == "yaml" || end == "yml");
+    // Test files may stand beside what they test.
+    let is_test = |path: &PathBuf| path.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with(".test"));
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(known).collect();
+    paths.retain(|path| !is_test(path));
     paths.sort();
     paths
 }

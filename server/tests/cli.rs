@@ -154,7 +154,7 @@ Right: `{"name": "Triage"}`
 
 "#]]);
     fleetprompt(&folder).args(["explain", "FP9999"]).assert().code(2).stderr_eq(str![[r#"
-error: there is no code `FP9999`; codes go from FP0001 to FP0403
+error: there is no code `FP9999`
        list them with `fleetprompt explain`
 
 "#]]);
@@ -195,4 +195,73 @@ fn a_command_line_that_is_wrong_is_exit_code_2() {
     ] {
         fleetprompt(&folder).args(args).assert().code(2);
     }
+}
+
+const SCHEDULE: &str = "\
+schedule:
+  slug: nightly-digest
+  cron: 30 2 * * *
+  time_zone: Europe/Berlin
+  signal: digest.due
+";
+
+#[test]
+fn a_schedule_is_previewed_without_any_server() {
+    let folder = folder(&[("schedule.yaml", SCHEDULE)]);
+    fleetprompt(&folder)
+        .args(["schedule", "next", "--file", "schedule.yaml", "--after", "2026-10-24T12:00:00Z", "--count", "2"])
+        .args(["-o", "json"])
+        .assert()
+        .success()
+        .stdout_eq(str![[r#"
+[
+  {
+    "due_at": "2026-10-25T00:30:00.000000Z",
+    "fires_at": "2026-10-25T00:30:00.000000Z",
+    "local": "2026-10-25T02:30:00+02:00"
+  },
+  {
+    "due_at": "2026-10-26T01:30:00.000000Z",
+    "fires_at": "2026-10-26T01:30:00.000000Z",
+    "local": "2026-10-26T02:30:00+01:00"
+  }
+]
+
+"#]]);
+    fleetprompt(&folder)
+        .args(["schedule", "next", "--file", "schedule.yaml", "--after", "2100-01-01T00:00:00Z", "--count", "1"])
+        .assert()
+        .success()
+        .stdout_eq(str![[r#"
+LOCAL[..]UTC[..]
+2100-01-01T02:30:00+01:00  2100-01-01 01:30:00.000 UTC  in [..]
+
+"#]]);
+}
+
+#[test]
+fn a_schedule_that_is_never_due_is_shown_where_it_is_wrong() {
+    let folder = folder(&[("schedule.yaml", &SCHEDULE.replace("30 2 * * *", "30 2 31 4 *"))]);
+    fleetprompt(&folder).args(["schedule", "next", "--file", "schedule.yaml"]).assert().code(1).stderr_eq(str![[r#"
+error[FP0503]: no day there can be fits `30 2 31 4 *`
+ --> schedule.yaml:3:9
+...
+"#]]);
+}
+
+#[test]
+fn a_definition_is_drawn_and_compared_without_a_server() {
+    let changed = GOOD.replace("\"1.0.0\"", "\"1.1.0\"").replace("\"post_summary\"", "\"post\"");
+    let folder = folder(&[("good.json", GOOD), ("changed.json", &changed)]);
+    let run = |args: &[&str]| fleetprompt(&folder).args(args).assert();
+    run(&["workflow", "graph", "good.json", "--format", "svg", "--output-file", "good.svg"]).success();
+    let drawn = fs::read_to_string(folder.path().join("good.svg")).expect("it was drawn");
+    assert!(drawn.starts_with("<svg ") && drawn.contains(">post_summary</text>"), "{drawn}");
+    run(&["workflow", "diff", "good.json", "good.json", "--exit-code"]).success();
+    run(&["workflow", "diff", "good.json", "changed.json"]).success();
+    let different = run(&["workflow", "diff", "good.json", "changed.json", "--exit-code", "--output", "json"]).code(1);
+    let diff: serde_json::Value = serde_json::from_slice(&different.get_output().stdout).expect("JSON");
+    assert_eq!(diff["runs"]["unless_begun"], serde_json::json!([{"step": "post_summary", "because": "removed"}]));
+    run(&["schema", "workflow"]).success();
+    run(&["schema", "run"]).code(2);
 }

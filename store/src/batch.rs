@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use fleetprompt_core::directive::Directive;
-use fleetprompt_core::registration::{AgentEntry, DirectiveTypeEntry, WorkflowEntry, WorkflowVersion};
-use fleetprompt_core::run::Run;
+use fleetprompt_core::registration::{AgentEntry, DirectiveTypeEntry, ScheduleEntry, WorkflowEntry, WorkflowVersion};
+use fleetprompt_core::run::{Place, Run};
 use fleetprompt_core::signal::{DedupeKey, Disposition};
 use fleetprompt_core::tenant::{Key, Tenant};
 use fleetprompt_core::{Signal, SignalId, TenantId};
@@ -26,13 +26,15 @@ pub struct Batch {
     pub workflow_versions: Vec<WorkflowVersion>,
     pub agents: Vec<AgentEntry>,
     pub directive_types: Vec<DirectiveTypeEntry>,
+    pub schedules: Vec<ScheduleEntry>,
 }
 
 #[derive(Debug, Clone)]
 pub struct RunWrite {
     pub run: Arc<Run>,
-    /// The steps to write, by index; the others are as they were.
-    pub steps: Vec<usize>,
+    /// What to write of it: steps, items and compensations; the others are as they were. What the run
+    /// no longer has at a place, or has not begun, has no row.
+    pub places: Vec<Place>,
 }
 
 impl Batch {
@@ -48,5 +50,6 @@ impl Batch {
             && self.workflow_versions.is_empty()
             && self.agents.is_empty()
             && self.directive_types.is_empty()
+            && self.schedules.is_empty()
     }
 }

@@ -9,11 +9,13 @@ pub mod memory;
 pub mod sqlite;
 
 pub use batch::{Batch, RunWrite};
-pub use filter::{DirectiveFilter, Order, Page, RunFilter, SignalFilter};
+pub use filter::{DirectiveFilter, Order, Page, RunFilter, SignalFilter, WaitingFilter};
+
+use std::sync::Arc;
 
 use fleetprompt_core::directive::Directive;
-use fleetprompt_core::registration::{AgentEntry, DirectiveTypeEntry, WorkflowEntry, WorkflowVersion};
-use fleetprompt_core::run::Run;
+use fleetprompt_core::registration::{AgentEntry, DirectiveTypeEntry, ScheduleEntry, WorkflowEntry, WorkflowVersion};
+use fleetprompt_core::run::{self, Place, Run, Step, Waiting};
 use fleetprompt_core::signal::{DedupeKey, Disposition};
 use fleetprompt_core::tenant::{Key, Tenant};
 use fleetprompt_core::{DirectiveId, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
@@ -51,6 +53,15 @@ pub trait Store: Send + Sync + 'static {
     fn deduplicate(&self, keys: &[(TenantId, DedupeKey)]) -> Result<Vec<Option<SignalId>>>;
     fn directives_by_key(&self, keys: &[(TenantId, String)]) -> Result<Vec<Option<Directive>>>;
 
+    /// The throttled runs of a workflow that began since then, with their keys; the last ones first.
+    fn begun_since(
+        &self,
+        tenant: TenantId,
+        workflow: &Slug,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(Arc<str>, Timestamp, RunId)>>;
+
     // One record of a tenant; another tenant's is `None`.
 
     fn signal(&self, tenant: TenantId, id: SignalId) -> Result<Option<Signal>>;
@@ -66,6 +77,11 @@ pub trait Store: Send + Sync + 'static {
     fn directives(&self, tenant: TenantId, filter: &DirectiveFilter, page: Page) -> Result<Vec<Directive>>;
     /// Without steps: `Run::steps` is empty.
     fn runs(&self, tenant: TenantId, filter: &RunFilter, page: Page) -> Result<Vec<Run>>;
+    /// What waits in runs that have not ended. The order, and the cursor of a page, is that of the
+    /// signals that made them wait: `Step::signal_id`.
+    fn waiting(&self, tenant: TenantId, filter: &WaitingFilter, page: Page) -> Result<Vec<(RunId, Place, Step)>>;
+    /// How many runs of a workflow have not ended, by version and status.
+    fn runs_in_flight(&self, tenant: TenantId, slug: &Slug) -> Result<Vec<(String, run::Status, u64)>>;
     /// Newest first, all of them: versions are few.
     fn workflow_versions(&self, tenant: TenantId, slug: &Slug) -> Result<Vec<WorkflowVersion>>;
 }
@@ -80,7 +96,15 @@ pub struct Directory {
     pub active_versions: Vec<WorkflowVersion>,
     pub agents: Vec<AgentEntry>,
     pub directive_types: Vec<DirectiveTypeEntry>,
+    /// Also where each of them stands.
+    pub schedules: Vec<ScheduleEntry>,
 }
+
+/// A place that waits for signals.
+pub type OpenWait = (TenantId, RunId, Place, Arc<Waiting>);
+
+/// A place that holds a lock (`true`) or waits for it, since which signal.
+pub type OpenLock = (TenantId, RunId, Place, Arc<str>, SignalId, bool);
 
 /// What was left to do when the last engine ended, however it ended.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -94,4 +118,10 @@ pub struct OpenWork {
     pub directives_in_flight: Vec<(TenantId, DirectiveId)>,
     /// Runs with an agent step whose outcome was never recorded.
     pub runs_in_flight: Vec<(TenantId, RunId)>,
+    /// What waits for signals.
+    pub waits: Vec<OpenWait>,
+    /// What holds a lock (`true`) or waits for it, and since which signal; in the order of these.
+    pub locks: Vec<OpenLock>,
+    /// Runs that flow control counts.
+    pub flows: Vec<(TenantId, RunId)>,
 }

@@ -32,6 +32,12 @@ impl Client {
         self.post(self.endpoint(&["v1", "directives", &id.to_string(), "report"]), report, Repeat::Never).await
     }
 
+    /// Whoever carries it out is still at it.
+    pub async fn directive_heartbeat(&self, id: DirectiveId) -> Result<Directive, Error> {
+        let url = self.endpoint(&["v1", "directives", &id.to_string(), "heartbeat"]);
+        self.post_text(url, Vec::new(), JSON, Repeat::Safe).await
+    }
+
     pub async fn directive_why(&self, id: DirectiveId) -> Result<Why, Error> {
         self.get(self.endpoint(&["v1", "directives", &id.to_string(), "why"])).await
     }

@@ -1,9 +1,9 @@
 //! What lists can be narrowed to. Every field is optional; each is sent under its own name.
 
-use fleetprompt_core::{Name, RunId, SignalId, Slug, directive, run};
+use fleetprompt_core::{Name, RunId, SignalId, Slug, Timestamp, directive, run};
 use reqwest::Url;
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct PageQuery {
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
@@ -26,12 +26,36 @@ pub struct DirectiveQuery {
     pub page: PageQuery,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct RunQuery {
     pub workflow: Option<Slug>,
-    pub status: Option<run::Status>,
+    pub version: Option<String>,
+    /// Any of these; all, where none is given.
+    pub status: Vec<run::Status>,
+    /// Only those that have not ended.
+    pub open: bool,
     pub signal_id: Option<SignalId>,
     pub correlation_id: Option<String>,
+    /// The run whose step started it.
+    pub parent: Option<RunId>,
+    /// The run that it does again.
+    pub source: Option<RunId>,
+    /// Asked for at that time or later.
+    pub since: Option<Timestamp>,
+    /// Asked for before that time.
+    pub until: Option<Timestamp>,
+    pub page: PageQuery,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct ItemQuery {
+    pub status: Option<run::StepStatus>,
+    pub page: PageQuery,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct InputQuery {
+    pub run_id: Option<RunId>,
     pub page: PageQuery,
 }
 
@@ -63,9 +87,30 @@ impl DirectiveQuery {
 impl RunQuery {
     pub(super) fn write(&self, url: &mut Url) {
         add(url, "workflow", &self.workflow);
-        add(url, "status", &self.status.map(run::Status::as_str));
+        add(url, "version", &self.version);
+        let statuses: Vec<&str> = self.status.iter().map(|status| status.as_str()).collect();
+        add(url, "status", &(!statuses.is_empty()).then(|| statuses.join(",")));
+        add(url, "open", &self.open.then_some(true));
         add(url, "signal_id", &self.signal_id);
         add(url, "correlation_id", &self.correlation_id);
+        add(url, "parent", &self.parent);
+        add(url, "source", &self.source);
+        add(url, "since", &self.since);
+        add(url, "until", &self.until);
+        self.page.write(url);
+    }
+}
+
+impl ItemQuery {
+    pub(super) fn write(&self, url: &mut Url) {
+        add(url, "status", &self.status.map(run::StepStatus::as_str));
+        self.page.write(url);
+    }
+}
+
+impl InputQuery {
+    pub(super) fn write(&self, url: &mut Url) {
+        add(url, "run_id", &self.run_id);
         self.page.write(url);
     }
 }

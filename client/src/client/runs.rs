@@ -3,11 +3,10 @@
 use fleetprompt_core::RunId;
 use futures_util::Stream;
 
-use super::call::Repeat;
 use super::query::PageQuery;
 use super::tail::tail;
-use super::{Client, Error, RunQuery};
-use crate::wire::{Cancel, Page, Run, RunDetail, Signal, Timeline, Why};
+use super::{Client, Error, InputQuery, ItemQuery, RunQuery};
+use crate::wire::{InputRequest, Page, Run, RunDetail, Signal, Step, Timeline, Why};
 
 impl Client {
     /// Newest first, without their steps.
@@ -44,8 +43,18 @@ impl Client {
         self.get(self.endpoint(&["v1", "runs", &id.to_string(), "why"])).await
     }
 
-    pub async fn run_cancel(&self, id: RunId, cancel: &Cancel) -> Result<RunDetail, Error> {
-        self.post(self.endpoint(&["v1", "runs", &id.to_string(), "cancel"]), cancel, Repeat::Never).await
+    /// The items of a step that goes over a list, in their order.
+    pub async fn item_list(&self, id: RunId, step: &str, query: &ItemQuery) -> Result<Page<Step>, Error> {
+        let mut url = self.endpoint(&["v1", "runs", &id.to_string(), "steps", step, "items"]);
+        query.write(&mut url);
+        self.get(url).await
+    }
+
+    /// What waits for somebody's answer, what waits longest first.
+    pub async fn input_list(&self, query: &InputQuery) -> Result<Page<InputRequest>, Error> {
+        let mut url = self.endpoint(&["v1", "inputs"]);
+        query.write(&mut url);
+        self.get(url).await
     }
 
     /// The run's signals from its beginning, as they come; ends when the run has ended.

@@ -202,3 +202,43 @@ async fn a_tail_that_is_refused_says_so_and_ends() {
     assert_eq!(items.len(), 1);
     assert!(matches!(items[0], Err(Error::Refused(_))));
 }
+
+#[tokio::test]
+async fn what_is_done_to_a_run_carries_its_key_and_is_sent_again_while_the_server_cannot() {
+    let server = MockServer::start().await;
+    let id: fleetprompt_core::RunId = "run_01h455vb4pex5vsknk084sn02q".parse().expect("an id");
+    let to =
+        || Mock::given(method("POST")).and(path(format!("/v1/runs/{id}/retry"))).and(header("idempotency-key", "k"));
+    to().respond_with(ResponseTemplate::new(503).set_body_json(problem(503, "unavailable")))
+        .up_to_n_times(1)
+        .expect(1)
+        .mount(&server)
+        .await;
+    to().and(body_string(r#"{"reason":"r","from":["charge"]}"#))
+        .respond_with(ResponseTemplate::new(409).set_body_json(problem(409, "run_status")))
+        .expect(1)
+        .mount(&server)
+        .await;
+    let retry = crate::wire::RetryRun { reason: "r".into(), from: vec!["charge".into()], reissue: false };
+    let client = client(&server).await;
+    let refused = client.run_retry(id, &retry, "k").await.expect_err("a refusal");
+    assert_eq!(refused.problem().map(|problem| problem.code.as_str()), Some("run_status"));
+    let unsendable = client.run_retry(id, &retry, "k\n").await.expect_err("no header holds that");
+    assert!(matches!(unsendable, Error::Unexpected { .. }), "{unsendable}");
+}
+
+#[tokio::test]
+async fn several_statuses_are_one_parameter() {
+    let server = MockServer::start().await;
+    Mock::given(method("GET"))
+        .and(path("/v1/runs"))
+        .and(query_param("status", "failed,parked"))
+        .and(query_param("open", "true"))
+        .respond_with(ResponseTemplate::new(200).set_body_json(json!({"items": []})))
+        .expect(1)
+        .mount(&server)
+        .await;
+    use fleetprompt_core::run::Status;
+    let query = RunQuery { status: vec![Status::Failed, Status::Parked], open: true, ..RunQuery::default() };
+    client(&server).await.run_list(&query).await.expect("a page");
+}

@@ -83,7 +83,7 @@ impl Client {
     }
 }
 
-fn content_type(format: Format) -> &'static str {
+pub(super) fn content_type(format: Format) -> &'static str {
     match format {
         Format::Json => JSON,
         Format::Yaml => "application/yaml",

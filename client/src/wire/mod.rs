@@ -1,8 +1,11 @@
 //! What travels over the API, as JSON. Ids are TypeIDs, times are RFC 3339 in UTC.
 
 mod directives;
+mod inputs;
+mod operations;
 mod problem;
 mod runs;
+mod schedules;
 #[cfg(feature = "openapi")]
 pub mod schema;
 mod signals;
@@ -12,8 +15,11 @@ mod workflows;
 use serde::{Deserialize, Serialize};
 
 pub use directives::*;
+pub use inputs::*;
+pub use operations::*;
 pub use problem::*;
 pub use runs::*;
+pub use schedules::*;
 pub use signals::*;
 pub use tenants::*;
 pub use workflows::*;

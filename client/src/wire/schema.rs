@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use fleetprompt_core::{directive, registration, run, signal, tenant};
+use fleetprompt_core::{directive, registration, run, schedule, signal, tenant};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, SchemaType, Type};
 use utoipa::openapi::{KnownFormat, RefOr};
 use utoipa::{PartialSchema, ToSchema};
@@ -70,10 +70,13 @@ choices! {
     DirectiveStatus directive::Status, "`requested → running → succeeded | failed | canceled`.";
     HandlerKind directive::HandlerKind,
         "Who carries it out: FleetPrompt itself, an HTTP endpoint, or an outside system that reports.";
-    RunStatus run::Status, "A run goes on until it is `completed`, `failed` or `canceled`.";
+    RunStatus run::Status,
+        "A run goes on until it is `completed`, `failed` or `canceled`; `paused` and `parked` runs wait for somebody.";
+    QueueReason run::QueueReason, "Which rule of the workflow's flow control does not let it begin yet.";
     StepStatus run::StepStatus, "Where a step of a run stands.";
     DispositionKind signal::DispositionKind, "What became of a signal for one workflow.";
     WorkflowStatus registration::WorkflowStatus, "`draft → active ⇄ paused → archived`.";
+    ScheduleStatus schedule::Status, "`active ⇄ paused → archived`.";
     Role tenant::Role, "What a key may do; each role may do what those before it may.";
 }
 
@@ -121,6 +124,73 @@ pub struct Party {
     pub kind: String,
     #[schema(min_length = 1, max_length = 255)]
     pub id: String,
+}
+
+/// Each is the rendered key of one rule of the workflow's flow control, where it has that rule.
+#[derive(ToSchema)]
+pub struct FlowKeys {
+    pub concurrency: Option<String>,
+    pub throttle: Option<String>,
+    pub debounce: Option<String>,
+}
+
+/// What a step waits for.
+#[derive(ToSchema)]
+#[schema(examples(json!({"for": "input", "prompt": "Is this refund right?", "role": "operator"})))]
+pub struct Waiting {
+    #[schema(rename = "for")]
+    pub what: Awaited,
+    /// `time`: when the wait is over.
+    #[schema(value_type = Option<Timestamp>)]
+    pub until: Option<Timestamp>,
+    /// `signal`: any of these ends it.
+    pub events: Option<Vec<AwaitedSignal>>,
+    /// `signal`: those that came before the wait began count from here on.
+    #[schema(value_type = Option<Timestamp>)]
+    pub since: Option<Timestamp>,
+    /// `input`: what is asked.
+    pub prompt: Option<String>,
+    /// `input`: who may answer, this role and those above it.
+    #[schema(value_type = Option<Role>)]
+    pub role: Option<Role>,
+    /// `callback`: the key to report under, by the directive `workflow.step.report`.
+    pub key: Option<String>,
+    /// `run`: that it waits for.
+    #[schema(value_type = Option<RunId>)]
+    pub run_id: Option<RunId>,
+    /// `lock`: its name.
+    pub name: Option<String>,
+    /// When the wait fails.
+    #[schema(value_type = Option<Timestamp>)]
+    pub timeout_at: Option<Timestamp>,
+    /// When silence makes it fail.
+    #[schema(value_type = Option<Timestamp>)]
+    pub heartbeat_at: Option<Timestamp>,
+    /// When others are asked as well.
+    #[schema(value_type = Option<Timestamp>)]
+    pub escalate_at: Option<Timestamp>,
+    /// How often that has happened.
+    pub escalated: Option<u32>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub enum Awaited {
+    Time,
+    Signal,
+    Input,
+    Callback,
+    Run,
+    Lock,
+}
+
+#[derive(ToSchema)]
+pub struct AwaitedSignal {
+    #[schema(value_type = Name)]
+    pub name: Name,
+    /// Pairs of a path in the signal and the value that must stand there.
+    #[schema(rename = "match", value_type = Option<Vec<Json>>)]
+    pub matches: Option<Vec<Json>>,
 }
 
 /// Why an effect failed.

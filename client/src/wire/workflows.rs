@@ -1,8 +1,10 @@
 //! What a tenant registers for its runs: workflows, agents; and the functions that are there.
 
+use std::collections::BTreeMap;
+
 use fleetprompt_core::diagnostic::Located;
 use fleetprompt_core::registration::WorkflowStatus;
-use fleetprompt_core::{Json, Name, Slug, Timestamp};
+use fleetprompt_core::{Json, Name, Slug, Timestamp, run};
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "openapi")]
@@ -23,6 +25,19 @@ pub struct Workflow {
     pub signals: Vec<Name>,
     #[cfg_attr(feature = "openapi", schema(value_type = schema::Timestamp))]
     pub updated_at: Timestamp,
+    /// The runs that have not ended, of each version that has some; absent in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
+    pub in_flight: Vec<InFlight>,
+}
+
+/// Runs of one version that have not ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct InFlight {
+    pub version: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, u64>))]
+    pub by_status: BTreeMap<run::Status, u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +50,10 @@ pub struct WorkflowVersion {
     pub digest: String,
     #[cfg_attr(feature = "openapi", schema(value_type = schema::Timestamp))]
     pub created_at: Timestamp,
+    /// Its runs that have not ended, by status; only in the list of versions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, u64>, required = false))]
+    pub in_flight: BTreeMap<run::Status, u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = schema::Json, required = false))]
     pub document: Option<Json>,

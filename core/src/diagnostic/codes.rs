@@ -2,7 +2,7 @@
 //! and of `docs/errors/`. A code is never reused for another meaning.
 //!
 //! `FP00` the text itself, `FP01` the shape of a document, `FP02` what a workflow means,
-//! `FP03` expressions and schemas, `FP04` agents.
+//! `FP03` expressions and schemas, `FP04` agents, `FP05` schedules.
 
 macro_rules! codes {
     ($($name:ident $code:literal $title:literal $explanation:literal)*) => {
@@ -102,7 +102,8 @@ Right: `{"id": "fetch", "type": "agent", "timeout": "60s"}`"#
 
 MISSING_FIELD "FP0102" "a field is missing"
 r#"The place shown is the object that lacks the field. A workflow needs `name`, `version` and `steps`, a step needs `id`
-and `type`, and each type of step needs the field that says what it performs: `agent_ref`, `function` or `directive`.
+and `type`, and each type of step needs the field that says what it performs: `agent_ref`, `function`, `directive`,
+`workflow_ref`, or what a `wait` waits for.
 
 Wrong: `{"id": "post", "type": "directive"}`
 
@@ -125,12 +126,12 @@ Right: `{"retry": {"max_attempts": 1}}`, which means one attempt and no other"#
 
 NOT_SUPPORTED_YET "FP0105" "not supported yet"
 r#"The field or value is part of the definition language but this version of the engine does not perform it yet. It is
-refused rather than ignored, because a `compensate` that never runs is worse than none. Remove it, or use a version
+refused rather than ignored, because a limit that is never kept is worse than none. Remove it, or use a version
 that has it.
 
-Wrong: `{"concurrency": {"limit": 5}}` with a version that has no concurrency limits
+Wrong: `{"agent": {"memory": {…}}}` with a version whose agents have no memory
 
-Right: the same workflow without `concurrency`"#
+Right: the same agent without `memory`"#
 
 NOT_A_DURATION "FP0106" "a duration is not written with its unit"
 r#"Durations are text: a whole number with one of the units `ms`, `s`, `m`, `h`, `d`, or a sum of them, more than zero
@@ -166,20 +167,23 @@ Wrong: a `name` that holds the whole description
 Right: a short `name`, and the rest in `description`"#
 
 FIELD_OF_OTHER_TYPE "FP0110" "the field belongs to another type of step"
-r#"Each type of step has its own fields: `agent` has `agent_ref` and `input`, `function` has `function` and `input`,
-`directive` has `directive` and `payload`. A field of another type would never be read.
+r#"Each type of step has its own fields: `agent` has `agent_ref` and `input`, `directive` has `directive` and `payload`, and
+so on; some that change how a step is done belong to several types, like `retry` to `agent` and `directive`. A field of
+another type would never be read. So it is with what only some waits have: `lookback` goes with signals, `heartbeat` with
+a `callback`. The message says which types have it.
 
-Wrong: `{"id": "post", "type": "directive", "directive": "forum.post.create", "input": {}}`
+Wrong: `{"steps": [{"id": "sum", "type": "function", "function": "json.merge", "payload": {}}]}`
 
-Right: `{"id": "post", "type": "directive", "directive": "forum.post.create", "payload": {}}`"#
+Right: `{"steps": [{"id": "sum", "type": "function", "function": "json.merge", "input": {}}]}`"#
 
 GIVEN_TWICE "FP0111" "the same thing is given in two ways"
 r#"Two fields say the same and only one may be there, because nobody could tell which one counts. A trigger has either
-`signal`, for one, or `signals`, for several.
+`signal`, for one, or `signals`, for several; a `wait` has one thing to wait for; a workflow has `concurrency` or
+`singleton`. A wait for whichever of two things comes first is two steps and a third with `"join": "any"`.
 
-Wrong: `{"trigger": {"signal": "a.b", "signals": ["a.c"]}}`
+Wrong: `{"steps": [{"id": "pause", "type": "wait", "for": "1h", "signal": "payment.received"}]}`
 
-Right: `{"trigger": {"signals": ["a.b", "a.c"]}}`"#
+Right: `{"steps": [{"id": "pause", "type": "wait", "signal": "payment.received", "timeout": "1h"}]}`"#
 
 LISTED_TWICE "FP0112" "an entry is listed twice"
 r#"The same entry stands in a list more than once. That changes nothing, so it is only a warning; often another entry
@@ -193,34 +197,36 @@ DUPLICATE_STEP "FP0201" "two steps have the same id"
 r#"Step ids are unique within a workflow: expressions (`steps.<id>.output`), `needs`, the timeline and the idempotency
 keys of directives all name a step by it. Both places are shown.
 
-Wrong: `"steps": [{"id": "post", …}, {"id": "post", …}]`
+Wrong: `{"steps": [{"id": "post"}, {"id": "post"}]}`
 
-Right: `"steps": [{"id": "post", …}, {"id": "post_again", …}]`"#
+Right: `{"steps": [{"id": "post"}, {"id": "post_again"}]}`"#
 
 UNKNOWN_STEP "FP0202" "there is no such step"
-r#"A `needs` or an expression names a step that this workflow does not have. The message gives the nearest id, which
-is usually what was meant after a step was renamed.
+r#"Something names a step that the workflow does not have: a `needs`, a transition, or a reference like
+`${steps.x.output}`. The message gives the nearest id. Steps of other workflows cannot be read; a signal or the input of
+a sub-run carries what they found.
 
-Wrong: `"${steps.sumarize.output.summary}"`
+Wrong: `{"steps": [{"id": "summarize"}, {"id": "post", "input": "${steps.sumarize.output.summary}"}]}`
 
-Right: `"${steps.summarize.output.summary}"`"#
+Right: `{"steps": [{"id": "summarize"}, {"id": "post", "input": "${steps.summarize.output.summary}"}]}`"#
 
 CYCLE "FP0203" "steps wait for each other"
-r#"The steps form a circle, so none of them could ever start. The message shows the circle. Edges come from `needs` and
-from references such as `${steps.x.output}`, which imply `needs`. A step that is to be done again and again is a
-workflow that starts itself by a signal.
+r#"The steps form a circle, so none of them could ever start. The message shows the circle. Edges come from `needs`, from
+`transitions`, and from references such as `${steps.x.output}`. What is to be done again and again is one step with
+`repeat`, or a workflow that starts itself.
 
-Wrong: `a` needs `b`, `b` needs `c`, `c` needs `a`
+Wrong: `{"steps": [{"id": "a", "needs": ["b"]}, {"id": "b"}], "transitions": [{"from": "a", "to": "b"}]}`
 
-Right: `b` needs `a`, `c` needs `b`"#
+Right: `{"steps": [{"id": "a"}, {"id": "b"}], "transitions": [{"from": "a", "to": "b"}]}`"#
 
 SELF_REFERENCE "FP0204" "a step refers to itself"
-r#"A step cannot need itself or read its own output in its input or condition: that output does not exist before the
-step has run.
+r#"A step cannot need itself, lead to itself, or read its own output in its input or condition: that output does not
+exist before the step has run. In a `repeat` the last iteration's output is `repeat.output`; a `compensate` may read the
+output of the step that it undoes.
 
-Wrong: `{"id": "score", "when": "${steps.score.output > 3}"}`
+Wrong: `{"steps": [{"id": "score", "when": "${steps.score.output > 3}"}]}`
 
-Right: `{"id": "notify", "when": "${steps.score.output > 3}"}`"#
+Right: `{"steps": [{"id": "score"}, {"id": "notify", "when": "${steps.score.output > 3}"}]}`"#
 
 UNKNOWN_FUNCTION "FP0205" "there is no such function"
 r#"A step of type `function` names one of the engine's deterministic functions. The message gives the nearest one.
@@ -255,26 +261,122 @@ Wrong: `{"agent_ref": {"slug": "forum_sumary_agent"}}`
 
 Right: `{"agent_ref": {"slug": "forum_summary_agent"}}`"#
 
-ROOT_NOT_AVAILABLE "FP0209" "the expression uses what does not exist yet"
-r#"A trigger's `when` is evaluated when the signal arrives and decides whether there is to be a run. It can read
-`signal` and `tenant`; there are no steps and no run yet. Conditions on steps belong in the `when` of a step.
+ROOT_NOT_AVAILABLE "FP0209" "the expression reads what is not there"
+r#"What an expression sees depends on where it stands. A trigger's `when` decides whether there is to be a run, so it sees
+`signal` and `tenant`; the keys of flow control see `run.input` as well. In a run everything sees `run` and
+`steps.<id>`. `item` and `index` are there in a step with `for_each`, but not in its `when`, which is asked before; `repeat`
+in a step with `repeat`; `event` in the `when` of a wait's signal. The message says what is there.
 
-Wrong: `{"trigger": {"signal": "a.b", "when": "${steps.score.output > 3}"}}`
+Wrong: `{"steps": [{"id": "send", "when": "${item.wanted}", "for_each": "${signal.payload.people}"}]}`
 
-Right: `{"trigger": {"signal": "a.b", "when": "${signal.payload.score > 3}"}}`"#
+Right: `{"steps": [{"id": "send", "for_each": "${signal.payload.people.filter(p, p.wanted)}"}]}`"#
 
 LATER_STEP "FP0210" "a step reads one that runs later"
-r#"A workflow without any `needs` runs its steps in the order of the list, so a step can read only those before it. Put
-the steps in another order, or say with `needs` what really has to wait for what; then the order of the list means
-nothing.
+r#"A workflow without any `needs` or `transitions` runs its steps in the order of the list, so a step can read only those
+before it. Put the steps in another order, or say with `needs` what really has to wait for what; then the order of the
+list means nothing.
 
-Wrong: `"steps": [{"id": "post", "payload": {"text": "${steps.write.output}"}}, {"id": "write", …}]`
+Wrong: `{"steps": [{"id": "post", "input": {"text": "${steps.write.output}"}}, {"id": "write"}]}`
 
-Right: `"steps": [{"id": "write", …}, {"id": "post", "payload": {"text": "${steps.write.output}"}}]`"#
+Right: `{"steps": [{"id": "write"}, {"id": "post", "input": {"text": "${steps.write.output}"}}]}`"#
+
+UNKNOWN_WORKFLOW "FP0211" "there is no such workflow"
+r#"A step of type `workflow` names the workflow that it starts by its slug, and the tenant has none with that slug. Apply
+that one first, or correct the slug. A workflow may start itself.
+
+Wrong: `{"steps": [{"id": "bill", "type": "workflow", "workflow_ref": {"slug": "biling"}}]}`
+
+Right: `{"steps": [{"id": "bill", "type": "workflow", "workflow_ref": {"slug": "billing"}}]}`"#
+
+OUTPUT_NOT_CERTAIN "FP0212" "an output is read that may not be there"
+r#"There is a way to this expression on which the step that it reads does not complete, and reading its output would fail
+the run. It happens where several ways meet, by `transitions` or by a `join` other than `all`; the message names a way.
+Elsewhere a read implies `needs`, and there is no question. Ask first with `has(…)`, or let every way need the step.
+
+Wrong: `{"steps": [{"id": "a"}, {"id": "b"}, {"id": "c", "input": "${steps.a.output}"}], "transitions": [{"from": "a",
+"to": "c"}, {"from": "b", "to": "c"}]}`
+
+Right: `{"steps": [{"id": "a"}, {"id": "b"}, {"id": "c", "input": "${has(steps.a.output) ? steps.a.output : null}"}],
+"transitions": [{"from": "a", "to": "c"}, {"from": "b", "to": "c"}]}`"#
+
+ERROR_NOT_CERTAIN "FP0213" "an error is read that may not be there"
+r#"Only a step that failed has an `error`, and there is a way to this expression on which the step need not have failed.
+Come there by a transition `"on": "failed"`, or ask first: with `has(steps.<id>.error)`, or in the `when` of the step.
+
+Wrong: `{"steps": [{"id": "a", "on_error": "continue"}, {"id": "tell", "input": "${steps.a.error.message}"}]}`
+
+Right: `{"steps": [{"id": "a"}, {"id": "tell", "input": "${steps.a.error.message}"}], "transitions": [{"from": "a", "to":
+"tell", "on": "failed"}]}`"#
+
+MAY_BE_MISSING "FP0214" "what is read may be missing"
+r#"Reading it fails when it is not there, which can happen here: the step has `on_error: continue` and may have failed, or
+it is read in the workflow's `output` and may have been skipped by then. The definition is accepted, since you may know
+better. Ask first with `has(…)` to be sure.
+
+Wrong: `{"steps": [{"id": "a", "on_error": "continue"}, {"id": "b", "input": "${steps.a.output}"}]}`
+
+Right: `{"steps": [{"id": "a", "on_error": "continue"}, {"id": "b", "input": "${has(steps.a.output) ? steps.a.output :
+null}"}]}`"#
+
+AFTER_FINISH "FP0215" "nothing comes after a finish"
+r#"A step of type `finish` ends the run as soon as it begins. What needs it, or follows from it by a transition, could
+never run, nor could what follows in the list when the `finish` has no `when`. To end early in some cases, give it a
+`when`, or a transition to it.
+
+Wrong: `{"steps": [{"id": "stop", "type": "finish"}, {"id": "mail"}]}`
+
+Right: `{"steps": [{"id": "stop", "type": "finish", "when": "${signal.payload.empty}"}, {"id": "mail"}]}`"#
+
+NEVER_RUNS "FP0216" "a step can never run"
+r#"What the step needs and what leads to it exclude each other: it needs a step to complete, by itself or by what it
+needs, and every transition to it is taken only when that step failed.
+
+Wrong: `{"steps": [{"id": "a"}, {"id": "b", "needs": ["a"]}], "transitions": [{"from": "a", "to": "b", "on": "failed"}]}`
+
+Right: `{"steps": [{"id": "a"}, {"id": "b"}], "transitions": [{"from": "a", "to": "b", "on": "failed"}]}`"#
+
+JOIN_DOES_NOT_FIT "FP0217" "a join does not fit what leads to the step"
+r#"`join` counts `needs` and transitions, and there are fewer than it waits for; or `cancel_rest` is to withdraw what is
+unfinished, and the step waits for everything, so nothing is. Steps that are only read, or come before in the list,
+are not counted.
+
+Wrong: `{"steps": [{"id": "a"}, {"id": "b", "needs": ["a"], "join": {"at_least": 2}}]}`
+
+Right: `{"steps": [{"id": "a"}, {"id": "c"}, {"id": "b", "needs": ["a", "c"], "join": {"at_least": 1}}]}`"#
+
+FAILURE_TWICE "FP0218" "two things are said of one failure"
+r#"`on_error: fail` says that the run fails with the step, and a transition `on: failed` or `settled` takes that failure up
+so that it goes on. And with `on_error: continue` nothing is left for a transition `on: failed`. Keep one of the two;
+without `on_error`, a failure that no transition takes up fails the run.
+
+Wrong: `{"steps": [{"id": "a", "on_error": "fail"}, {"id": "b"}], "transitions": [{"from": "a", "to": "b", "on":
+"failed"}]}`
+
+Right: `{"steps": [{"id": "a"}, {"id": "b"}], "transitions": [{"from": "a", "to": "b", "on": "failed"}]}`"#
+
+NOT_SETTLED_YET "FP0219" "a transition reads what has not settled yet"
+r#"A transition's `when` is asked as soon as its `from` has ended. It can read that step, and the steps that are sure to
+have settled before it. What it reads elsewhere might come later, and the answer would depend on who is faster. Read it
+in the `when` of the step instead, which waits for what it reads.
+
+Wrong: `{"steps": [{"id": "a"}, {"id": "b"}, {"id": "c"}], "transitions": [{"from": "a", "to": "c", "when":
+"${steps.b.status == 'completed'}"}]}`
+
+Right: `{"steps": [{"id": "a"}, {"id": "b"}, {"id": "c", "when": "${steps.b.status == 'completed'}"}], "transitions":
+[{"from": "a", "to": "c"}]}`"#
+
+COMPENSATE_UNUSED "FP0220" "a compensate is never requested"
+r#"A step says how it is undone, and the workflow's `on_error` is not `compensate`, so nobody asks for it when a run fails.
+
+Wrong: `{"steps": [{"id": "pay", "type": "directive", "directive": "forum.post.create", "compensate": {"directive":
+"mail.send"}}]}`
+
+Right: `{"on_error": "compensate", "steps": [{"id": "pay", "type": "directive", "directive": "forum.post.create",
+"compensate": {"directive": "mail.send"}}]}`"#
 
 INVALID_EXPRESSION "FP0301" "an expression cannot be read"
 r#"Text inside of `${…}` is an expression in CEL. It can read `signal`, `steps.<id>.output`, `steps.<id>.status`,
-`steps.<id>.error`, `run` and `tenant`, and is limited in length, nesting and work. A `when` is one expression; in
+`steps.<id>.error`, `run` and `tenant`, in some places `item`, `index`, `repeat` and `event`, and is limited in length, nesting and work. A `when` is one expression; in
 inputs and payloads a text that is one expression keeps its type, and mixed text is joined. To write `${` itself as
 text, see the documentation of expressions.
 
@@ -313,6 +415,40 @@ another provider is configured. The others never read it; a script kept there fo
 Wrong: `{"model": {"provider": "scripted"}}` without `script`
 
 Right: `{"model": {"provider": "scripted"}, "script": [{"output": {"summary": "…"}}]}`"#
+
+NOT_A_CRON "FP0501" "a cron expression cannot be read"
+r#"A cron expression has five fields: minute, hour, day of month, month, day of week. Each takes `*`, numbers, ranges
+(`9-17`), lists (`1,15`) and steps (`*/10`, `0-30/10`); months and days also names (`JAN`, `MON-FRI`). The day of month
+knows `L`, the last one, and `15W`, the weekday nearest to it; the day of week knows `MON#2`, the second Monday, and
+`FRI#L`, the last Friday. When both days are given, either may match; `+` before the day of week asks for both. In place
+of the five, `@hourly`, `@daily`, `@weekly`, `@monthly` and `@yearly` may stand. There are no seconds: what is to come
+more often than each minute is written with `every`.
+
+Wrong: `{"cron": "0 0 7 * * MON-FRI"}`
+
+Right: `{"cron": "0 7 * * MON-FRI"}`"#
+
+UNKNOWN_TIME_ZONE "FP0502" "there is no such time zone"
+r#"A time zone is a name of the IANA database, such as `Europe/Berlin` or `UTC`; a fixed offset does not know when clocks
+change. The names come with the program, so they are the same on every machine.
+
+Wrong: `{"time_zone": "CET+1"}`
+
+Right: `{"time_zone": "Europe/Berlin"}`"#
+
+NEVER_DUE "FP0503" "the schedule is never due"
+r#"No time fits the expression, or none between `starts_at` and `ends_at`, so nothing would ever be emitted.
+
+Wrong: `{"cron": "0 9 30 2 *"}`, because there is no 30 February
+
+Right: `{"cron": "0 9 L 2 *"}`, the last day of February"#
+
+NOT_A_TIME "FP0504" "a time is not written as RFC 3339"
+r#"A moment is a date, a time and its distance from UTC in one text, so that it means the same everywhere.
+
+Wrong: `{"starts_at": "2026-12-01 09:00"}`
+
+Right: `{"starts_at": "2026-12-01T09:00:00+01:00"}`"#
 }
 
 #[cfg(test)]

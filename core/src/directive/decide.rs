@@ -2,7 +2,9 @@
 
 use super::{Change, Directive, DirectiveType, HandlerKind, Origin, Record, Status, change_of};
 use crate::retry::RetryPolicy;
-use crate::{DirectiveId, Failure, Json, Lineage, Moment, Name, Party, RunId, Signal, SignalId, Span, TenantId};
+use crate::{
+    DirectiveId, Failure, Json, Lineage, Moment, Name, Party, RunId, Signal, SignalId, Span, TenantId, Timestamp,
+};
 
 /// An intent as somebody asks for it. That it may be asked for was checked before.
 #[derive(Debug, Clone)]
@@ -15,6 +17,7 @@ pub struct Request {
     pub handler: HandlerKind,
     pub retry: RetryPolicy,
     pub timeout: Option<Span>,
+    pub heartbeat: Option<Span>,
     pub origin: Option<Origin>,
     pub actor: Party,
     pub lineage: Lineage,
@@ -41,6 +44,12 @@ pub enum Input {
         by: Party,
         reason: String,
     },
+    /// Whoever carries it out is still at it.
+    Heartbeat,
+    /// It failed or was canceled, and is wanted again.
+    Reopen {
+        by: Party,
+    },
 }
 
 #[derive(Debug)]
@@ -64,6 +73,8 @@ pub enum Illegal {
     NotDue,
     #[error("the directive is {} and cannot begin", .0.as_str())]
     Begun(Status),
+    #[error("the directive is {}; only one that failed or was canceled is carried out again", .0.as_str())]
+    NotReopened(Status),
 }
 
 /// Records the intent. `step` is the run whose record the signals join.
@@ -77,6 +88,7 @@ pub fn request(request: Request, moment: &mut Moment) -> Decision {
         handler: request.handler,
         retry: request.retry,
         timeout: request.timeout,
+        heartbeat: request.heartbeat,
         origin: request.origin,
         actor: request.actor,
         lineage: request.lineage,
@@ -84,6 +96,7 @@ pub fn request(request: Request, moment: &mut Moment) -> Decision {
         status: Status::Requested,
         attempt: 0,
         wake_at: None,
+        started_at: None,
         cancel_requested: false,
         settled_at: None,
         settled_by: None,
@@ -97,7 +110,7 @@ pub fn request(request: Request, moment: &mut Moment) -> Decision {
 }
 
 pub fn decide(directive: Directive, input: Input, moment: &mut Moment) -> Result<Decision, Illegal> {
-    if directive.status.is_settled() {
+    if directive.status.is_settled() && !matches!(input, Input::Reopen { .. }) {
         return Err(Illegal::Settled(directive.status));
     }
     let mut plan = Plan { directive, signals: Vec::new(), perform: false, moment };
@@ -107,6 +120,8 @@ pub fn decide(directive: Directive, input: Input, moment: &mut Moment) -> Result
         Input::Report { by, result } => plan.report(by, result)?,
         Input::Due => plan.due()?,
         Input::Cancel { by, reason } => plan.cancel(by, reason),
+        Input::Heartbeat => plan.heartbeat()?,
+        Input::Reopen { by } => plan.reopen(by)?,
     }
     Ok(plan.decision())
 }
@@ -140,7 +155,7 @@ impl Plan<'_> {
             HandlerKind::BuiltIn => {}
             HandlerKind::Http => self.attempt(),
             HandlerKind::Manual => {
-                let due_at = self.directive.timeout.map(|timeout| self.moment.now() + timeout);
+                let due_at = self.silent_until();
                 self.emit(Change::Started, Record { attempt: 1, due_at, ..Record::default() });
             }
         }
@@ -176,7 +191,8 @@ impl Plan<'_> {
 
     fn retry_or_fail(&mut self, attempt: u32, error: Failure, logs: Vec<String>) {
         let directive = &self.directive;
-        let delay = directive.retry.delay(attempt, &error, &directive.idempotency_key);
+        let elapsed = directive.started_at.map_or(Span::default(), |begun| self.moment.now() - begun);
+        let delay = directive.retry.delay(attempt, &error, elapsed, &directive.idempotency_key);
         // What is built in ends in the commit that requests it, whatever the step's policy says.
         let delay = delay.filter(|_| directive.handler == HandlerKind::Http);
         let due_at = delay.map(|delay| self.moment.now() + delay);
@@ -197,13 +213,45 @@ impl Plan<'_> {
         Ok(())
     }
 
+    /// Until when a report, or a sign of life, must have come.
+    fn silent_until(&self) -> Option<Timestamp> {
+        let now = self.moment.now();
+        let begun = self.directive.started_at.unwrap_or(now);
+        let end = self.directive.timeout.map(|timeout| begun + timeout);
+        end.into_iter().chain(self.directive.heartbeat.map(|heartbeat| now + heartbeat)).min()
+    }
+
+    fn heartbeat(&mut self) -> Result<(), Illegal> {
+        if self.directive.handler != HandlerKind::Manual || self.directive.status != Status::Running {
+            return Err(Illegal::NotManual(self.directive.handler));
+        }
+        let (attempt, due_at) = (self.directive.attempt, self.silent_until());
+        self.emit(Change::Heartbeat, Record { attempt, due_at, ..Record::default() });
+        Ok(())
+    }
+
+    fn reopen(&mut self, by: Party) -> Result<(), Illegal> {
+        match self.directive.status {
+            Status::Failed | Status::Canceled => {
+                self.emit(Change::Reopened, Record { by: Some(by), ..Record::default() });
+                Ok(())
+            }
+            status => Err(Illegal::NotReopened(status)),
+        }
+    }
+
     fn due(&mut self) -> Result<(), Illegal> {
         if self.directive.wake_at.is_none_or(|due| due > self.moment.now()) {
             return Err(Illegal::NotDue);
         }
         match self.directive.handler {
             HandlerKind::Manual => {
-                let error = Failure::fatal("timeout", "nobody reported how it ended in time");
+                let now = self.moment.now();
+                let end = self.directive.started_at.zip(self.directive.timeout).map(|(begun, timeout)| begun + timeout);
+                let error = match end.is_some_and(|end| end <= now) {
+                    true => Failure::fatal("timeout", "nobody reported how it ended in time"),
+                    false => Failure::fatal("heartbeat_timeout", "whoever carries it out was silent for too long"),
+                };
                 let attempt = self.directive.attempt;
                 self.emit(Change::Failed, Record { attempt, error: Some(error), ..Record::default() });
             }

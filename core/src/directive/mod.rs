@@ -14,6 +14,7 @@ pub use record::{Change, Record, change_of};
 pub use types::{DirectiveType, Handler, HandlerKind, InvalidType, MAX_TYPE_BYTES};
 
 use crate::retry::RetryPolicy;
+use crate::run::Place;
 use crate::{DirectiveId, Failure, Json, Lineage, Name, Party, RunId, SignalId, Span, TenantId, Timestamp};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +29,8 @@ pub struct Directive {
     /// How it is carried out: what the step says, else what its type says, fixed when requested.
     pub retry: RetryPolicy,
     pub timeout: Option<Span>,
+    /// The longest that whoever carries out a `manual` one may be silent.
+    pub heartbeat: Option<Span>,
     /// The step that asked for it.
     pub origin: Option<Origin>,
     pub actor: Party,
@@ -40,6 +43,8 @@ pub struct Directive {
     pub attempt: u32,
     /// When it must be looked at again: the next attempt, or the end of the wait for a report.
     pub wake_at: Option<Timestamp>,
+    /// When its first attempt began.
+    pub started_at: Option<Timestamp>,
     /// Somebody asked to cancel it while an attempt was under way.
     pub cancel_requested: bool,
     pub settled_at: Option<Timestamp>,
@@ -52,8 +57,7 @@ pub struct Directive {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Origin {
     pub run_id: RunId,
-    /// Index into the workflow's steps.
-    pub step: u32,
+    pub place: Place,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -12,32 +12,43 @@ pub enum Change {
     Requested,
     Started,
     Retrying,
+    Heartbeat,
     CancelRequested,
     Succeeded,
     Failed,
     Canceled,
+    /// It ended without effect, and is to be carried out after all.
+    Reopened,
 }
 
 impl Change {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Requested,
         Self::Started,
         Self::Retrying,
+        Self::Heartbeat,
         Self::CancelRequested,
         Self::Succeeded,
         Self::Failed,
         Self::Canceled,
+        Self::Reopened,
     ];
+
+    pub fn settles(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Canceled)
+    }
 
     pub fn signal_name(self) -> &'static str {
         match self {
             Self::Requested => "directive.requested",
             Self::Started => "directive.started",
             Self::Retrying => "directive.retrying",
+            Self::Heartbeat => "directive.heartbeat",
             Self::CancelRequested => "directive.cancel_requested",
             Self::Succeeded => "directive.succeeded",
             Self::Failed => "directive.failed",
             Self::Canceled => "directive.canceled",
+            Self::Reopened => "directive.reopened",
         }
     }
 }
@@ -80,8 +91,9 @@ impl Directive {
                 self.status = Status::Running;
                 self.attempt = record.attempt;
                 self.wake_at = record.due_at;
+                self.started_at = self.started_at.or(Some(at));
             }
-            Change::Retrying => self.wake_at = record.due_at,
+            Change::Retrying | Change::Heartbeat => self.wake_at = record.due_at,
             Change::CancelRequested => self.cancel_requested = true,
             Change::Succeeded => {
                 self.output = record.output.clone();
@@ -94,6 +106,13 @@ impl Directive {
             Change::Canceled => {
                 self.error = record.error.clone();
                 self.settle(Status::Canceled, by, at);
+            }
+            Change::Reopened => {
+                self.status = Status::Requested;
+                (self.attempt, self.wake_at, self.started_at) = (0, None, None);
+                (self.settled_at, self.settled_by) = (None, None);
+                (self.output, self.error) = (None, None);
+                self.cancel_requested = false;
             }
         }
     }

@@ -7,8 +7,9 @@ use std::ops::{Range, RangeInclusive};
 use std::str::FromStr;
 
 use super::{Key, Node, NodeValue};
-use crate::Span;
 use crate::diagnostic::{Diagnostic, Severity, codes, shown};
+use crate::time::InvalidTimestamp;
+use crate::{Span, Timestamp};
 
 /// A value with the warnings about it, or all problems.
 pub type Outcome<T> = Result<(T, Vec<Diagnostic>), Vec<Diagnostic>>;
@@ -249,6 +250,14 @@ impl<'s> Reader<'s> {
         None
     }
 
+    /// A moment, as RFC 3339 has it.
+    pub fn time(&mut self, node: &Node) -> Option<Timestamp> {
+        let text = self.string(node)?;
+        let refused =
+            |error: InvalidTimestamp| self.error(codes::NOT_A_TIME, node, format!("`{}` is {error}", shown(text)));
+        text.parse().map_err(refused).ok()
+    }
+
     /// A string that is a name, a slug, or whatever else says itself what is wrong with a text.
     pub fn named<T: FromStr<Err: std::fmt::Display>>(&mut self, node: &Node) -> Option<T> {
         let text = self.string(node)?;
@@ -280,6 +289,14 @@ impl<'n> Fields<'n> {
 
     pub fn key(&self, name: &str) -> Option<&'n Key> {
         self.entries.iter().find(|(key, _)| key.text == name).map(|(key, _)| key)
+    }
+
+    /// None: it is given and wrong.
+    pub fn optional<T>(&self, name: &str, read: impl FnOnce(&'n Node) -> Option<T>) -> Option<Option<T>> {
+        match self.get(name) {
+            Some(node) => read(node).map(Some),
+            None => Some(None),
+        }
     }
 
     pub fn need(&self, name: &str, reader: &mut Reader<'_>) -> Option<&'n Node> {

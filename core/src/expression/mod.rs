@@ -32,20 +32,34 @@ pub struct Expression {
     form: Form,
     references: Vec<Reference>,
     roots: Vec<&'static str>,
+    present: Vec<(String, StepField)>,
 }
 
 #[derive(Debug)]
 enum Form {
     Path(Path),
-    Program(cel::Program),
+    Program(Box<cel::Program>),
 }
 
-/// `steps.x` was referenced.
+/// `steps.x.output` was referenced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
     pub step: String,
-    /// Only ever inside `has(…)`, or behind a `has()` of the same step: it implies order only.
+    pub field: StepField,
+    /// Only ever inside `has(…)`, or behind a `has()` or a status that says it is there: it implies
+    /// order only.
     pub guarded: bool,
+}
+
+/// What of a step is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StepField {
+    /// There when it completed.
+    Output,
+    /// There when it failed.
+    Error,
+    /// Always there.
+    Status,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +87,15 @@ pub enum Root<'a> {
     StepStatus(&'a str),
     StepOutput(&'a str),
     StepError(&'a str),
+    /// Of `for_each`.
+    Item,
+    Index,
+    /// `{"iteration", "output"}`, of `repeat`.
+    Repeat,
+    /// The signal that is offered to a wait.
+    Event,
+    /// Faster than going through `Event`.
+    EventPayload,
 }
 
 impl Expression {
@@ -89,19 +112,25 @@ impl Expression {
         let compiled = compiled.map_err(|invalid| invalid.shifted(start))?;
         let form = match compiled.program.into_path() {
             Ok(path) => Form::Path(path),
-            Err(program) => Form::Program(program),
+            Err(program) => Form::Program(Box::new(program)),
         };
-        Ok(Self { source: source.to_owned(), form, references: compiled.references, roots: compiled.roots })
+        let (references, roots, present) = (compiled.references, compiled.roots, compiled.present);
+        Ok(Self { source: source.to_owned(), form, references, roots, present })
     }
 
-    /// The steps that this reads, each once, in the order of their names.
+    /// What this reads of which steps, each once, in the order of their names.
     pub fn references(&self) -> &[Reference] {
         &self.references
     }
 
-    /// Which of `run`, `signal`, `steps` and `tenant` this reads, in that order.
+    /// Which roots this reads, in the order of their names. Of a run, `run.input` alone is told apart.
     pub fn roots_used(&self) -> &[&'static str] {
         &self.roots
+    }
+
+    /// What must be there of which steps wherever this holds: it asks for it.
+    pub fn present_if_true(&self) -> &[(String, StepField)] {
+        &self.present
     }
 
     pub fn evaluate(&self, context: &dyn Context) -> Result<Value, Failure> {

@@ -7,11 +7,16 @@ use std::fmt;
 use serde_json::Value;
 
 use super::near::{listed, nearest};
-use super::{Context, Root, failed};
+use super::{Context, Root, StepField, failed};
 use crate::Failure;
 
-pub const ROOTS: [&str; 4] = ["run", "signal", "steps", "tenant"];
+/// Which of them are there depends on the place; a reader refuses the others.
+pub const ROOTS: [&str; 8] = ["event", "index", "item", "repeat", "run", "signal", "steps", "tenant"];
+/// A loop may give its variable one of these names, as CEL has it: they are the names of things that
+/// are only there in some places.
+pub const ROOTS_SHADOWED: [&str; 4] = ["event", "index", "item", "repeat"];
 pub const STEP_FIELDS: [&str; 3] = ["error", "output", "status"];
+const REPEAT_FIELDS: [&str; 2] = ["iteration", "output"];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path {
@@ -29,6 +34,11 @@ pub enum Start {
     StepStatus(String),
     StepOutput(String),
     StepError(String),
+    Item,
+    Index,
+    Repeat,
+    Event,
+    EventPayload,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,11 +59,16 @@ impl Path {
         let start = match root {
             "run" => Start::Run,
             "tenant" => Start::Tenant,
-            "signal" if rest.first() == Some(&Segment::Name("payload".to_owned())) => {
-                rest.remove(0);
-                Start::SignalPayload
-            }
+            "signal" if takes_payload(&mut rest) => Start::SignalPayload,
             "signal" => Start::Signal,
+            "event" if takes_payload(&mut rest) => Start::EventPayload,
+            "event" => Start::Event,
+            "item" => Start::Item,
+            "index" => Start::Index,
+            "repeat" => {
+                check_repeat(rest.first())?;
+                Start::Repeat
+            }
             "steps" => step_start(&mut rest)?,
             _ => return Err(unknown_root(root)),
         };
@@ -61,9 +76,16 @@ impl Path {
     }
 
     pub fn step(&self) -> Option<&str> {
+        self.step_field().map(|(step, _)| step)
+    }
+
+    pub fn step_field(&self) -> Option<(&str, StepField)> {
         match &self.start {
-            Start::StepStatus(step) | Start::StepOutput(step) | Start::StepError(step) => Some(step),
+            Start::StepStatus(step) => Some((step, StepField::Status)),
+            Start::StepOutput(step) => Some((step, StepField::Output)),
+            Start::StepError(step) => Some((step, StepField::Error)),
             Start::Signal | Start::SignalPayload | Start::Run | Start::Tenant => None,
+            Start::Item | Start::Index | Start::Repeat | Start::Event | Start::EventPayload => None,
         }
     }
 
@@ -73,6 +95,18 @@ impl Path {
             Start::Run => "run",
             Start::Tenant => "tenant",
             Start::StepStatus(_) | Start::StepOutput(_) | Start::StepError(_) => "steps",
+            Start::Item => "item",
+            Start::Index => "index",
+            Start::Repeat => "repeat",
+            Start::Event | Start::EventPayload => "event",
+        }
+    }
+
+    /// The root, with the input told apart from the rest of the run: it is there before the run is.
+    pub fn reads(&self) -> &'static str {
+        match (&self.start, self.segments.first()) {
+            (Start::Run, Some(Segment::Name(name))) if name == "input" => "run.input",
+            _ => self.root(),
         }
     }
 
@@ -188,6 +222,25 @@ pub fn unknown_root(name: &str) -> NoPath {
     }
 }
 
+/// The payload is asked for most, and found without making the rest of a signal.
+fn takes_payload(rest: &mut Vec<Segment>) -> bool {
+    let is_payload = matches!(rest.first(), Some(Segment::Name(name)) if name == "payload");
+    if is_payload {
+        rest.remove(0);
+    }
+    is_payload
+}
+
+fn check_repeat(field: Option<&Segment>) -> Result<(), NoPath> {
+    let Some(Segment::Name(field)) = field else { return Ok(()) };
+    if REPEAT_FIELDS.contains(&field.as_str()) {
+        return Ok(());
+    }
+    let near = nearest(field, REPEAT_FIELDS).map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+    let help = format!("{near}write `repeat.iteration` or `repeat.output`");
+    Err(NoPath { message: format!("`repeat` has no `{field}`"), help })
+}
+
 impl Start {
     pub fn as_root(&self) -> Root<'_> {
         match self {
@@ -198,6 +251,11 @@ impl Start {
             Self::StepStatus(step) => Root::StepStatus(step),
             Self::StepOutput(step) => Root::StepOutput(step),
             Self::StepError(step) => Root::StepError(step),
+            Self::Item => Root::Item,
+            Self::Index => Root::Index,
+            Self::Repeat => Root::Repeat,
+            Self::Event => Root::Event,
+            Self::EventPayload => Root::EventPayload,
         }
     }
 }
@@ -233,8 +291,9 @@ impl fmt::Display for Prefix<'_> {
             Start::StepStatus(_) => Some("status"),
             Start::StepOutput(_) => Some("output"),
             Start::StepError(_) => Some("error"),
-            Start::SignalPayload => Some("payload"),
+            Start::SignalPayload | Start::EventPayload => Some("payload"),
             Start::Signal | Start::Run | Start::Tenant => None,
+            Start::Item | Start::Index | Start::Repeat | Start::Event => None,
         };
         for name in self.path.step().into_iter().chain(step_field) {
             write_name(f, name)?;

@@ -70,14 +70,19 @@ impl Template {
         Self::compile(&Value::String("${signal}".to_owned())).expect("a plain path compiles")
     }
 
-    /// The steps that this reads, each once, in the order of their names.
+    /// What this reads of which steps, each once, in the order of their names.
     pub fn references(&self) -> &[Reference] {
         &self.references
     }
 
-    /// Which of `run`, `signal`, `steps` and `tenant` this reads, in that order.
+    /// What this reads, like [`super::Expression::roots_used`].
     pub fn roots_used(&self) -> &[&'static str] {
         &self.roots
+    }
+
+    /// Whether it is exactly one expression, so that its value may be of any type.
+    pub fn is_expression(&self) -> bool {
+        matches!(self.form, Form::Node(Node::One(_)))
     }
 
     pub fn render(&self, context: &dyn Context) -> Result<Json, Failure> {
@@ -88,10 +93,10 @@ impl Template {
     }
 }
 
-/// Each step once; it is guarded if every reference to it is.
+/// Each field of a step once; it is guarded if every reference to it is.
 pub fn merged(mut references: Vec<Reference>) -> Vec<Reference> {
-    references.sort_by(|a, b| a.step.cmp(&b.step).then(a.guarded.cmp(&b.guarded)));
-    references.dedup_by(|later, kept| later.step == kept.step);
+    references.sort_by(|a, b| (&a.step, a.field, a.guarded).cmp(&(&b.step, b.field, b.guarded)));
+    references.dedup_by(|later, kept| later.step == kept.step && later.field == kept.field);
     references
 }
 

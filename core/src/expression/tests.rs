@@ -44,6 +44,11 @@ impl Context for Facts {
             Root::StepOutput("a") => Some(Cow::Borrowed(&self.output)),
             Root::StepError("b") => Some(Cow::Owned(json!({"code": "timeout"}))),
             Root::StepOutput(_) | Root::StepError(_) => None,
+            Root::Item => Some(Cow::Owned(json!({"name": "first"}))),
+            Root::Index => Some(Cow::Owned(json!(3))),
+            Root::Event => Some(Cow::Borrowed(&self.signal)),
+            Root::EventPayload => Some(Cow::Borrowed(&self.signal["payload"])),
+            Root::Repeat => None,
         }
     }
 }
@@ -70,6 +75,10 @@ fn refusal(source: &str) -> Invalid {
 #[case("signal.payload.none", json!(null))]
 #[case("signal.payload", facts().signal["payload"].clone())]
 #[case("signal", facts().signal)]
+#[case("item.name", json!("first"))]
+#[case("index", json!(3))]
+#[case("event.payload.title", json!("Hello"))]
+#[case("event.subject.id", json!("42"))]
 fn a_path_gives_the_value_at_it(#[case] source: &str, #[case] expected: Value) {
     assert_eq!(evaluate(source), Ok(expected));
 }
@@ -139,6 +148,8 @@ fn a_path_gives_the_value_at_it(#[case] source: &str, #[case] expected: Value) {
 #[case("steps.a.output == {'summary': 'short', 'confidence': 1.0, 'items': [{'name': 'first'}]}", json!(true))]
 #[case("'é'.size()", json!(1))]
 #[case("!(1 in [2])", json!(true))]
+#[case("[1, 2].map(item, item + index)", json!([4, 5]))]
+#[case("[1, 2].map(event, event).size() + index", json!(5))]
 fn the_semantics_are_those_of_cel(#[case] source: &str, #[case] expected: Value) {
     assert_eq!(evaluate(source), Ok(expected));
 }
@@ -168,6 +179,8 @@ fn the_semantics_are_those_of_cel(#[case] source: &str, #[case] expected: Value)
     "`signal.payload.zzz`: no field `zzz` in `signal.payload` (it has `author`, `big`, `bytes`, `half`, `items`, \
      `m`, `n`, `none`, `ok`, `tags` and 2 more)"
 )]
+#[case::nothing_repeats("repeat.iteration", "`repeat.iteration`: there is no `repeat` here")]
+#[case::in_an_item("item.nam", "`item.nam`: no field `nam` in `item` (it has `name`); did you mean `name`?")]
 #[case::types("1 + 'a'", "`1 + 'a'`: `+` does not apply to int and string")]
 #[case::compare("1 < 'a'", "`1 < 'a'`: `<` does not apply to int and string")]
 #[case::overload("size(1)", "`size(1)`: `size` does not apply to int")]
@@ -194,6 +207,7 @@ fn a_failure_says_what_is_there_and_what_is_not(#[case] source: &str, #[case] me
 #[case("steps.a.outputs.x", "a step has no `outputs`", "did you mean `output`?", "steps")]
 #[case("steps.a.summary", "a step has no `summary`", "did you mean `steps.a.output.summary`?", "steps")]
 #[case("has(steps.a)", "`steps.a` needs a field", "write", "steps")]
+#[case("repeat.iterations > 1", "`repeat` has no `iterations`", "did you mean `iteration`?", "repeat")]
 #[case("siz(signal)", "unknown function `siz`", "did you mean `size`?", "siz")]
 #[case("fetch(signal)", "unknown function `fetch`", "there are all, bool,", "fetch")]
 #[case("signal.payload.a.startWith('x')", "unknown function `startWith`", "did you mean `startsWith`?", "startWith")]
@@ -253,6 +267,11 @@ fn what_cannot_work_is_refused_when_applied(
 #[case("has(steps[\"a\"].output.`x y`) && steps.a.output.z", &[("a", true)])]
 #[case("[1].all(x, has(steps.a.output) ? steps.a.output.x == x : true)", &[("a", true)])]
 #[case("signal.payload.n", &[])]
+#[case("steps.a.status == 'completed' && steps.a.output.x > 1", &[("a", true), ("a", false)])]
+#[case("steps.a.status == 'failed' ? steps.a.error.code : ''", &[("a", true), ("a", false)])]
+#[case("'failed' == steps.a.status ? steps.a.output : ''", &[("a", false), ("a", false)])]
+#[case("steps.a.status != 'failed' && steps.a.error.code == ''", &[("a", false), ("a", false)])]
+#[case("has(steps.a.error) && steps.a.output.x", &[("a", false), ("a", true)])]
 fn references_are_guarded_only_behind_a_has(#[case] source: &str, #[case] expected: &[(&str, bool)]) {
     let expression = Expression::compile(source).expect(source);
     let found: Vec<_> = expression.references().iter().map(|r| (r.step.as_str(), r.guarded)).collect();
@@ -264,6 +283,12 @@ fn roots_are_told_so_that_a_trigger_can_refuse_some() {
     let roots = |source| Expression::compile(source).expect(source).roots_used().to_vec();
     assert_eq!(roots("signal.payload.a == tenant.slug"), ["signal", "tenant"]);
     assert_eq!(roots("has(steps.a.output) || run.id == ''"), ["run", "steps"]);
+    assert_eq!(
+        roots("item.a == index || repeat.iteration > 1 || event.payload.x"),
+        ["event", "index", "item", "repeat"]
+    );
+    assert_eq!(roots("run.input.a == signal.payload.a"), ["run.input", "signal"]);
+    assert_eq!(roots("run.id == run[\"input\"]"), ["run", "run.input"]);
     assert!(roots("1 + 1").is_empty());
 }
 
@@ -278,7 +303,15 @@ fn a_condition_is_a_boolean_or_a_failure() {
 
 #[test]
 fn a_plain_path_never_reaches_cel() {
-    for source in ["signal", "signal.payload.title", "steps.a.output.items[0][\"x y\"]", "steps[\"a-b\"].output"] {
+    for source in [
+        "signal",
+        "signal.payload.title",
+        "event.payload.n",
+        "item.name",
+        "index",
+        "steps.a.output.items[0][\"x y\"]",
+        "steps[\"a-b\"].output",
+    ] {
         let expression = Expression::compile(source).expect(source);
         assert!(matches!(expression.form, Form::Path(_)), "{source}");
     }
@@ -322,7 +355,7 @@ fn a_template_reports_every_error_with_its_place() {
 fn a_template_merges_the_references_of_its_expressions() {
     let template = json!({"a": "${has(steps.x.output)}", "b": "${steps.x.output.y} ${has(steps.w.output)}"});
     let template = Template::compile(&template).expect("a template");
-    let reference = |step: &str, guarded| Reference { step: step.to_owned(), guarded };
+    let reference = |step: &str, guarded| Reference { step: step.to_owned(), field: StepField::Output, guarded };
     assert_eq!(template.references(), [reference("w", true), reference("x", false)]);
     assert_eq!(template.roots_used(), ["steps"]);
 }

@@ -5,11 +5,11 @@ use std::cell::OnceCell;
 
 use serde_json::{Value, json};
 
-use super::Run;
-use crate::Signal;
+use super::{Place, Run, StepStatus};
 use crate::expression::{Context, Root};
 use crate::tenant::Tenant;
 use crate::workflow::Workflow;
+use crate::{Json, Signal};
 
 /// Everything about a run that does not change while it runs.
 #[derive(Debug, Clone, Copy)]
@@ -20,11 +20,15 @@ pub struct Setting<'a> {
     pub signal: Option<&'a Signal>,
 }
 
-/// The setting and the run as it is now.
+/// The setting and the run as it is now, seen from one of its places, or from none.
+#[derive(Clone, Copy)]
 pub(super) struct View<'a> {
     pub setting: Setting<'a>,
     pub run: &'a Run,
     pub fixed: &'a Fixed,
+    pub place: Option<Place>,
+    /// The signal that is offered to a wait.
+    pub event: Option<&'a Event<'a>>,
 }
 
 /// What no move of the run changes, written out once however many steps read it.
@@ -34,20 +38,43 @@ pub(super) struct Fixed {
     run: OnceCell<Value>,
 }
 
+pub(super) struct Event<'a> {
+    signal: &'a Signal,
+    view: OnceCell<Value>,
+}
+
+impl<'a> Event<'a> {
+    pub fn new(signal: &'a Signal) -> Self {
+        Self { signal, view: OnceCell::new() }
+    }
+
+    pub fn view(&self) -> &Value {
+        self.view.get_or_init(|| self.signal.view())
+    }
+}
+
 impl Context for View<'_> {
     fn resolve(&self, root: Root<'_>) -> Option<Cow<'_, Value>> {
         let signal = self.setting.signal;
         match root {
-            Root::Signal => signal.map(|signal| Cow::Borrowed(self.fixed.signal.get_or_init(|| signal.view()))),
-            Root::SignalPayload => signal.map(|signal| Cow::Borrowed(signal.payload.value())),
+            Root::Signal => {
+                signal.map(|signal| Cow::Borrowed(self.fixed.signal.get_or_init(|| self.signal_view(signal))))
+            }
+            Root::SignalPayload => signal.map(|signal| Cow::Borrowed(self.payload(signal).value())),
             Root::Tenant => Some(Cow::Owned(tenant_view(self.setting.tenant))),
             Root::Run => Some(Cow::Borrowed(self.fixed.run.get_or_init(|| self.run_view()))),
             Root::StepStatus(id) => self.step(id).map(|step| Cow::Owned(Value::from(step.status.as_str()))),
-            Root::StepOutput(id) => Some(Cow::Borrowed(self.step(id)?.output.as_ref()?.value())),
+            Root::StepOutput(id) => self.output(id).map(|output| Cow::Borrowed(output.value())),
             Root::StepError(id) => {
                 let error = self.step(id)?.error.as_ref()?;
-                Some(Cow::Owned(json!({"code": error.code, "message": error.message})))
+                let view = json!({"code": error.code, "message": error.message, "retryable": error.retryable});
+                Some(Cow::Owned(view))
             }
+            Root::Item => self.item().map(Cow::Borrowed),
+            Root::Index => self.place?.item.map(|index| Cow::Owned(Value::from(index))),
+            Root::Repeat => self.repeat().map(Cow::Owned),
+            Root::Event => self.event.map(|event| Cow::Borrowed(event.view())),
+            Root::EventPayload => self.event.map(|event| Cow::Borrowed(event.signal.payload.value())),
         }
     }
 }
@@ -56,6 +83,48 @@ impl View<'_> {
     fn step(&self, id: &str) -> Option<&super::Step> {
         let index = *self.setting.workflow.index.get(id)?;
         self.run.steps.get(index)
+    }
+
+    /// A step's output once it has completed; where it is undone, of the very part that is.
+    fn output(&self, id: &str) -> Option<&Json> {
+        let index = *self.setting.workflow.index.get(id)?;
+        let own = self.place.filter(|place| place.undo && place.index() == index);
+        let step = match own {
+            Some(place) => self.run.at(place.done())?,
+            None => self.run.steps.get(index)?,
+        };
+        step.output().filter(|_| step.status == StepStatus::Completed)
+    }
+
+    /// Of `for_each`: worked out from the definition once, and then kept with the items.
+    fn item(&self) -> Option<&Value> {
+        let place = self.place?;
+        let for_each = self.setting.workflow.steps.get(place.index())?.for_each.as_ref()?;
+        let items = self.run.steps.get(place.index())?.items.as_ref()?;
+        let list = items.list(|| {
+            let outside = View { place: None, ..*self };
+            for_each.items.render(&outside).map_or(Value::Null, |list| list.value().clone())
+        });
+        list.get(place.item? as usize)
+    }
+
+    fn repeat(&self) -> Option<Value> {
+        let step = self.run.at(self.place?.done())?;
+        let output = step.output.as_ref().map_or(Value::Null, |output| output.value().clone());
+        Some(json!({"iteration": step.iteration, "output": output}))
+    }
+
+    /// A run that is done again with a corrected input sees that as the signal's payload.
+    fn payload<'s>(&'s self, signal: &'s Signal) -> &'s Json {
+        self.run.input.as_ref().unwrap_or(&signal.payload)
+    }
+
+    fn signal_view(&self, signal: &Signal) -> Value {
+        let mut view = signal.view();
+        if let Some(input) = &self.run.input {
+            view["payload"] = input.value().clone();
+        }
+        view
     }
 
     fn run_view(&self) -> Value {
@@ -96,6 +165,7 @@ impl Context for TriggerView<'_> {
             Root::SignalPayload => Some(Cow::Borrowed(self.signal.payload.value())),
             Root::Tenant => Some(Cow::Owned(tenant_view(self.tenant))),
             Root::Run | Root::StepStatus(_) | Root::StepOutput(_) | Root::StepError(_) => None,
+            Root::Item | Root::Index | Root::Repeat | Root::Event | Root::EventPayload => None,
         }
     }
 }

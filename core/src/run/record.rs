@@ -5,28 +5,68 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Run, Status, Step, StepStatus};
+use super::{FlowKeys, Items, Parent, Place, Queue, Run, Status, Step, StepStatus, Steps, Waiting};
 use crate::json::present;
 use crate::workflow::Workflow;
-use crate::{DirectiveId, Failure, Json, Name, Party, Signal, SignalId, Slug, Timestamp};
+use crate::{DirectiveId, Failure, Json, Name, Party, RunId, Signal, SignalId, Slug, Timestamp};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RunChange {
+    Queued,
     Started,
+    Paused,
+    Parked,
+    Resumed,
+    Stopping,
+    Compensating,
+    Retried,
     Completed,
     Failed,
     Canceled,
 }
 
 impl RunChange {
-    pub const ALL: [Self; 4] = [Self::Started, Self::Completed, Self::Failed, Self::Canceled];
+    pub const ALL: [Self; 11] = [
+        Self::Queued,
+        Self::Started,
+        Self::Paused,
+        Self::Parked,
+        Self::Resumed,
+        Self::Stopping,
+        Self::Compensating,
+        Self::Retried,
+        Self::Completed,
+        Self::Failed,
+        Self::Canceled,
+    ];
 
     pub fn signal_name(self) -> &'static str {
         match self {
+            Self::Queued => "workflow.run.queued",
             Self::Started => "workflow.run.started",
+            Self::Paused => "workflow.run.paused",
+            Self::Parked => "workflow.run.parked",
+            Self::Resumed => "workflow.run.resumed",
+            Self::Stopping => "workflow.run.stopping",
+            Self::Compensating => "workflow.run.compensating",
+            Self::Retried => "workflow.run.retried",
             Self::Completed => "workflow.run.completed",
             Self::Failed => "workflow.run.failed",
             Self::Canceled => "workflow.run.canceled",
+        }
+    }
+
+    pub fn makes(self) -> Status {
+        match self {
+            Self::Queued => Status::Queued,
+            Self::Started | Self::Resumed | Self::Retried => Status::Running,
+            Self::Paused => Status::Paused,
+            Self::Parked => Status::Parked,
+            Self::Stopping => Status::Stopping,
+            Self::Compensating => Status::Compensating,
+            Self::Completed => Status::Completed,
+            Self::Failed => Status::Failed,
+            Self::Canceled => Status::Canceled,
         }
     }
 }
@@ -34,26 +74,68 @@ impl RunChange {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StepChange {
     Started,
+    Waiting,
+    Heartbeat,
+    Escalated,
     Retrying,
+    Repeating,
     Completed,
     Failed,
     Skipped,
+    Canceling,
     Canceled,
+    /// An operator has it done again.
+    Reset,
+    Compensating,
+    Compensated,
+    CompensationFailed,
+    CompensationSkipped,
 }
 
 impl StepChange {
-    pub const ALL: [Self; 6] =
-        [Self::Started, Self::Retrying, Self::Completed, Self::Failed, Self::Skipped, Self::Canceled];
+    pub const ALL: [Self; 16] = [
+        Self::Started,
+        Self::Waiting,
+        Self::Heartbeat,
+        Self::Escalated,
+        Self::Retrying,
+        Self::Repeating,
+        Self::Completed,
+        Self::Failed,
+        Self::Skipped,
+        Self::Canceling,
+        Self::Canceled,
+        Self::Reset,
+        Self::Compensating,
+        Self::Compensated,
+        Self::CompensationFailed,
+        Self::CompensationSkipped,
+    ];
 
     pub fn signal_name(self) -> &'static str {
         match self {
             Self::Started => "workflow.step.started",
+            Self::Waiting => "workflow.step.waiting",
+            Self::Heartbeat => "workflow.step.heartbeat",
+            Self::Escalated => "workflow.step.escalated",
             Self::Retrying => "workflow.step.retrying",
+            Self::Repeating => "workflow.step.repeating",
             Self::Completed => "workflow.step.completed",
             Self::Failed => "workflow.step.failed",
             Self::Skipped => "workflow.step.skipped",
+            Self::Canceling => "workflow.step.canceling",
             Self::Canceled => "workflow.step.canceled",
+            Self::Reset => "workflow.step.reset",
+            Self::Compensating => "workflow.step.compensating",
+            Self::Compensated => "workflow.step.compensated",
+            Self::CompensationFailed => "workflow.step.compensation_failed",
+            Self::CompensationSkipped => "workflow.step.compensation_skipped",
         }
+    }
+
+    /// Whether it is about what undoes a step, and not about the step.
+    pub fn is_undo(self) -> bool {
+        matches!(self, Self::Compensating | Self::Compensated | Self::CompensationFailed | Self::CompensationSkipped)
     }
 }
 
@@ -70,12 +152,25 @@ pub fn step_change_of(name: &Name) -> Option<StepChange> {
 pub struct RunRecord {
     pub workflow: Slug,
     pub version: Arc<str>,
+
+    // In the first signal of the run, which is `queued` or `started`:
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal_id: Option<SignalId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directive_id: Option<DirectiveId>,
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub input: Option<Json>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<RunId>,
+    #[serde(default, skip_serializing_if = "FlowKeys::is_empty")]
+    pub keys: FlowKeys,
+
+    /// `queued`: what it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<Queue>,
+    /// Whenever it goes on: by when it must have ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
@@ -86,6 +181,29 @@ pub struct RunRecord {
     pub by: Option<Party>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// `stopping`, `compensating`, and `parked` meanwhile: how it is to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ending: Option<Ending>,
+    /// `retried`: from which steps on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<String>,
+}
+
+/// How a run that is to end will have ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ending {
+    /// None: it is canceled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub output: Option<Json>,
+    pub status: Status,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Party>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Whether what was done is undone before.
+    pub compensate: bool,
 }
 
 /// The payload of a `workflow.step.*` signal.
@@ -94,16 +212,35 @@ pub struct StepRecord {
     pub step: String,
     #[serde(rename = "type")]
     pub kind: String,
+    /// Of `for_each`, from 0; none: it is about the step as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<u32>,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub attempt: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub iteration: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub issue: u32,
+    /// `started`: how many items it has. `reset`: those that completed, or were skipped, stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directive_id: Option<DirectiveId>,
+    /// The outcome is that of an earlier request, and nothing was done again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reused: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Arc<Waiting>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<Arc<str>>,
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub output: Option<Json>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Party>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// What an agent's execution cost: provider, model, tokens.
@@ -119,17 +256,26 @@ fn is_zero(number: &u32) -> bool {
 
 impl Run {
     pub(super) fn evolve(&mut self, change: RunChange, record: &RunRecord, by: SignalId, at: Timestamp) {
-        let status = match change {
-            RunChange::Started => return,
-            RunChange::Completed => Status::Completed,
-            RunChange::Failed => Status::Failed,
-            RunChange::Canceled => Status::Canceled,
-        };
-        self.status = status;
-        self.output = record.output.clone();
-        self.error = record.error.clone();
-        self.ended_at = Some(at);
-        self.ended_by = Some(by);
+        let begins = self.status_by.is_none() && matches!(change, RunChange::Queued | RunChange::Started);
+        self.status = change.makes();
+        // Most runs begin at once, and that says nothing that the run does not say itself.
+        self.status_by = if begins && change == RunChange::Started { None } else { Some(by) };
+        let stands = !self.status.has_ended() && self.status != Status::Running;
+        self.standing = stands.then(|| Arc::new(record.clone()));
+        (self.output, self.error, self.ended_at) = (None, None, None);
+        match change {
+            RunChange::Queued => {}
+            RunChange::Started | RunChange::Resumed | RunChange::Retried => {
+                self.deadline = record.deadline;
+                self.begun_at = self.begun_at.or(Some(at));
+            }
+            RunChange::Paused | RunChange::Parked | RunChange::Stopping | RunChange::Compensating => {}
+            RunChange::Completed | RunChange::Failed | RunChange::Canceled => {
+                self.output = record.output.clone();
+                self.error = record.error.clone();
+                self.ended_at = Some(at);
+            }
+        }
     }
 }
 
@@ -138,72 +284,143 @@ impl Step {
         self.signal_id = Some(by);
         self.due_at = record.due_at;
         self.error = record.error.clone();
+        self.waiting = record.waiting.clone();
+        self.lock = record.lock.clone();
+        if record.output.is_some() {
+            self.output = record.output.clone();
+            self.output_by = Some(by);
+        }
         match change {
-            StepChange::Started => {
-                self.status = StepStatus::Running;
+            StepChange::Started | StepChange::Compensating => self.begin(record, at),
+            StepChange::Waiting | StepChange::Heartbeat | StepChange::Escalated => {
+                self.begin(record, at);
+                self.status = StepStatus::Waiting;
+            }
+            StepChange::Retrying => {
                 self.attempt = record.attempt;
-                self.directive_id = record.directive_id;
-                self.started_at = self.started_at.or(Some(at));
+                self.status = StepStatus::Retrying;
             }
-            StepChange::Retrying => self.status = StepStatus::Retrying,
-            StepChange::Completed => {
-                self.output = record.output.clone();
-                self.end(StepStatus::Completed, record, at);
+            StepChange::Repeating => {
+                self.iteration = record.iteration;
+                self.attempt = 0;
+                self.directive_id = None;
+                self.status = StepStatus::Repeating;
             }
-            StepChange::Failed => self.end(StepStatus::Failed, record, at),
-            StepChange::Skipped => self.end(StepStatus::Skipped, record, at),
+            StepChange::Canceling => {
+                self.status = StepStatus::Canceling;
+                self.directive_id = record.directive_id.or(self.directive_id);
+            }
+            StepChange::Completed | StepChange::Compensated => self.end(StepStatus::Completed, record, at),
+            StepChange::Failed | StepChange::CompensationFailed => self.end(StepStatus::Failed, record, at),
+            StepChange::Skipped | StepChange::CompensationSkipped => self.end(StepStatus::Skipped, record, at),
             StepChange::Canceled => self.end(StepStatus::Canceled, record, at),
+            StepChange::Reset => self.reset(record, by),
+        }
+    }
+
+    fn begin(&mut self, record: &StepRecord, at: Timestamp) {
+        self.status = StepStatus::Running;
+        self.attempt = record.attempt;
+        self.directive_id = record.directive_id;
+        // Waiting for a lock is not yet an attempt.
+        self.started_at = self.started_at.or((record.attempt > 0).then_some(at));
+        self.ended_at = None;
+        if let Some(items) = record.items {
+            self.items = Some(Box::new(Items::pending(items as usize)));
         }
     }
 
     fn end(&mut self, status: StepStatus, record: &StepRecord, at: Timestamp) {
         self.status = status;
         self.attempt = record.attempt.max(self.attempt);
+        self.directive_id = record.directive_id.or(self.directive_id);
         self.ended_at = Some(at);
+    }
+
+    /// From the beginning; or only what is left of its items, where these are kept.
+    fn reset(&mut self, record: &StepRecord, by: SignalId) {
+        let kept = self.items.take().filter(|_| record.items.is_some());
+        let again = kept.map(|items| {
+            let again = items.steps.iter().map(|item| match item.status {
+                StepStatus::Completed | StepStatus::Skipped => item.clone(),
+                _ => Step { issue: item.issue, ..Step::default() },
+            });
+            Box::new(Items { steps: again.collect(), ..Items::default() })
+        });
+        let (issue, signal_id) = (record.issue, Some(by));
+        *self = match again {
+            Some(_) => Self {
+                status: StepStatus::Running,
+                attempt: self.attempt,
+                started_at: self.started_at,
+                issue,
+                items: again,
+                signal_id,
+                ..Self::default()
+            },
+            None => Self { issue, signal_id, ..Self::default() },
+        };
     }
 }
 
 /// What the signals of a run make of it: the rows, from the log alone. `None` when the log does not
-/// begin with `workflow.run.started`.
+/// begin with the beginning of a run.
 pub fn fold<'a>(workflow: &Workflow, signals: impl IntoIterator<Item = &'a Signal>) -> Option<Run> {
     let mut signals = signals.into_iter().filter(|signal| signal.name.as_str().starts_with("workflow."));
     let mut run = begun(workflow, signals.next()?)?;
     for signal in signals {
-        if let Some(change) = run_change_of(&signal.name) {
-            let record = serde_json::from_str(signal.payload.text()).ok()?;
-            run.evolve(change, &record, signal.id, signal.recorded_at);
-        } else if let Some(change) = step_change_of(&signal.name) {
-            let record: StepRecord = serde_json::from_str(signal.payload.text()).ok()?;
-            let index = *workflow.index.get(&record.step)?;
-            run.steps[index].evolve(change, &record, signal.id, signal.recorded_at);
-        }
+        run.apply(workflow, signal)?;
     }
     Some(run)
 }
 
-fn begun(workflow: &Workflow, started: &Signal) -> Option<Run> {
-    if run_change_of(&started.name) != Some(RunChange::Started) {
+impl Run {
+    fn apply(&mut self, workflow: &Workflow, signal: &Signal) -> Option<()> {
+        let (by, at) = (signal.id, signal.recorded_at);
+        if let Some(change) = run_change_of(&signal.name) {
+            let record = serde_json::from_str(signal.payload.text()).ok()?;
+            self.evolve(change, &record, by, at);
+        } else if let Some(change) = step_change_of(&signal.name) {
+            let record: StepRecord = serde_json::from_str(signal.payload.text()).ok()?;
+            let place = Place::step(*workflow.index.get(&record.step)?);
+            let place = Place { item: record.item, undo: change.is_undo(), ..place };
+            self.change(place, |step| step.evolve(change, &record, by, at));
+        }
+        Some(())
+    }
+}
+
+fn begun(workflow: &Workflow, first: &Signal) -> Option<Run> {
+    let change = run_change_of(&first.name)?;
+    if !matches!(change, RunChange::Queued | RunChange::Started) {
         return None;
     }
-    let record: RunRecord = serde_json::from_str(started.payload.text()).ok()?;
+    let record: RunRecord = serde_json::from_str(first.payload.text()).ok()?;
     let directive_id = record.directive_id?;
     let cause = record.signal_id.map_or(directive_id.into(), crate::RecordId::from);
-    Some(Run {
-        id: started.run_id?,
-        tenant: started.tenant,
-        workflow: record.workflow,
-        version: record.version,
+    let mut run = Run {
+        id: first.run_id?,
+        tenant: first.tenant,
+        workflow: record.workflow.clone(),
+        version: record.version.clone(),
         signal_id: record.signal_id,
         directive_id,
-        input: record.input,
-        lineage: started.lineage.caused_by(cause),
-        started_at: started.recorded_at,
-        deadline: record.deadline,
+        input: record.input.clone(),
+        parent: record.parent,
+        source: record.source,
+        keys: record.keys.clone(),
+        lineage: first.lineage.caused_by(cause),
+        started_at: first.recorded_at,
+        deadline: None,
         status: Status::Running,
-        steps: vec![Step::default(); workflow.steps.len()],
+        status_by: None,
+        standing: None,
+        steps: Steps::pending(workflow.steps.len()),
         output: None,
         error: None,
         ended_at: None,
-        ended_by: None,
-    })
+        begun_at: None,
+    };
+    run.evolve(change, &record, first.id, first.recorded_at);
+    Some(run)
 }

@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::StepKind;
 use super::read::Catalog;
 use super::step::Draft;
-use crate::Name;
+use super::step::expressions::Read;
+use super::{OnRunError, StepKind};
 use crate::diagnostic::{Diagnostic, codes, shown};
 use crate::document::{Node, NodeValue, Reader};
-use crate::expression::{Expression, Template};
+use crate::{Name, Slug};
 
 /// Which step, by index, an id names: the first, where two have the same.
 pub type Ids<'n> = HashMap<&'n str, usize>;
@@ -34,48 +34,89 @@ fn duplicate_step(reader: &mut Reader<'_>, id: &str, draft: &Draft<'_>, first: &
     reader.report(problem);
 }
 
-/// Agents, functions and directives that steps name.
-pub fn names(reader: &mut Reader<'_>, drafts: &[Draft<'_>], may_request: Option<&[(Name, &Node)]>, catalog: &Catalog) {
-    let functions: Option<HashSet<&str>> =
-        catalog.functions.as_ref().map(|names| names.iter().map(String::as_str).collect());
-    let directives: Option<HashSet<&str>> =
-        catalog.directives.as_ref().map(|names| names.iter().map(Name::as_str).collect());
-    let agents: Option<HashSet<&str>> =
-        catalog.agents.as_ref().map(|slugs| slugs.iter().map(|slug| slug.as_str()).collect());
-    let allowed: Option<HashSet<&str>> = may_request.map(|names| names.iter().map(|(name, _)| name.as_str()).collect());
-
-    for (name, node) in may_request.unwrap_or_default() {
-        known(reader, node, name.as_str(), directives.as_ref(), codes::UNKNOWN_DIRECTIVE, "directive");
+/// What steps name, held against what there is and what the workflow allows itself.
+pub fn names(
+    reader: &mut Reader<'_>,
+    drafts: &[Draft<'_>],
+    own: Option<&Slug>,
+    may: MayRequest<'_>,
+    catalog: &Catalog,
+) {
+    let known = Names::of(catalog, own, may);
+    for (name, node) in may.unwrap_or_default() {
+        known.directive_exists(reader, node, name);
     }
     for draft in drafts {
+        if let Some((compensate, node)) = &draft.compensate {
+            known.directive(reader, node, &compensate.directive);
+        }
         let (Some(kind), Some(node)) = (&draft.kind, draft.named) else { continue };
         match kind {
             StepKind::Agent { agent, .. } => {
-                known(reader, node, agent.as_str(), agents.as_ref(), codes::UNKNOWN_AGENT, "agent");
+                known_in(reader, node, agent.as_str(), &known.agents, codes::UNKNOWN_AGENT, "agent");
             }
             StepKind::Function { function, .. } => {
-                known(reader, node, function, functions.as_ref(), codes::UNKNOWN_FUNCTION, "function");
+                known_in(reader, node, function, &known.functions, codes::UNKNOWN_FUNCTION, "function");
             }
-            StepKind::Directive { directive, .. } => {
-                let exists =
-                    known(reader, node, directive.as_str(), directives.as_ref(), codes::UNKNOWN_DIRECTIVE, "directive");
-                if exists && allowed.as_ref().is_some_and(|allowed| !allowed.contains(directive.as_str())) {
-                    directive_not_allowed(reader, node, directive);
-                }
+            StepKind::Directive { directive, .. } => known.directive(reader, node, directive),
+            StepKind::Workflow { workflow, .. } => {
+                known_in(reader, node, workflow.as_str(), &known.workflows, codes::UNKNOWN_WORKFLOW, "workflow");
             }
+            StepKind::Wait(_) | StepKind::Finish(_) => {}
         }
     }
 }
 
-fn known(
+/// What `may_request_directives` lists, each with its place.
+pub type MayRequest<'a> = Option<&'a [(Name, &'a Node)]>;
+
+/// What may be named. None: anything.
+struct Names<'a> {
+    functions: Option<HashSet<&'a str>>,
+    directives: Option<HashSet<&'a str>>,
+    agents: Option<HashSet<&'a str>>,
+    workflows: Option<HashSet<&'a str>>,
+    allowed: Option<HashSet<&'a str>>,
+}
+
+impl<'a> Names<'a> {
+    fn of(catalog: &'a Catalog, own: Option<&'a Slug>, may: MayRequest<'a>) -> Self {
+        let slugs = |slugs: &'a Option<Vec<Slug>>| slugs.as_ref().map(|slugs| slugs.iter().map(Slug::as_str).collect());
+        // A workflow may start itself, though it is only there once it has been applied.
+        let mut workflows: Option<HashSet<&str>> = slugs(&catalog.workflows);
+        if let Some(workflows) = &mut workflows {
+            workflows.extend(own.map(Slug::as_str));
+        }
+        Self {
+            functions: catalog.functions.as_ref().map(|names| names.iter().map(String::as_str).collect()),
+            directives: catalog.directives.as_ref().map(|names| names.iter().map(Name::as_str).collect()),
+            agents: slugs(&catalog.agents),
+            workflows,
+            allowed: may.map(|names| names.iter().map(|(name, _)| name.as_str()).collect()),
+        }
+    }
+
+    fn directive(&self, reader: &mut Reader<'_>, node: &Node, directive: &Name) {
+        let exists = self.directive_exists(reader, node, directive);
+        if exists && self.allowed.as_ref().is_some_and(|allowed| !allowed.contains(directive.as_str())) {
+            directive_not_allowed(reader, node, directive);
+        }
+    }
+
+    fn directive_exists(&self, reader: &mut Reader<'_>, node: &Node, directive: &Name) -> bool {
+        known_in(reader, node, directive.as_str(), &self.directives, codes::UNKNOWN_DIRECTIVE, "directive")
+    }
+}
+
+fn known_in(
     reader: &mut Reader<'_>,
     node: &Node,
     name: &str,
-    known: Option<&HashSet<&str>>,
+    known: &Option<HashSet<&str>>,
     code: &'static str,
     what: &str,
 ) -> bool {
-    let Some(known) = known.filter(|known| !known.contains(name)) else { return true };
+    let Some(known) = known.as_ref().filter(|known| !known.contains(name)) else { return true };
     let mut names: Vec<&str> = known.iter().copied().collect();
     names.sort_unstable();
     let help = match (reader.near(name, names.iter().copied()), names.len()) {
@@ -96,29 +137,34 @@ fn directive_not_allowed(reader: &mut Reader<'_>, node: &Node, directive: &Name)
     reader.report(problem.at(node.span.clone()).help(Some(help)));
 }
 
-/// The workflow's output is made at the end, so any step may be read.
-pub fn output(reader: &mut Reader<'_>, node: &Node, template: &Template, ids: &Ids<'_>) {
+/// Each step that is read and does not exist, once.
+pub fn unknown_reads(reader: &mut Reader<'_>, reads: &[Read<'_>], ids: &Ids<'_>) {
     let mut reported = HashSet::new();
-    for reference in template.references() {
-        let step = reference.step.as_str();
+    for read in reads {
+        let step = read.step.as_str();
         if !ids.contains_key(step) && reported.insert(step) {
-            reader.unknown_step(reader.place_of_step(node, step), step, ids.keys().copied());
+            reader.unknown_step(reader.place_of_step(read.node, step), step, ids.keys().copied());
         }
     }
 }
 
-/// When a trigger is asked, there is a signal and a tenant, and nothing else yet.
-pub fn trigger_roots(reader: &mut Reader<'_>, node: &Node, when: &Expression) {
-    const AVAILABLE: [&str; 2] = ["signal", "tenant"];
-    for root in when.roots_used() {
-        let root: &str = root;
-        if !AVAILABLE.contains(&root) {
-            let message = format!("a trigger's `when` cannot read `{root}`: there is no run yet");
-            let help = "it can read `signal` and `tenant`".to_owned();
-            let problem = Diagnostic::error(codes::ROOT_NOT_AVAILABLE, message);
-            reader.report(problem.at(node.span.clone()).help(Some(help)));
-        }
+/// A `compensate` that nobody will ever ask for is worse than none.
+pub fn compensations(reader: &mut Reader<'_>, drafts: &[Draft<'_>], on_error: OnRunError) {
+    if on_error == OnRunError::Compensate {
+        return;
     }
+    for draft in drafts.iter().filter(|draft| draft.compensate.is_some()) {
+        let place = draft.place(reader, "compensate");
+        let problem = Diagnostic::warning(codes::COMPENSATE_UNUSED, "this `compensate` is never requested");
+        let help = "add `\"on_error\": \"compensate\"` to the workflow".to_owned();
+        reader.report(problem.at(place).help(Some(help)));
+    }
+}
+
+pub fn self_reference(reader: &mut Reader<'_>, node: &Node, step: &str) {
+    let place = reader.place_of_step(node, step);
+    let message = format!("the step `{}` refers to itself", shown(step));
+    reader.report(Diagnostic::error(codes::SELF_REFERENCE, message).at(place));
 }
 
 pub fn listed_twice(reader: &mut Reader<'_>, node: &Node) {

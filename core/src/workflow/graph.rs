@@ -1,44 +1,134 @@
-//! Edges between steps: from `needs`, from references, or from the order of the list; and the proof
-//! that they form no circle. The work is proportional to the number of edges.
+//! Edges between steps: from `needs`, from transitions, from references, or from the order of the
+//! list. What is wrong with them is found here, in `cycles`, `ways` and `reads`. The work is proportional
+//! to the number of edges, but for the sets of `certain`.
 
 use std::collections::HashMap;
 
-use super::Edge;
 use super::check::{self, Ids};
 use super::step::Draft;
+use super::step::expressions::Read;
+use super::transition::{self, Ends, Transition};
+use super::{Edge, EdgeKind, Join, On, cycles, reads, ways};
 use crate::diagnostic::{Diagnostic, codes, shown};
 use crate::document::{Node, Reader};
+use crate::expression::StepField;
 
-#[derive(Default)]
-pub struct Edges {
-    /// For each step, the edges into it in the order of the list.
-    pub after: Vec<Vec<Edge>>,
-    pub before: Vec<Vec<usize>>,
+/// The definition as the edges are drawn in it.
+pub struct Plan<'a, 'n> {
+    pub drafts: &'a [Draft<'n>],
+    pub transitions: &'a [Transition<'n>],
+    pub ids: &'a Ids<'n>,
+    /// What the workflow's `output` reads.
+    pub output: &'a [Read<'n>],
 }
 
-pub fn edges(reader: &mut Reader<'_>, drafts: &[Draft<'_>], ids: &Ids<'_>) -> Edges {
-    let is_chain = drafts.iter().all(|draft| draft.needs.is_none());
-    let mut edges = Edges::default();
-    for (index, draft) in drafts.iter().enumerate() {
-        let mut into = Into { index, is_chain, ids, required: HashMap::new() };
+#[derive(Default)]
+pub struct Graph {
+    /// For each step the ways into it: those that are no transitions in the order of the list, one from
+    /// each step, and then the transitions.
+    pub into: Vec<Vec<Way>>,
+    /// For each step those that have an edge from it, without repetition.
+    pub before: Vec<Vec<usize>>,
+    /// For each step what its `cancel_rest` withdraws.
+    pub cancels: Vec<Vec<usize>>,
+}
+
+/// An edge, before the definition is known to be right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Way {
+    pub from: usize,
+    pub kind: WayKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WayKind {
+    Needs,
+    Order,
+    /// By its place in the list of transitions.
+    Transition(usize, On),
+}
+
+pub fn graph(reader: &mut Reader<'_>, plan: &Plan<'_, '_>, is_chain: bool) -> Graph {
+    let into = edges(reader, plan, is_chain);
+    let before = reversed(&into);
+    let mut graph = Graph { cancels: vec![Vec::new(); into.len()], into, before };
+    ways::check(reader, plan, &mut graph);
+    match cycles::order(&graph) {
+        Some(order) => reads::check(reader, plan, &graph, &order),
+        None => cycles::report(reader, plan.drafts, &graph),
+    }
+    graph
+}
+
+impl Graph {
+    /// What of it a run needs.
+    pub fn into_edges(self, transitions: Vec<Transition<'_>>) -> Vec<(Vec<Edge>, Vec<usize>, Vec<usize>)> {
+        let mut whens: Vec<_> = transitions.into_iter().map(|transition| transition.when).collect();
+        let mut edge = |way: Way| {
+            let kind = match way.kind {
+                WayKind::Needs => EdgeKind::Needs,
+                WayKind::Order => EdgeKind::Order,
+                WayKind::Transition(index, on) => EdgeKind::Transition { on, when: whens[index].take() },
+            };
+            Edge { from: way.from, kind }
+        };
+        let mut after: Vec<Vec<Edge>> = Vec::with_capacity(self.into.len());
+        after.extend(self.into.into_iter().map(|ways| ways.into_iter().map(&mut edge).collect()));
+        let steps = after.into_iter().zip(self.before).zip(self.cancels);
+        steps.map(|((after, before), cancels)| (after, before, cancels)).collect()
+    }
+
+    /// Whether a step may begin though something that is read in it did not complete: there are several
+    /// ways to it, of which it takes one.
+    pub fn has_alternatives(&self, step: usize, join: Join) -> bool {
+        join != Join::All || self.into[step].iter().any(|way| way.transition().is_some())
+    }
+}
+
+impl Way {
+    pub fn transition(self) -> Option<(usize, On)> {
+        match self.kind {
+            WayKind::Transition(index, on) => Some((index, on)),
+            WayKind::Needs | WayKind::Order => None,
+        }
+    }
+
+    /// Whether it counts for a join.
+    pub fn is_counted(self) -> bool {
+        self.kind != WayKind::Order
+    }
+}
+
+fn edges(reader: &mut Reader<'_>, plan: &Plan<'_, '_>, is_chain: bool) -> Vec<Vec<Way>> {
+    let ends = transition::resolve(reader, plan.transitions, plan.ids);
+    let mut transitions: Vec<Vec<Way>> = vec![Vec::new(); plan.drafts.len()];
+    for (index, (transition, ends)) in plan.transitions.iter().zip(ends).enumerate() {
+        let Some(Ends { from, to }) = ends else { continue };
+        transitions[to].push(Way { from, kind: WayKind::Transition(index, transition.on) });
+    }
+    let mut edges = Vec::with_capacity(plan.drafts.len());
+    for ((index, draft), transitions) in plan.drafts.iter().enumerate().zip(transitions) {
+        let has_alternatives = draft.join != Join::All || !transitions.is_empty();
+        let mut into = Into { index, is_chain, has_alternatives, ids: plan.ids, needed: HashMap::new() };
         if is_chain && index > 0 {
             into.follow(index - 1);
         }
         into.take_needs(reader, draft);
         into.take_reads(reader, draft);
-        edges.after.push(into.sorted());
+        let mut ways = into.sorted();
+        ways.extend(transitions);
+        edges.push(ways);
     }
-    edges.before = reversed(&edges.after);
-    report_cycles(reader, drafts, &edges);
     edges
 }
 
-/// The edges into one step while they are gathered.
+/// The edges into one step while they are gathered, but for transitions.
 struct Into<'a> {
     index: usize,
     is_chain: bool,
+    has_alternatives: bool,
     ids: &'a Ids<'a>,
-    required: HashMap<usize, bool>,
+    needed: HashMap<usize, bool>,
 }
 
 impl Into<'_> {
@@ -53,22 +143,25 @@ impl Into<'_> {
         for need in needs {
             match self.ids.get(need.step) {
                 None => reader.unknown_step(need.node.span.clone(), need.step, self.ids.keys().copied()),
-                Some(&from) if from == self.index => self_reference(reader, need.node, need.step),
-                Some(from) if self.required.contains_key(from) => check::listed_twice(reader, need.node),
+                Some(&from) if from == self.index => check::self_reference(reader, need.node, need.step),
+                Some(from) if self.needed.contains_key(from) => check::listed_twice(reader, need.node),
                 Some(&from) => self.add(from, true),
             }
         }
     }
 
-    /// A read needs what it reads, unless each read of that step asks first whether it is there.
+    /// Reading an output needs it, unless each read asks first whether it is there. Where there are
+    /// several ways to the step a read adds no need, which would close all of them but one: there the
+    /// output has to be certain anyway.
     fn take_reads(&mut self, reader: &mut Reader<'_>, draft: &Draft<'_>) {
         let mut reported = Vec::new();
         for read in &draft.reads {
             let step = read.step.as_str();
             let found = self.ids.get(step).copied();
-            let is_fine = found.is_some_and(|from| from != self.index && (!self.is_chain || from < self.index));
+            let is_needed = read.field == StepField::Output && !read.guarded && !self.has_alternatives;
             match found {
-                Some(from) if is_fine => self.add(from, !read.guarded),
+                Some(_) if read.is_undo && (found == Some(self.index) || !is_needed) => {}
+                Some(from) if from != self.index && (!self.is_chain || from < self.index) => self.add(from, is_needed),
                 _ if reported.contains(&step) => {}
                 _ => {
                     self.refuse(reader, found, step, read.node);
@@ -82,7 +175,7 @@ impl Into<'_> {
         let place = reader.place_of_step(node, step);
         match found {
             None => reader.unknown_step(place, step, self.ids.keys().copied()),
-            Some(from) if from == self.index => self_reference(reader, node, step),
+            Some(from) if from == self.index => check::self_reference(reader, node, step),
             Some(_) => {
                 let message = format!("`{}` runs later than this step", shown(step));
                 let help = "without `needs`, steps run in the order of the list: put it before this one";
@@ -92,93 +185,27 @@ impl Into<'_> {
         }
     }
 
-    fn add(&mut self, from: usize, required: bool) {
-        *self.required.entry(from).or_default() |= required;
+    fn add(&mut self, from: usize, needed: bool) {
+        *self.needed.entry(from).or_default() |= needed;
     }
 
-    fn sorted(self) -> Vec<Edge> {
-        let mut edges: Vec<_> = self.required.into_iter().map(|(from, required)| Edge { from, required }).collect();
-        edges.sort_unstable_by_key(|edge| edge.from);
-        edges
-    }
-}
-
-fn self_reference(reader: &mut Reader<'_>, node: &Node, step: &str) {
-    let place = reader.place_of_step(node, step);
-    let message = format!("the step `{}` refers to itself", shown(step));
-    reader.report(Diagnostic::error(codes::SELF_REFERENCE, message).at(place));
-}
-
-fn reversed(after: &[Vec<Edge>]) -> Vec<Vec<usize>> {
-    let mut before = vec![Vec::new(); after.len()];
-    for (index, edges) in after.iter().enumerate() {
-        for edge in edges {
-            before[edge.from].push(index);
-        }
-    }
-    before
-}
-
-fn report_cycles(reader: &mut Reader<'_>, drafts: &[Draft<'_>], edges: &Edges) {
-    const REPORTED_MAX: usize = 10;
-    for cycle in cycles(edges, REPORTED_MAX) {
-        let id = |index: usize| shown(drafts[index].id.unwrap_or("?"));
-        let problem = Diagnostic::error(codes::CYCLE, format!("steps wait for each other: {}", path(&cycle, id)));
-        let first = drafts[cycle[0]].node;
-        let place = reader.place(first.get("id").unwrap_or(first));
-        let help = format!("let `{}` not wait for `{}`", id(cycle[0]), id(cycle[cycle.len() - 1]));
-        reader.report(problem.at(place).label("part of the circle").help(Some(help)));
+    fn sorted(self) -> Vec<Way> {
+        let kind = |needed| if needed { WayKind::Needs } else { WayKind::Order };
+        let mut ways: Vec<_> = self.needed.into_iter().map(|(from, needed)| Way { from, kind: kind(needed) }).collect();
+        ways.sort_unstable_by_key(|way| way.from);
+        ways
     }
 }
 
-/// `a → b → a`, with the middle left out when it is long.
-fn path(cycle: &[usize], id: impl Fn(usize) -> String) -> String {
-    const SHOWN_MAX: usize = 12;
-    let mut ids: Vec<String> = cycle.iter().take(SHOWN_MAX).map(|&index| id(index)).collect();
-    if cycle.len() > SHOWN_MAX {
-        ids.push(format!("… {} more …", cycle.len() - SHOWN_MAX));
-    }
-    ids.push(id(cycle[0]));
-    ids.join(" → ")
-}
-
-/// Circles among the steps, each in the order in which its steps would have to run. One that shares
-/// steps with another may only be found after that one is gone.
-fn cycles(edges: &Edges, max: usize) -> Vec<Vec<usize>> {
-    #[derive(Clone, Copy, PartialEq)]
-    enum Mark {
-        New,
-        OnPath,
-        Done,
-    }
-    let mut marks = vec![Mark::New; edges.before.len()];
-    let mut cycles = Vec::new();
-    for root in 0..marks.len() {
-        if marks[root] != Mark::New {
-            continue;
-        }
-        // The path from the root, each with how many of its successors are already seen.
-        let mut path = vec![(root, 0)];
-        marks[root] = Mark::OnPath;
-        while let Some((step, seen)) = path.last_mut() {
-            let Some(&next) = edges.before[*step].get(*seen) else {
-                marks[*step] = Mark::Done;
-                path.pop();
-                continue;
-            };
-            *seen += 1;
-            match marks[next] {
-                Mark::New => {
-                    marks[next] = Mark::OnPath;
-                    path.push((next, 0));
-                }
-                Mark::OnPath if cycles.len() < max => {
-                    let steps = path.iter().map(|(step, _)| *step);
-                    cycles.push(steps.skip_while(|step| *step != next).collect());
-                }
-                Mark::OnPath | Mark::Done => {}
+fn reversed(into: &[Vec<Way>]) -> Vec<Vec<usize>> {
+    let mut before: Vec<Vec<usize>> = vec![Vec::new(); into.len()];
+    for (index, ways) in into.iter().enumerate() {
+        for way in ways {
+            // Steps come in order, so that one which is here already is the last.
+            if before[way.from].last() != Some(&index) {
+                before[way.from].push(index);
             }
         }
     }
-    cycles
+    before
 }

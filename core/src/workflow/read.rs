@@ -1,14 +1,18 @@
 //! From a definition's text to a workflow that is ready to run, or to all of its problems.
 //!
-//! This file reads what belongs to the workflow as a whole; `step` reads one step, `check` holds
-//! the names against each other and against the catalog, `graph` makes the edges.
+//! This file reads what belongs to the workflow as a whole; `step` reads one step, `transition` one
+//! edge, `check` holds the names against each other and against the catalog, `graph` makes the edges.
 
 use std::str::FromStr;
 
+use super::graph::{self, Graph, Plan};
+use super::sight::Sight;
+use super::step::expressions::Expressions;
 use super::step::{self, Draft};
-use super::{Step, Trigger, Workflow, check, graph};
+use super::transition::{self, Transition};
+use super::{OnRunError, Step, Trigger, Workflow, check, flow};
 use crate::diagnostic::{Diagnostic, codes, shown};
-use crate::document::{self, Fields, Format, Known, Node, NodeValue, Outcome, Reader};
+use crate::document::{self, Fields, Format, Known, Node, Outcome, Reader};
 use crate::{Json, Name, Slug};
 
 pub const STEPS_MAX: usize = 10_000;
@@ -23,6 +27,7 @@ pub struct Catalog {
     pub functions: Option<Vec<String>>,
     pub directives: Option<Vec<Name>>,
     pub agents: Option<Vec<Slug>>,
+    pub workflows: Option<Vec<Slug>>,
 }
 
 /// The workflow and the warnings about it, or all of its problems.
@@ -48,14 +53,19 @@ const WORKFLOW: Known = Known {
         "may_request_directives",
         "timeout",
         "on_error",
+        "concurrency",
+        "singleton",
+        "throttle",
+        "debounce",
         "output",
         "steps",
+        "transitions",
     ],
-    later: &["transitions", "concurrency", "throttle", "debounce", "singleton", "schedule", "compensate"],
+    later: &[],
 };
 
 const TRIGGER: Known =
-    Known { what: "the trigger", path: "trigger.", fields: &["signal", "signals", "when"], later: &["schedule"] };
+    Known { what: "the trigger", path: "trigger.", fields: &["signal", "signals", "when"], later: &[] };
 
 fn workflow(reader: &mut Reader<'_>, document: &Node, catalog: &Catalog) -> Option<Workflow> {
     let node = reader.envelope(document, &DOCUMENT, "workflow")?;
@@ -69,18 +79,21 @@ fn workflow(reader: &mut Reader<'_>, document: &Node, catalog: &Catalog) -> Opti
     let input_schema = fields.get("input_schema").and_then(|node| reader.schema(node));
     let may_request = fields.get("may_request_directives").and_then(|node| directives(reader, node));
     let timeout = fields.get("timeout").and_then(|node| reader.duration(node));
-    if let Some(node) = fields.get("on_error") {
-        reader.choice(node, "on_error", &["fail"], &["compensate", "park"]);
-    }
-    let output = fields.get("output").and_then(|node| Some((node, reader.template(node)?)));
+    let on_error = fields.get("on_error").map_or(OnRunError::Fail, |node| on_error(reader, node));
+    let flow = flow::read::read(reader, &fields);
+    let mut expressions = Expressions::default();
+    let output = fields.optional("output", |node| expressions.template(reader, node, Sight::OUTPUT));
     let drafts = fields.need("steps", reader).map_or(Vec::new(), |node| steps(reader, node));
+    let transitions = fields.get("transitions").map(|node| transition::read(reader, node));
+    let is_chain = transitions.is_none() && drafts.iter().all(|draft| draft.needs.is_none());
+    let transitions = transitions.unwrap_or_default();
 
     let ids = check::ids(reader, &drafts);
-    check::names(reader, &drafts, may_request.as_deref(), catalog);
-    if let Some((node, template)) = &output {
-        check::output(reader, node, template, &ids);
-    }
-    let edges = graph::edges(reader, &drafts, &ids);
+    check::names(reader, &drafts, slug.as_ref(), may_request.as_deref(), catalog);
+    check::compensations(reader, &drafts, on_error);
+    check::unknown_reads(reader, &expressions.reads, &ids);
+    let plan = Plan { drafts: &drafts, transitions: &transitions, ids: &ids, output: &expressions.reads };
+    let graph = graph::graph(reader, &plan, is_chain);
     let index = ids.into_iter().map(|(id, index)| (id.to_owned(), index)).collect();
 
     let document = Json::from(document.to_value());
@@ -93,12 +106,24 @@ fn workflow(reader: &mut Reader<'_>, document: &Node, catalog: &Catalog) -> Opti
         input_schema,
         may_request_directives: may_request.map(|names| names.into_iter().map(|(name, _)| name).collect()),
         timeout,
-        steps: compiled(drafts, edges)?,
+        concurrency: flow.concurrency?,
+        throttle: flow.throttle?,
+        debounce: flow.debounce?,
+        on_error,
+        steps: compiled(drafts, transitions, graph)?,
         index,
-        output: output.map(|(_, template)| template),
+        output: output?,
         digest: blake3::hash(document.text().as_bytes()).to_hex().to_string(),
         document,
     })
+}
+
+fn on_error(reader: &mut Reader<'_>, node: &Node) -> OnRunError {
+    match reader.choice(node, "on_error", &["fail", "compensate", "park"], &[]) {
+        Some("compensate") => OnRunError::Compensate,
+        Some("park") => OnRunError::Park,
+        _ => OnRunError::Fail,
+    }
 }
 
 fn slug(reader: &mut Reader<'_>, fields: &Fields<'_>, name: Option<&str>) -> Option<Slug> {
@@ -115,7 +140,7 @@ fn slug(reader: &mut Reader<'_>, fields: &Fields<'_>, name: Option<&str>) -> Opt
     slug
 }
 
-fn version(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+pub(super) fn version(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let text = reader.string(node)?;
     if is_semantic_version(text) {
         return Some(text.to_owned());
@@ -152,7 +177,7 @@ fn trigger(reader: &mut Reader<'_>, node: &Node) -> Option<Trigger> {
     };
     let when = fields.get("when").and_then(|node| {
         let when = reader.condition(node)?;
-        check::trigger_roots(reader, node, &when);
+        Sight::TRIGGER.check(reader, node, when.roots_used());
         Some(when)
     });
     Some(Trigger { signals: signals?, when })
@@ -197,20 +222,13 @@ fn steps<'n>(reader: &mut Reader<'_>, node: &'n Node) -> Vec<Draft<'n>> {
     items.iter().filter_map(|item| step::read(reader, item)).collect()
 }
 
-fn compiled(drafts: Vec<Draft<'_>>, graph: graph::Edges) -> Option<Vec<Step>> {
-    let edges = graph.after.into_iter().zip(graph.before);
-    drafts.into_iter().zip(edges).map(|(draft, (after, before))| draft.into_step(after, before)).collect()
-}
-
-/// `{"from_signal": true}`, which stands for the whole signal.
-pub(super) fn is_from_signal(node: &Node) -> bool {
-    match &node.value {
-        NodeValue::Object(entries) => {
-            matches!(&entries[..], [(key, value)]
-                if key.text == "from_signal" && value.value == NodeValue::Bool(true))
-        }
-        _ => false,
-    }
+fn compiled(drafts: Vec<Draft<'_>>, transitions: Vec<Transition<'_>>, graph: Graph) -> Option<Vec<Step>> {
+    let edges = graph.into_edges(transitions);
+    drafts
+        .into_iter()
+        .zip(edges)
+        .map(|(draft, (after, before, cancels))| draft.into_step(after, before, cancels))
+        .collect()
 }
 
 #[cfg(test)]

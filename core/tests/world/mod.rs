@@ -1,15 +1,18 @@
 //! A tenant, a clock and pure functions: what a run needs around it, and nothing that waits.
 //!
 //! After every decision the world checks what must always hold, so each test of it is one of the
-//! invariants, too.
+//! invariants, too: they stand in `invariants`. What a script may say stands in `script`.
 
 // Each test file is a crate of its own and uses a part of this.
 #![allow(dead_code)]
 
+pub mod invariants;
+mod script;
+
 use std::collections::HashSet;
 
 use fleetprompt_core::document::Format;
-use fleetprompt_core::run::{self, Decision, Effect, Functions, Illegal, Input, Run, Setting, Start, StepStatus};
+use fleetprompt_core::run::{self, Awaited, Decision, Effect, Functions, Illegal, Input, Place, Run, Setting, Start};
 use fleetprompt_core::tenant::Tenant;
 use fleetprompt_core::workflow::{self, Catalog, StepKind, Workflow};
 use fleetprompt_core::{
@@ -21,7 +24,8 @@ use serde_json::{Value, json};
 pub const BEGINNING: Timestamp = Timestamp(1_767_225_600_000_000);
 pub const SEED: u64 = 42;
 
-/// `echo` gives its input, `null` gives null, `fail` and `busy` fail for ever and for now.
+/// `echo` gives its input, `null` gives null, `fail` and `busy` fail for ever and for now; `next` counts
+/// up from what it is given, and `odd` fails for what is even.
 pub struct Pure;
 
 impl Functions for Pure {
@@ -31,6 +35,9 @@ impl Functions for Pure {
             "null" => Ok(Json::null()),
             "fail" => Err(broken()),
             "busy" => Err(busy()),
+            "next" => Ok(json!(input.as_i64().unwrap_or(0) + 1).into()),
+            "odd" if input.as_i64().is_some_and(|number| number % 2 == 0) => Err(broken()),
+            "odd" => Ok(input.clone().into()),
             other => panic!("the world has no function `{other}`"),
         }
     }
@@ -51,15 +58,25 @@ pub fn somebody() -> Party {
 /// A workflow of `fields`, whose steps may leave out what does not matter: without a type it is a
 /// function step that calls `echo`.
 pub fn workflow(fields: Value) -> Workflow {
+    let text = document(fields);
+    match workflow::read(&text, Format::Json, &Catalog::default()) {
+        Ok((workflow, _)) => workflow,
+        Err(problems) => panic!("not a valid workflow: {problems:?}\n{text}"),
+    }
+}
+
+pub fn is_valid(fields: Value) -> bool {
+    workflow::read(&document(fields), Format::Json, &Catalog::default()).is_ok()
+}
+
+fn document(fields: Value) -> String {
     let mut document = json!({"name": "Test", "version": "1.0.0"});
     let object = document.as_object_mut().expect("an object");
     object.extend(fields.as_object().expect("fields").clone());
     for step in object["steps"].as_array_mut().expect("steps") {
         complete(step);
     }
-    let text = json!({"workflow": document}).to_string();
-    let (workflow, _) = workflow::read(&text, Format::Json, &Catalog::default()).expect("a valid workflow");
-    workflow
+    json!({"workflow": document}).to_string()
 }
 
 fn complete(step: &mut Value) {
@@ -72,7 +89,9 @@ fn complete(step: &mut Value) {
             step.entry("input").or_insert_with(|| json!({}));
         }
         "function" => _ = step.entry("function").or_insert_with(|| "echo".into()),
-        _ => _ = step.entry("directive").or_insert_with(|| "mail.send".into()),
+        "directive" => _ = step.entry("directive").or_insert_with(|| "mail.send".into()),
+        "workflow" => _ = step.entry("workflow_ref").or_insert_with(|| json!({"slug": "child"})),
+        _ => {}
     }
 }
 
@@ -86,11 +105,15 @@ pub fn tenant() -> Tenant {
 }
 
 pub fn fact(moment: &mut Moment, payload: Value) -> Signal {
+    signal(moment, "forum.thread.created", payload)
+}
+
+pub fn signal(moment: &mut Moment, name: &'static str, payload: Value) -> Signal {
     let id = SignalId(moment.uuid());
     Signal {
         id,
         tenant: tenant().id,
-        name: Name::known("forum.thread.created"),
+        name: Name::known(name),
         subject: Some(Party::new("thread", "42")),
         actor: None,
         source: None,
@@ -113,9 +136,8 @@ pub struct World {
     pub moment: Moment,
     pub run: Run,
     pub log: Vec<Signal>,
-    /// Of all decisions, in their order.
     pub effects: Vec<Effect>,
-    /// The signals that settled directives; they are not in the run's log.
+    /// Signals of others that something of the run may follow from.
     pub heard: HashSet<SignalId>,
 }
 
@@ -130,21 +152,28 @@ impl World {
     }
 
     pub fn triggered(fields: Value, payload: Value, seed: u64) -> Self {
+        Self::started(fields, payload, seed, |_, _| {})
+    }
+
+    /// With a run that is not started as most are.
+    pub fn started(fields: Value, payload: Value, seed: u64, change: impl FnOnce(&mut Start, &mut Moment)) -> Self {
         let (workflow, tenant) = (workflow(fields), tenant());
         let mut moment = Moment::new(seed);
         moment.advance(BEGINNING);
         let trigger = fact(&mut moment, payload);
         let directive_id = DirectiveId(moment.uuid());
-        let start = Start {
-            id: RunId(moment.uuid()),
-            directive_id,
-            input: None,
-            lineage: trigger.lineage.caused_by(trigger.id),
-        };
+        let mut start = Start::new(RunId(moment.uuid()), directive_id, trigger.lineage.caused_by(trigger.id));
+        change(&mut start, &mut moment);
         let setting = Setting { workflow: &workflow, tenant: &tenant, signal: Some(&trigger) };
         let Decision { run, signals, effects, .. } = run::start(setting, &Pure, start, &mut moment);
         let world = Self { workflow, tenant, trigger, moment, run, log: signals, effects, heard: HashSet::new() };
         world.check();
+        world
+    }
+
+    pub fn play_all(fields: Value, script: &[&str]) -> Self {
+        let mut world = Self::new(fields);
+        script.iter().for_each(|line| world.play(line));
         world
     }
 
@@ -154,40 +183,21 @@ impl World {
 
     /// Decides one input; a refused one leaves the world as it was. Gives the new effects.
     pub fn tell(&mut self, input: Input) -> Result<Vec<Effect>, Illegal> {
-        let setting = Setting { workflow: &self.workflow, tenant: &self.tenant, signal: Some(&self.trigger) };
         let before = self.run.clone();
-        let decision = run::decide(setting, &Pure, before.clone(), input, &mut self.moment)?;
-        let moved = (0..before.steps.len()).filter(|&index| before.steps[index] != decision.run.steps[index]);
-        assert_eq!(decision.changed, moved.collect::<Vec<_>>(), "`changed` lists the steps that changed");
+        let changed = self.tell_unchecked(input)?;
+        assert_eq!(changed.0, invariants::differences(&before, &self.run), "`changed` lists the places that changed");
+        self.check();
+        Ok(changed.1)
+    }
+
+    /// The same without the checks, which look at everything each time.
+    pub fn tell_unchecked(&mut self, input: Input) -> Result<(Vec<Place>, Vec<Effect>), Illegal> {
+        let setting = Setting { workflow: &self.workflow, tenant: &self.tenant, signal: Some(&self.trigger) };
+        let decision = run::decide(setting, &Pure, self.run.clone(), input, None, &mut self.moment)?;
         self.run = decision.run;
         self.log.extend(decision.signals);
         self.effects.extend(decision.effects.iter().cloned());
-        self.check();
-        Ok(decision.effects)
-    }
-
-    /// What holds after every decision.
-    fn check(&self) {
-        assert_eq!(run::fold(&self.workflow, &self.log).as_ref(), Some(&self.run), "the log gives the run");
-        assert!(self.log.is_sorted_by(|a, b| a.id < b.id), "ids strictly rise");
-        let mut known: HashSet<RecordId> = [self.trigger.id.into(), self.run.directive_id.into()].into();
-        known.insert(self.run.id.into());
-        known.extend(self.heard.iter().map(|id| RecordId::from(*id)));
-        for signal in &self.log {
-            let cause = signal.lineage.causation_id.expect("no signal of a run is a root fact");
-            assert!(known.contains(&cause), "{} has a cause that is on record before it", signal.name);
-            assert_eq!(signal.lineage.correlation_id, self.run.lineage.correlation_id);
-            assert_eq!((signal.run_id, signal.tenant), (Some(self.run.id), self.run.tenant));
-            known.insert(signal.id.into());
-        }
-        let open = |status: StepStatus| matches!(status, StepStatus::Running | StepStatus::Retrying);
-        if self.run.status.has_ended() {
-            assert!(!self.run.steps.iter().any(|step| open(step.status)), "what was begun ends with the run");
-            assert_eq!(self.run.wake_at(), None);
-            assert_eq!(self.run.ended_by, self.log.last().map(|signal| signal.id), "the end is the last word");
-        } else {
-            assert!(self.run.reason_to_wake().is_some(), "a run that has not ended has a reason to wake");
-        }
+        Ok((decision.changed, decision.effects))
     }
 
     pub fn index(&self, step: &str) -> usize {
@@ -198,51 +208,59 @@ impl World {
         &self.run.steps[self.index(step)]
     }
 
-    /// How the attempt of an agent, or the directive, that this step is at ends.
-    pub fn end(&mut self, step: &str, result: Result<Json, Failure>) -> Result<Vec<Effect>, Illegal> {
-        let index = self.index(step);
-        match self.workflow.steps[index].kind {
-            StepKind::Directive { .. } => {
-                let by = SignalId(self.moment.uuid());
-                self.heard.insert(by);
-                let directive = self.run.steps[index].directive_id.expect("it was requested");
-                self.tell(Input::Settled { step: index, directive, by: Some(by), result })
+    /// `a`, `a[0]` for an item, `undo:a` for what undoes it.
+    pub fn place(&self, name: &str) -> Place {
+        let (name, is_undo) = name.strip_prefix("undo:").map_or((name, false), |name| (name, true));
+        let (step, item) = name.strip_suffix(']').and_then(|name| name.split_once('[')).unwrap_or((name, ""));
+        let place = Place::step(self.index(step));
+        let place = item.parse().map_or(place, |item| place.item(item));
+        if is_undo { place.undo() } else { place }
+    }
+
+    pub fn at(&self, name: &str) -> &run::Step {
+        self.run.at(self.place(name)).unwrap_or_else(|| panic!("there is no `{name}` in the run"))
+    }
+
+    /// The statuses of the items of a step, each by its first letters.
+    pub fn items(&self, step: &str) -> String {
+        let items = self.step(step).items.as_ref().expect("it goes over a list");
+        let words: Vec<&str> = items.steps.iter().map(|item| item.status.as_str()).collect();
+        words.join(" ")
+    }
+
+    /// A signal of somebody else that is on record.
+    pub fn hear(&mut self) -> SignalId {
+        let by = SignalId(self.moment.uuid());
+        self.heard.insert(by);
+        by
+    }
+
+    /// How what is under way at a place ends: an agent's attempt, a directive, a run.
+    pub fn end(&mut self, name: &str, result: Result<Json, Failure>) -> Result<Vec<Effect>, Illegal> {
+        let input = self.ending(self.place(name), result);
+        self.tell(input)
+    }
+
+    pub fn ending(&mut self, place: Place, result: Result<Json, Failure>) -> Input {
+        let unit = self.run.at(place).expect("the place is there").clone();
+        if let Some(Awaited::Run { run_id }) = unit.waiting.as_ref().map(|waiting| &waiting.what) {
+            return Input::ChildEnded { place, run: *run_id, by: Some(self.hear()), result };
+        }
+        let result = match (&self.workflow.steps[place.index()].kind, result) {
+            (StepKind::Workflow { .. }, Ok(_)) if !place.undo => {
+                Ok(json!({"run_id": RunId(self.moment.uuid())}).into())
             }
-            _ => self.outcome(step, self.run.steps[index].attempt, result),
+            (_, result) => result,
+        };
+        match unit.directive_id {
+            Some(directive) => Input::Settled { place, directive, by: Some(self.hear()), result, reused: None },
+            None => Input::Outcome { place, attempt: unit.attempt, result, execution: None, logs: Vec::new() },
         }
     }
 
-    pub fn outcome(&mut self, step: &str, attempt: u32, result: Result<Json, Failure>) -> Result<Vec<Effect>, Illegal> {
-        self.tell(Input::Outcome { step: self.index(step), attempt, result, execution: None, logs: Vec::new() })
-    }
-
-    /// `due`, `cancel`, `wait 5s`, or the end of a step's attempt: `a ok`, `a ok {"x": 1}`, `a busy`,
-    /// `a broken`; `a refused` when its directive may not be requested.
-    pub fn play(&mut self, script: &str) {
-        let words: Vec<&str> = script.splitn(3, ' ').collect();
-        let told = match words[..] {
-            ["due"] => {
-                self.moment.advance(self.run.wake_at().expect("something is due some day"));
-                self.tell(Input::Due)
-            }
-            ["cancel"] => self.tell(Input::Cancel { by: somebody(), reason: "changed my mind".into() }),
-            ["wait", span] => {
-                self.wait(span);
-                return;
-            }
-            [step, "ok"] => self.end(step, Ok(json!({}).into())),
-            [step, "ok", output] => self.end(step, Ok(Json::parse(output).expect("JSON"))),
-            [step, "busy"] => self.end(step, Err(busy())),
-            [step, "broken"] => self.end(step, Err(broken())),
-            [step, "refused"] => {
-                let index = self.index(step);
-                let directive = self.run.steps[index].directive_id.expect("it was requested");
-                let failure = Failure::fatal("unknown_directive", "nobody registered it");
-                self.tell(Input::Settled { step: index, directive, by: None, result: Err(failure) })
-            }
-            _ => panic!("the world does not understand `{script}`"),
-        };
-        told.unwrap_or_else(|illegal| panic!("`{script}`: {illegal}"));
+    pub fn outcome(&mut self, name: &str, attempt: u32, result: Result<Json, Failure>) -> Result<Vec<Effect>, Illegal> {
+        let place = self.place(name);
+        self.tell(Input::Outcome { place, attempt, result, execution: None, logs: Vec::new() })
     }
 
     pub fn wait(&mut self, span: &str) {
@@ -250,9 +268,15 @@ impl World {
         self.moment.advance(self.moment.now() + span);
     }
 
-    /// `run started, a started, a completed, run completed`.
+    /// `run started, a started, a[0] completed, run completed`.
     pub fn timeline(&self) -> String {
         let words: Vec<String> = self.log.iter().map(words).collect();
+        words.join(", ")
+    }
+
+    /// The end of the timeline, from the nth signal on.
+    pub fn since(&self, signals: usize) -> String {
+        let words: Vec<String> = self.log[signals..].iter().map(words).collect();
         words.join(", ")
     }
 
@@ -270,12 +294,34 @@ impl World {
         };
         self.log.iter().map(|signal| format!("{} ← {}", words(signal), cause(signal))).collect()
     }
+
+    /// The keys under which directives were asked for, without the run's id.
+    pub fn keys(&self) -> Vec<String> {
+        let run = format!("{}:", self.run.id);
+        let key = |effect: &Effect| match effect {
+            Effect::Directive { key, .. } | Effect::Agent { key, .. } => Some(key.replace(&run, "")),
+            _ => None,
+        };
+        self.effects.iter().filter_map(key).collect()
+    }
+
+    /// What the last signal of the log says.
+    pub fn last(&self) -> &Value {
+        self.log.last().expect("a log").payload.value()
+    }
+
+    pub fn error(&self) -> &Failure {
+        self.run.error.as_ref().expect("the run failed")
+    }
 }
 
-/// `a completed`, or `run completed`.
+/// `a completed`, `a[0] completed`, or `run completed`.
 fn words(signal: &Signal) -> String {
     let payload = signal.payload.value();
-    let what = payload["step"].as_str().unwrap_or("run");
+    let mut what = payload["step"].as_str().unwrap_or("run").to_owned();
+    if let Some(item) = payload["item"].as_u64() {
+        what = format!("{what}[{item}]");
+    }
     let change = signal.name.as_str().rsplit('.').next().expect("a name has segments");
     format!("{what} {change}")
 }

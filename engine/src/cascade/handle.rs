@@ -8,7 +8,7 @@ use fleetprompt_core::run::{self, Start};
 use fleetprompt_core::signal::is_plain_text;
 use fleetprompt_core::tenant::Tenant;
 use fleetprompt_core::workflow::Workflow;
-use fleetprompt_core::{DirectiveId, Failure, Json, Lineage, Name, Party, Scope, Signal, Span, TenantId};
+use fleetprompt_core::{DirectiveId, Failure, Json, Lineage, Name, Party, Scope, Signal, SignalId, Span, TenantId};
 
 use super::{Cascade, Work};
 use crate::directives::{self, Unable};
@@ -22,8 +22,13 @@ pub(crate) struct Intent {
     pub name: Name,
     pub payload: Json,
     pub idempotency_key: String,
+    /// The key of the same place in the run that this one does again.
+    pub source_key: Option<String>,
+    /// There may be a directive under this key already.
+    pub again: bool,
     pub retry: Option<RetryPolicy>,
     pub timeout: Option<Span>,
+    pub heartbeat: Option<Span>,
     pub origin: Option<Origin>,
     pub actor: Party,
     pub lineage: Lineage,
@@ -60,8 +65,11 @@ impl Cascade<'_> {
             name: new.name,
             payload: new.payload,
             idempotency_key: new.idempotency_key,
+            source_key: None,
+            again: false,
             retry: None,
             timeout: None,
+            heartbeat: None,
             origin: None,
             actor: scope.actor.clone(),
             lineage,
@@ -85,6 +93,10 @@ impl Cascade<'_> {
         self.tell(scope, id, directive::Input::Report { by: scope.actor.clone(), result })
     }
 
+    pub fn heartbeat(&mut self, scope: &Scope, id: DirectiveId) -> Result<Arc<Directive>, Error> {
+        self.tell(scope, id, directive::Input::Heartbeat)
+    }
+
     fn tell(&mut self, scope: &Scope, id: DirectiveId, input: directive::Input) -> Result<Arc<Directive>, Error> {
         let found = self.find_directive(scope.tenant, id)?;
         let directive = found.ok_or_else(|| Refusal::not_found("directive", id))?;
@@ -94,14 +106,18 @@ impl Cascade<'_> {
         Ok(self.find_directive(scope.tenant, id)?.unwrap_or(directive))
     }
 
-    /// A step's intent. If it may not be, the step learns why.
+    /// A step's intent. What was done for it before is not done again; if it may not be, the step learns
+    /// why.
     pub(super) fn request_for_step(&mut self, intent: Intent) -> Result<(), Error> {
+        if self.reuse(&intent)? {
+            return Ok(());
+        }
         match self.terms(intent.tenant, &intent.name, &intent.payload) {
             Ok(terms) => self.open(intent, terms),
             Err(Error::Refused(refusal)) => {
                 let Some(origin) = intent.origin else { return Ok(()) };
                 let failure = Failure::fatal(refusal.code, refusal.message);
-                let input = settled(origin, intent.id, None, Err(failure));
+                let input = settled(origin, intent.id, None, Err(failure), None);
                 self.work.push_back(Work::Advance(intent.tenant, origin.run_id, input));
             }
             Err(error) => return Err(error),
@@ -140,6 +156,7 @@ impl Cascade<'_> {
             handler: terms.handler,
             retry: intent.retry.unwrap_or(terms.retry),
             timeout: intent.timeout.or(terms.timeout),
+            heartbeat: intent.heartbeat,
             origin: intent.origin,
             actor: intent.actor,
             lineage: intent.lineage,
@@ -165,9 +182,11 @@ impl Cascade<'_> {
         match handled {
             Ok(handled) => {
                 self.settle_built_in(directive.as_ref().clone(), Ok(handled.output));
-                self.work.extend(handled.start.map(|start| Work::Start(Box::new(start))));
-                if let Some((run, input)) = handled.advance {
-                    self.work.push_back(Work::Advance(tenant, run, input));
+                if let Some(start) = handled.start {
+                    self.start_run(start);
+                }
+                if let Some(decided) = handled.decided {
+                    self.take_run(*decided);
                 }
             }
             Err(Unable::Failed(failure)) => self.settle_built_in(directive.as_ref().clone(), Err(failure)),
@@ -214,32 +233,35 @@ impl Cascade<'_> {
         }
         self.stage.put_directive(directive.clone());
         if let Some(origin) = directive.origin.filter(|_| directive.status.is_settled()) {
-            let input = settled(origin, directive.id, directive.settled_by, outcome_of(&directive));
+            let input = settled(origin, directive.id, directive.settled_by, outcome_of(&directive), None);
             self.work.push_back(Work::Advance(directive.tenant, origin.run_id, input));
         }
         directive
     }
 
-    pub(super) fn directive_by_key(&mut self, tenant: TenantId, key: &str) -> Result<Option<Arc<Directive>>, Error> {
+    pub(crate) fn directive_by_key(&mut self, tenant: TenantId, key: &str) -> Result<Option<Arc<Directive>>, Error> {
         let staged = self.stage.directive_by_key(tenant, key).or_else(|| self.before.directive_by_key(tenant, key));
-        if let Some(directive) = staged {
-            return Ok(Some(directive.clone()));
-        }
-        let found = self.store.directives_by_key(&[(tenant, key.to_owned())])?;
-        Ok(found.into_iter().next().flatten().map(Arc::new))
+        let known = match staged {
+            Some(id) => return self.find_directive(tenant, id),
+            None => self.store.directives_by_key(&[(tenant, key.to_owned())])?.into_iter().next().flatten(),
+        };
+        // The same batch may have moved it on since it was stored.
+        let later = |known: &Directive| self.stage.directive(known.id).or_else(|| self.before.directive(known.id));
+        Ok(known.map(|known| later(&known).cloned().unwrap_or_else(|| Arc::new(known))))
     }
 }
 
-fn settled(
+pub(super) fn settled(
     origin: Origin,
     directive: DirectiveId,
-    by: Option<fleetprompt_core::SignalId>,
+    by: Option<SignalId>,
     result: Result<Json, Failure>,
+    reused: Option<DirectiveId>,
 ) -> run::Input {
-    run::Input::Settled { step: origin.step as usize, directive, by, result }
+    run::Input::Settled { place: origin.place, directive, by, result, reused }
 }
 
-fn outcome_of(directive: &Directive) -> Result<Json, Failure> {
+pub(super) fn outcome_of(directive: &Directive) -> Result<Json, Failure> {
     match directive.status {
         directive::Status::Succeeded => Ok(directive.output.clone().unwrap_or_else(Json::null)),
         directive::Status::Canceled => Err(Failure::fatal("canceled", "the directive was canceled")),
@@ -287,7 +309,7 @@ fn illegal(illegal: Illegal) -> Refusal {
     let code = match illegal {
         Illegal::Settled(_) => "directive_settled",
         Illegal::NotManual(_) => "directive_not_manual",
-        Illegal::Stale { .. } | Illegal::NotDue | Illegal::Begun(_) => "conflict",
+        Illegal::Stale { .. } | Illegal::NotDue | Illegal::Begun(_) | Illegal::NotReopened(_) => "conflict",
     };
     Refusal::conflict(code, illegal.to_string())
 }

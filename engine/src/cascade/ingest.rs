@@ -80,7 +80,7 @@ impl Cascade<'_> {
 
 /// Whom only the engine can name, since it knows them by their credential or by itself.
 fn check_actor(actor: Option<&Party>) -> Result<(), Refusal> {
-    const KNOWN_BY_US: [&str; 4] = ["engine", "key", "operator", "run"];
+    const KNOWN_BY_US: [&str; 5] = ["engine", "key", "operator", "run", "schedule"];
     match actor.filter(|actor| KNOWN_BY_US.contains(&actor.kind.as_str())) {
         Some(actor) => {
             let message =
@@ -95,6 +95,7 @@ pub(crate) fn refused(invalid: InvalidSignal) -> Refusal {
     let code = match invalid {
         InvalidSignal::ReservedName(_) => "name_reserved",
         InvalidSignal::Text { .. } => "text_invalid",
+        InvalidSignal::ReservedSource(_) => "source_reserved",
         InvalidSignal::SourceMissing => "source_missing",
         InvalidSignal::PayloadTooLarge { .. } => "payload_too_large",
     };

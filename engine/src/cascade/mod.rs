@@ -4,30 +4,41 @@
 //! Nothing here writes. What is decided is staged; if the input turns out to be at fault, the stage
 //! is dropped and it is as if it had never come.
 
+mod admit;
 mod handle;
 mod ingest;
+mod operate;
+mod reuse;
 mod route;
+mod schedule;
 mod stage;
+mod wake;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use fleetprompt_core::directive::{self, Directive};
+use fleetprompt_core::directive::{self, Directive, Origin};
 use fleetprompt_core::registration::WorkflowStatus;
-use fleetprompt_core::run::{self, Effect, Functions, Run, Setting};
+use fleetprompt_core::run::{self, Effect, Functions, Illegal, Place, Run, Setting};
 use fleetprompt_core::workflow::Workflow;
 use fleetprompt_core::{
-    DirectiveId, Failure, Json, Lineage, Moment, Party, RecordId, RunId, Signal, SignalId, Slug, TenantId,
+    DirectiveId, Failure, Json, Lineage, Moment, Name, Party, RecordId, RunId, Signal, SignalId, Slug, TenantId,
+    Timestamp,
 };
 use fleetprompt_store::Store;
 use serde_json::Value;
 
+pub(crate) use admit::{Admitted, Candidate};
 pub(crate) use handle::{Intent, StartRun};
 pub(crate) use ingest::{KnownKeys, refused};
+pub(crate) use operate::no_run;
+pub(crate) use reuse::child_of;
+pub(crate) use schedule::ScheduleRow;
 pub(crate) use stage::Stage;
 
 use crate::cache::{Cache, OpenRun};
 use crate::input::Outcome;
+use crate::standing::{Freed, Standing};
 use crate::{Directory, Error, Refusal, TenantDirectory, functions};
 
 /// Past this many signals a cascade leaves the directives it has not begun to the next commit.
@@ -41,6 +52,8 @@ pub(crate) struct Cascade<'a> {
     pub store: &'a dyn Store,
     pub cache: &'a mut Cache,
     pub moment: &'a mut Moment,
+    /// Who waits for what, as of now.
+    pub standing: &'a mut Standing,
     /// What earlier inputs of the same batch came to.
     pub before: &'a Stage,
     pub stage: Stage,
@@ -50,13 +63,27 @@ pub(crate) struct Cascade<'a> {
     begins: VecDeque<(TenantId, DirectiveId)>,
 }
 
+/// What becomes of a run, and what it was before.
+pub(crate) struct Decided {
+    workflow: Arc<Workflow>,
+    signal: Option<Arc<Signal>>,
+    /// None: there was no such run.
+    before: Option<Arc<Run>>,
+    decision: run::Decision,
+}
+
 /// What is still to be decided.
 enum Work {
     Route(Arc<Signal>),
-    Start(Box<StartRun>),
     Request(Intent),
     Withdraw(TenantId, DirectiveId, String),
     Advance(TenantId, RunId, run::Input),
+    /// Signals from before a wait began.
+    Lookback(TenantId, RunId, Place, Vec<Name>, Timestamp),
+    /// A run has ended that a place of another one waits for from now on.
+    AwaitEnded(TenantId, RunId, Origin),
+    Freed(Freed),
+    ScheduleFreed(TenantId, Slug, SignalId),
 }
 
 impl<'a> Cascade<'a> {
@@ -65,6 +92,7 @@ impl<'a> Cascade<'a> {
         store: &'a dyn Store,
         cache: &'a mut Cache,
         moment: &'a mut Moment,
+        standing: &'a mut Standing,
         before: &'a Stage,
     ) -> Self {
         Self {
@@ -72,6 +100,7 @@ impl<'a> Cascade<'a> {
             store,
             cache,
             moment,
+            standing,
             before,
             stage: Stage::default(),
             work: VecDeque::new(),
@@ -92,10 +121,13 @@ impl<'a> Cascade<'a> {
             };
             match work {
                 Work::Route(signal) => self.route(&signal)?,
-                Work::Start(start) => self.start_run(*start),
                 Work::Request(intent) => self.request_for_step(intent)?,
                 Work::Withdraw(tenant, id, reason) => self.withdraw(tenant, id, reason)?,
                 Work::Advance(tenant, id, input) => self.advance(tenant, id, input)?,
+                Work::Lookback(tenant, id, place, names, since) => self.look_back(tenant, id, place, names, since)?,
+                Work::AwaitEnded(tenant, id, origin) => self.await_ended(tenant, id, origin)?,
+                Work::Freed(freed) => self.freed(freed)?,
+                Work::ScheduleFreed(tenant, slug, fire) => self.schedule_freed(tenant, &slug, fire)?,
             }
         }
     }
@@ -109,15 +141,21 @@ impl<'a> Cascade<'a> {
     /// made it matter less is there already.
     pub fn outcome(&mut self, outcome: Outcome) -> Result<(), Error> {
         match outcome {
-            Outcome::Step { tenant, run, step, attempt, result, execution, logs } => {
-                self.advance(tenant, run, run::Input::Outcome { step, attempt, result, execution, logs })?;
+            Outcome::Step { tenant, run, place, attempt, begun, result, execution, logs } => {
+                let open = self.find_run(tenant, run)?;
+                let unit = open.as_ref().and_then(|open| open.run.at(place));
+                if unit.is_none_or(|unit| unit.signal_id != begun) {
+                    return Ok(());
+                }
+                self.advance(tenant, run, run::Input::Outcome { place, attempt, result, execution, logs })?;
             }
-            Outcome::RunDue { tenant, id } => self.advance(tenant, id, run::Input::Due)?,
+            Outcome::RunDue { tenant, id } => self.run_due(tenant, id)?,
             Outcome::Directive { tenant, id, attempt, result, logs } => {
                 self.directive(tenant, id, directive::Input::Outcome { attempt, result, logs })?;
             }
             Outcome::DirectiveDue { tenant, id } => self.directive(tenant, id, directive::Input::Due)?,
             Outcome::DirectiveDeferred { tenant, id } => self.begins.push_back((tenant, id)),
+            Outcome::ScheduleDue { tenant, slug } => self.schedule_due(tenant, &slug)?,
         }
         self.settle()
     }
@@ -125,52 +163,117 @@ impl<'a> Cascade<'a> {
     // Advance
 
     fn advance(&mut self, tenant: TenantId, id: RunId, input: run::Input) -> Result<(), Error> {
-        let Some(open) = self.find_run(tenant, id)? else { return Ok(()) };
-        let Some(in_force) = self.directory.tenant(tenant) else { return Ok(()) };
-        let setting = Setting { workflow: &open.workflow, tenant: &in_force.tenant, signal: open.signal.as_deref() };
-        let run = Run::clone(&open.run);
-        match run::decide(setting, &Pure, run, input, self.moment) {
-            Ok(decision) => self.take_run(open.workflow.clone(), open.signal.clone(), decision),
-            Err(illegal) => tracing::debug!(target: "advance", run = %id, %illegal, "nothing follows"),
+        if let Some(Err(illegal)) = self.try_advance(tenant, id, input, None)? {
+            tracing::debug!(target: "advance", run = %id, %illegal, "nothing follows");
         }
         Ok(())
     }
 
-    fn start_run(&mut self, start: StartRun) {
-        let setting = Setting { workflow: &start.workflow, tenant: &start.tenant, signal: start.signal.as_deref() };
-        let decision = run::start(setting, &Pure, start.start, self.moment);
-        self.take_run(start.workflow, start.signal, decision);
+    /// `None` when the tenant has no such run.
+    pub(crate) fn try_advance(
+        &mut self,
+        tenant: TenantId,
+        id: RunId,
+        input: run::Input,
+        cause: Option<RecordId>,
+    ) -> Result<Option<Result<(), Illegal>>, Error> {
+        match self.decide_run(tenant, id, input, cause)? {
+            None => Ok(None),
+            Some(Err(illegal)) => Ok(Some(Err(illegal))),
+            Some(Ok(decided)) => {
+                self.take_run(decided);
+                Ok(Some(Ok(())))
+            }
+        }
     }
 
-    fn take_run(&mut self, workflow: Arc<Workflow>, signal: Option<Arc<Signal>>, decision: run::Decision) {
+    /// What would become of a run, which is still to be taken.
+    pub(crate) fn decide_run(
+        &mut self,
+        tenant: TenantId,
+        id: RunId,
+        input: run::Input,
+        cause: Option<RecordId>,
+    ) -> Result<Option<Result<Decided, Illegal>>, Error> {
+        let Some(open) = self.find_run(tenant, id)? else { return Ok(None) };
+        let Some(in_force) = self.directory.tenant(tenant) else { return Ok(None) };
+        let setting = Setting { workflow: &open.workflow, tenant: &in_force.tenant, signal: open.signal.as_deref() };
+        let decision = run::decide(setting, &Pure, Run::clone(&open.run), input, cause, self.moment);
+        let OpenRun { run: before, workflow, signal } = open;
+        Ok(Some(decision.map(|decision| Decided { workflow, signal, before: Some(before), decision })))
+    }
+
+    pub(crate) fn start_run(&mut self, start: StartRun) {
+        let setting = Setting { workflow: &start.workflow, tenant: &start.tenant, signal: start.signal.as_deref() };
+        let decision = run::start(setting, &Pure, start.start, self.moment);
+        self.take_run(Decided { workflow: start.workflow, signal: start.signal, before: None, decision });
+    }
+
+    pub(crate) fn take_run(&mut self, decided: Decided) {
+        let Decided { workflow, signal, before, decision } = decided;
         let run = Arc::new(decision.run);
+        // First who waits for what: a signal of this very decision may be what a wait of it is for.
+        let freed = self.standing.replace(before.as_deref(), &run, &decision.changed);
         for signal in decision.signals {
             self.record(signal);
         }
         for effect in decision.effects {
-            match effect {
-                Effect::Agent { .. } => self.stage.effects.push((run.tenant, effect)),
-                Effect::Directive { id, step, name, payload, key, retry, timeout, lineage } => {
-                    let origin = directive::Origin { run_id: run.id, step: step as u32 };
-                    self.work.push_back(Work::Request(Intent {
-                        id,
-                        tenant: run.tenant,
-                        name,
-                        payload,
-                        idempotency_key: key,
-                        retry,
-                        timeout,
-                        origin: Some(origin),
-                        actor: Party::new("run", run.id),
-                        lineage,
-                    }));
-                }
-                Effect::Withdraw { directive, reason } => {
-                    self.work.push_back(Work::Withdraw(run.tenant, directive, reason));
-                }
+            self.take_effect(&run, effect);
+        }
+        self.work.extend(freed.into_iter().map(Work::Freed));
+        if run.status.has_ended()
+            && let Some(fire) = &signal
+            && let Some(slug) = schedule::schedule_of(fire)
+        {
+            self.work.push_back(Work::ScheduleFreed(run.tenant, slug, fire.id));
+        }
+        self.stage.put_run(OpenRun { run: run.clone(), workflow, signal }, decision.changed);
+        self.tell_parent(before.as_deref(), &run);
+    }
+
+    fn take_effect(&mut self, run: &Arc<Run>, effect: Effect) {
+        let tenant = run.tenant;
+        match effect {
+            Effect::Agent { .. } => self.stage.effects.push((tenant, effect)),
+            Effect::Directive {
+                id,
+                place,
+                name,
+                payload,
+                key,
+                source_key,
+                again,
+                retry,
+                timeout,
+                heartbeat,
+                lineage,
+            } => {
+                self.work.push_back(Work::Request(Intent {
+                    id,
+                    tenant,
+                    name,
+                    payload,
+                    idempotency_key: key,
+                    source_key,
+                    again,
+                    retry,
+                    timeout,
+                    heartbeat,
+                    origin: Some(Origin { run_id: run.id, place }),
+                    actor: Party::new("run", run.id),
+                    lineage,
+                }));
+            }
+            Effect::Withdraw { directive, reason } => self.work.push_back(Work::Withdraw(tenant, directive, reason)),
+            Effect::Lookback { place, names, since } => {
+                self.work.push_back(Work::Lookback(tenant, run.id, place, names, since));
+            }
+            Effect::Lock { name, .. } => self.work.push_back(Work::Freed(Freed::Lock(tenant, name))),
+            Effect::CancelRun { run: child, reason } => {
+                let input = run::Input::Cancel { by: Party::new("run", run.id), reason, compensate: false };
+                self.work.push_back(Work::Advance(tenant, child, input));
             }
         }
-        self.stage.put_run(OpenRun { run, workflow, signal }, decision.changed);
     }
 
     // What is on record, whoever put it there
@@ -178,7 +281,8 @@ impl<'a> Cascade<'a> {
     /// A signal becomes part of the log, and is then routed like any other.
     fn record(&mut self, signal: Signal) -> Arc<Signal> {
         let signal = Arc::new(signal);
-        let heard = self.directory.tenant(signal.tenant).is_some_and(|tenant| tenant.is_heard(&signal.name));
+        let heard = self.standing.is_awaited(signal.tenant, &signal.name)
+            || self.directory.tenant(signal.tenant).is_some_and(|tenant| tenant.is_heard(&signal.name));
         if heard {
             self.work.push_back(Work::Route(signal.clone()));
         }
@@ -278,7 +382,7 @@ impl<'a> Cascade<'a> {
 }
 
 /// The functions that steps may call.
-struct Pure;
+pub(crate) struct Pure;
 
 impl Functions for Pure {
     fn call(&self, function: &str, input: &Value) -> Result<Json, Failure> {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use fleetprompt_core::directive::{self, HandlerKind};
 use fleetprompt_core::registration::WorkflowStatus;
 use fleetprompt_core::retry::RetryPolicy;
-use fleetprompt_core::run::{Start, TriggerView, start_key};
+use fleetprompt_core::run::{FlowKeys, Queue, Start, TriggerView, start_key};
 use fleetprompt_core::signal::{Disposition, DispositionKind};
 use fleetprompt_core::workflow::Workflow;
 use fleetprompt_core::{DirectiveId, Json, Lineage, Name, Party, RunId, Signal};
 use serde_json::json;
 
+use super::admit::{Admitted, Candidate};
 use super::handle::StartRun;
 use super::{Cascade, ROUTED_MAX};
 use crate::directives::workflow_run_start::{self, StartBySignal};
@@ -23,8 +24,9 @@ enum Verdict {
 }
 
 impl Cascade<'_> {
-    /// Offers a new signal to everybody who subscribed to its name.
+    /// Offers a new signal to everybody who subscribed to its name, and to whoever waits for it.
     pub(super) fn route(&mut self, signal: &Arc<Signal>) -> Result<(), Error> {
+        self.wake(signal)?;
         let tenant = self.tenant(signal.tenant)?;
         for subscriber in tenant.subscribers(&signal.name) {
             let disposition = self.offer(tenant, subscriber, signal);
@@ -65,12 +67,35 @@ impl Cascade<'_> {
         }
         match judge(tenant, subscriber, signal) {
             Verdict::Not(kind, reason) => self.disposition(subscriber, signal, kind, Some(reason)),
-            Verdict::Start(workflow) => {
-                let run_id = self.start_by_signal(tenant, workflow, signal);
-                let disposition = self.disposition(subscriber, signal, DispositionKind::Started, None);
-                Disposition { run_id: Some(run_id), ..disposition }
-            }
+            Verdict::Start(workflow) => self.admit_by_signal(tenant, subscriber, workflow, signal),
         }
+    }
+
+    fn admit_by_signal(
+        &mut self,
+        tenant: &Arc<TenantDirectory>,
+        subscriber: &Workflows,
+        workflow: Arc<Workflow>,
+        signal: &Arc<Signal>,
+    ) -> Disposition {
+        let candidate = Candidate { tenant: &tenant.tenant, signal: Some(signal), input: None };
+        let keys = match self.flow_keys(&workflow, &candidate) {
+            Ok(keys) => keys,
+            Err(failure) => {
+                let reason = Some(format!("the key of its flow control: {}", failure.message));
+                return self.disposition(subscriber, signal, DispositionKind::Refused, reason);
+            }
+        };
+        let queue = match self.admit(signal.tenant, &workflow, &keys) {
+            Admitted::Now => None,
+            Admitted::Queued(queue) => Some(queue),
+            Admitted::Not(reason) => {
+                return self.disposition(subscriber, signal, DispositionKind::Throttled, Some(reason));
+            }
+        };
+        let run_id = self.start_by_signal(tenant, workflow, signal, keys, queue);
+        let disposition = self.disposition(subscriber, signal, DispositionKind::Started, None);
+        Disposition { run_id: Some(run_id), ..disposition }
     }
 
     /// The directive `workflow.run.start` with its whole life, and then the run.
@@ -79,6 +104,8 @@ impl Cascade<'_> {
         tenant: &Arc<TenantDirectory>,
         workflow: Arc<Workflow>,
         signal: &Arc<Signal>,
+        keys: FlowKeys,
+        queue: Option<Queue>,
     ) -> RunId {
         let run_id = RunId(self.moment.uuid());
         let directive_id = DirectiveId(self.moment.uuid());
@@ -99,6 +126,7 @@ impl Cascade<'_> {
                 handler: HandlerKind::BuiltIn,
                 retry: RetryPolicy::default(),
                 timeout: None,
+                heartbeat: None,
                 origin: None,
                 actor: Party::engine(),
                 lineage,
@@ -112,7 +140,7 @@ impl Cascade<'_> {
         }
         let output = Json::from(json!({"run_id": run_id}));
         self.settle_built_in(directive.as_ref().clone(), Ok(output));
-        let start = Start { id: run_id, directive_id, input: None, lineage: directive.lineage.clone() };
+        let start = Start { keys, queue, ..Start::new(run_id, directive_id, directive.lineage.clone()) };
         self.start_run(StartRun { workflow, tenant: tenant.tenant.clone(), signal: Some(signal.clone()), start });
         run_id
     }

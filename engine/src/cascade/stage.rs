@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use fleetprompt_core::directive::Directive;
-use fleetprompt_core::run::Effect;
+use fleetprompt_core::registration::ScheduleEntry;
+use fleetprompt_core::run::{Effect, Place, StepStatus};
 use fleetprompt_core::signal::{DedupeKey, Disposition};
-use fleetprompt_core::{DirectiveId, RunId, Signal, SignalId, TenantId};
+use fleetprompt_core::{DirectiveId, RunId, Signal, SignalId, Slug, TenantId};
 use fleetprompt_store::{Batch, RunWrite};
 
+use super::ScheduleRow;
 use crate::cache::OpenRun;
 
 #[derive(Default)]
@@ -22,7 +24,8 @@ pub(crate) struct Stage {
     pub dispositions: Vec<Disposition>,
     directives: BTreeMap<DirectiveId, Arc<Directive>>,
     directive_keys: HashMap<(TenantId, String), DirectiveId>,
-    runs: BTreeMap<RunId, (OpenRun, Vec<usize>)>,
+    runs: BTreeMap<RunId, (OpenRun, Vec<Place>)>,
+    schedules: BTreeMap<(TenantId, Slug), ScheduleRow>,
     /// To begin once this is committed.
     pub effects: Vec<(TenantId, Effect)>,
     pub attempts: Vec<Arc<Directive>>,
@@ -55,7 +58,7 @@ impl Stage {
         self.directives.insert(directive.id, directive);
     }
 
-    pub fn put_run(&mut self, open: OpenRun, changed: Vec<usize>) {
+    pub fn put_run(&mut self, open: OpenRun, changed: Vec<Place>) {
         let steps = match self.runs.remove(&open.run.id) {
             Some((_, mut steps)) => {
                 steps.extend(changed);
@@ -66,13 +69,24 @@ impl Stage {
         self.runs.insert(open.run.id, (open, steps));
     }
 
+    pub fn put_schedule(&mut self, row: ScheduleRow) {
+        self.schedules.insert((row.entry.tenant, row.entry.slug.clone()), row);
+    }
+
+    pub fn schedule(&self, tenant: TenantId, slug: &Slug) -> Option<&ScheduleRow> {
+        self.schedules.get(&(tenant, slug.clone()))
+    }
+
+    pub fn take_schedules(&mut self) -> Vec<ScheduleRow> {
+        std::mem::take(&mut self.schedules).into_values().collect()
+    }
+
     pub fn directive(&self, id: DirectiveId) -> Option<&Arc<Directive>> {
         self.directives.get(&id)
     }
 
-    pub fn directive_by_key(&self, tenant: TenantId, key: &str) -> Option<&Arc<Directive>> {
-        let id = self.directive_keys.get(&(tenant, key.to_owned()))?;
-        self.directives.get(id)
+    pub fn directive_by_key(&self, tenant: TenantId, key: &str) -> Option<DirectiveId> {
+        self.directive_keys.get(&(tenant, key.to_owned())).copied()
     }
 
     pub fn run(&self, id: RunId) -> Option<&OpenRun> {
@@ -82,6 +96,15 @@ impl Stage {
     pub fn signal(&self, id: SignalId) -> Option<&Arc<Signal>> {
         let index = self.signals.binary_search_by_key(&id, |signal| signal.id).ok()?;
         self.signals.get(index)
+    }
+
+    /// The signal that began what an agent is to do. None: it was withdrawn in the same commit, and is not
+    /// worth its price.
+    pub fn begun(&self, effect: &Effect) -> Option<SignalId> {
+        let Effect::Agent { run, place, attempt, .. } = effect else { return None };
+        let unit = self.run(*run)?.run.at(*place)?;
+        let is_under_way = unit.status == StepStatus::Running && unit.attempt == *attempt;
+        unit.signal_id.filter(|_| is_under_way)
     }
 
     /// What came `later` in the same batch counts over what is here.
@@ -95,6 +118,7 @@ impl Stage {
         for (open, steps) in later.runs.into_values() {
             self.put_run(open, steps);
         }
+        self.schedules.extend(later.schedules);
         self.effects.extend(later.effects);
         self.attempts.extend(later.attempts);
         self.deferred.extend(later.deferred);
@@ -102,10 +126,10 @@ impl Stage {
 
     pub fn to_batch(&self) -> Batch {
         let runs = self.runs.values().map(|(open, changed)| {
-            let mut steps = changed.clone();
-            steps.sort_unstable();
-            steps.dedup();
-            RunWrite { run: open.run.clone(), steps }
+            let mut places = changed.clone();
+            places.sort_unstable();
+            places.dedup();
+            RunWrite { run: open.run.clone(), places }
         });
         let dedupe_keys = self.dedupe_keys.iter().map(|((tenant, key), id)| (*tenant, key.clone(), *id));
         Batch {
@@ -114,6 +138,7 @@ impl Stage {
             dispositions: self.dispositions.clone(),
             directives: self.directives.values().cloned().collect(),
             runs: runs.collect(),
+            schedules: self.schedules.values().map(|row| ScheduleEntry::clone(&row.entry)).collect(),
             ..self.registered.clone()
         }
     }

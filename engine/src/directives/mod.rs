@@ -1,24 +1,41 @@
 //! The built-in directives: they write our own store, so they happen exactly once, in the commit
 //! that records them. One file each; this is their list.
 
+mod operation;
 mod signal_emit;
 mod signal_replay;
 mod workflow_run_cancel;
+mod workflow_run_pause;
+mod workflow_run_rerun;
+mod workflow_run_resume;
+mod workflow_run_retry;
 pub(crate) mod workflow_run_start;
+mod workflow_step_answer;
+mod workflow_step_complete;
+mod workflow_step_report;
+mod workflow_step_skip;
 
 use fleetprompt_core::directive::Directive;
 use fleetprompt_core::name::nearest;
-use fleetprompt_core::{Failure, Json, Name, RunId, run};
+use fleetprompt_core::{Failure, Json, Name};
 
-use crate::cascade::{Cascade, StartRun};
+use crate::cascade::{Cascade, Decided, StartRun};
 use crate::{Error, Refusal};
 
 /// Every built-in directive, by name.
 pub(crate) const ALL: &[&dyn BuiltIn] = &[
     &signal_emit::SignalEmit,
     &signal_replay::SignalReplay,
-    &workflow_run_cancel::WorkflowRunCancel,
+    &operation::Operation::<workflow_run_cancel::Cancel>::NEW,
+    &operation::Operation::<workflow_run_pause::Pause>::NEW,
+    &workflow_run_rerun::WorkflowRunRerun,
+    &operation::Operation::<workflow_run_resume::Resume>::NEW,
+    &operation::Operation::<workflow_run_retry::Retry>::NEW,
     &workflow_run_start::WorkflowRunStart,
+    &operation::Operation::<workflow_step_answer::Answer>::NEW,
+    &operation::Operation::<workflow_step_complete::Complete>::NEW,
+    &operation::Operation::<workflow_step_report::Report>::NEW,
+    &operation::Operation::<workflow_step_skip::Skip>::NEW,
 ];
 
 pub(crate) trait BuiltIn: Sync {
@@ -34,12 +51,13 @@ pub(crate) trait BuiltIn: Sync {
 pub(crate) struct Handled {
     pub output: Json,
     pub start: Option<StartRun>,
-    pub advance: Option<(RunId, run::Input)>,
+    /// What becomes of a run that is there already.
+    pub decided: Option<Box<Decided>>,
 }
 
 impl Handled {
     fn with(output: Json) -> Self {
-        Self { output, start: None, advance: None }
+        Self { output, start: None, decided: None }
     }
 }
 

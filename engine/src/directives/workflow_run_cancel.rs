@@ -1,51 +1,36 @@
-//! `workflow.run.cancel`: a run ends now; what it has in flight is withdrawn.
+//! `workflow.run.cancel`: a run ends; what it has under way is withdrawn, and drained before it has ended.
 
 use fleetprompt_core::directive::Directive;
-use fleetprompt_core::{Failure, Json, RunId, run};
+use fleetprompt_core::tenant::Role;
+use fleetprompt_core::{RunId, run};
 use serde::Deserialize;
-use serde_json::json;
 
-use super::{BuiltIn, Handled, Unable, read};
+use super::Unable;
+use super::operation::OnRun;
 use crate::cascade::Cascade;
-
-pub(crate) struct WorkflowRunCancel;
-
-const NAME: &str = "workflow.run.cancel";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Payload {
+pub(super) struct Cancel {
     run_id: RunId,
     #[serde(default)]
     reason: Option<String>,
+    /// Whether what it did is undone first.
+    #[serde(default)]
+    compensate: bool,
 }
 
-impl BuiltIn for WorkflowRunCancel {
-    fn name(&self) -> &'static str {
-        NAME
+impl OnRun for Cancel {
+    const NAME: &'static str = "workflow.run.cancel";
+    const SUMMARY: &'static str = "Cancels a run: {\"run_id\", \"reason\"?, \"compensate\"?}";
+    const ROLE: Role = Role::Member;
+
+    fn run_id(&self) -> RunId {
+        self.run_id
     }
 
-    fn summary(&self) -> &'static str {
-        "Cancels a run: {\"run_id\", \"reason\"?}"
-    }
-
-    fn check(&self, payload: &Json) -> Result<(), String> {
-        read::<Payload>(NAME, payload).map(drop)
-    }
-
-    fn handle(&self, cascade: &mut Cascade<'_>, directive: &Directive) -> Result<Handled, Unable> {
-        let invalid = |message| Failure::fatal("payload_invalid", message);
-        let payload: Payload = read(NAME, &directive.payload).map_err(invalid)?;
-        let open = cascade.find_run(directive.tenant, payload.run_id)?;
-        let missing = || Failure::fatal("not_found", format!("there is no run `{}`", payload.run_id));
-        let open = open.ok_or_else(missing)?;
-        if open.run.status.has_ended() {
-            let message = format!("the run has {} already", open.run.status.as_str());
-            return Err(Failure::fatal("run_ended", message).into());
-        }
-        let reason = payload.reason.unwrap_or_else(|| "no reason was given".into());
-        let input = run::Input::Cancel { by: directive.actor.clone(), reason };
-        let output = Json::from(json!({"run_id": payload.run_id}));
-        Ok(Handled { advance: Some((payload.run_id, input)), ..Handled::with(output) })
+    fn input(self, _: &mut Cascade<'_>, directive: &Directive) -> Result<run::Input, Unable> {
+        let reason = self.reason.unwrap_or_else(|| "no reason was given".into());
+        Ok(run::Input::Cancel { by: directive.actor.clone(), reason, compensate: self.compensate })
     }
 }

@@ -2,13 +2,14 @@
 //! callers and steps for themselves.
 
 use fleetprompt_core::directive::Directive;
-use fleetprompt_core::run::Start;
+use fleetprompt_core::run::{Parent, Start, step_key};
+use fleetprompt_core::workflow::StepKind;
 use fleetprompt_core::{Failure, Json, Lineage, RunId, SignalId, Slug};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{BuiltIn, Handled, Unable, read};
-use crate::cascade::{Cascade, StartRun};
+use crate::cascade::{Admitted, Candidate, Cascade, StartRun, child_of};
 
 pub(crate) const NAME: &str = "workflow.run.start";
 
@@ -79,13 +80,35 @@ impl BuiltIn for WorkflowRunStart {
             let message = format!("{} runs lie between this one and its root fact; is it a loop?", Lineage::DEPTH_MAX);
             return Err(Failure::fatal("causation_too_deep", message).into());
         }
+        let tenant = cascade.tenant(directive.tenant)?.tenant.clone();
+        let candidate = Candidate { tenant: &tenant, signal: signal.as_deref(), input: input.as_ref() };
+        let keys = cascade.flow_keys(&workflow, &candidate)?;
+        let queue = match cascade.admit(directive.tenant, &workflow, &keys) {
+            Admitted::Now => None,
+            Admitted::Queued(queue) => Some(queue),
+            Admitted::Not(reason) => return Err(Failure::fatal("throttled", reason).into()),
+        };
         let mut lineage = directive.lineage.clone();
         if signal.is_none() {
             lineage.depth += 1;
         }
-        let start = Start { id: run_id, directive_id: directive.id, input, lineage };
-        let tenant = cascade.tenant(directive.tenant)?.tenant.clone();
+        let (parent, source) = origin(cascade, directive)?;
+        let start = Start { input, parent, source, keys, queue, ..Start::new(run_id, directive.id, lineage) };
         let output = Json::from(json!({"run_id": run_id}));
         Ok(Handled { start: Some(StartRun { workflow, tenant, signal, start }), ..Handled::with(output) })
     }
+}
+
+/// The step that asks for the run, and, where that step is done again, the run that it had before.
+fn origin(cascade: &mut Cascade<'_>, directive: &Directive) -> Result<(Option<Parent>, Option<RunId>), Unable> {
+    let Some(origin) = directive.origin else { return Ok((None, None)) };
+    let Some(open) = cascade.find_run(directive.tenant, origin.run_id)? else { return Ok((None, None)) };
+    let step = &open.workflow.steps[origin.place.index()];
+    let waits = matches!(step.kind, StepKind::Workflow { waits: true, .. });
+    let parent = Parent { run_id: origin.run_id, place: origin.place, waits };
+    let Some(source) = open.run.source else { return Ok((Some(parent), None)) };
+    let iteration = open.run.at(origin.place).map_or(0, |unit| unit.iteration);
+    let key = step_key(source, &step.id, origin.place, iteration, 0);
+    let earlier = cascade.directive_by_key(directive.tenant, &key)?;
+    Ok((Some(parent), earlier.and_then(|earlier| child_of(&earlier))))
 }

@@ -81,6 +81,17 @@ impl ModelsConfig {
     }
 }
 
+/// What an agent's own script answers, whatever its provider.
+pub(crate) fn answer_by_script(agent: &Agent, input: &Json) -> Result<Value, Failure> {
+    let prompt = Prompt { agent, input, idempotency_key: "", timeout: Duration::ZERO };
+    Ok(scripted::complete(&prompt)?.output)
+}
+
+/// Whether an agent can have answered this.
+pub(crate) fn check_answer(agent: &Agent, output: &Value) -> Result<(), Failure> {
+    answer::check(agent, output)
+}
+
 /// All models that agents can be run on.
 pub struct Models {
     config: ModelsConfig,

@@ -127,7 +127,7 @@ impl Endpoints {
         body: Vec<u8>,
     ) -> reqwest::RequestBuilder {
         let id = format!("{}:{}", directive.id, directive.attempt);
-        let timestamp = (crate::batch::clock().0 / 1_000_000).to_string();
+        let timestamp = (crate::clock::system().0 / 1_000_000).to_string();
         let mut request = self
             .client
             .post(url)

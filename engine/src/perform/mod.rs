@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::Sender;
 use fleetprompt_core::directive::Directive;
 use fleetprompt_core::run::Effect;
-use fleetprompt_core::{Failure, Json, TenantId};
+use fleetprompt_core::{Failure, Json, SignalId, TenantId};
 
 use self::slots::Slots;
 use crate::input::Outcome;
@@ -27,6 +27,15 @@ pub(crate) struct Performed {
     pub logs: Vec<String>,
 }
 
+/// Whoever carries effects out. Outcomes come back as inputs of the engine.
+pub(crate) trait Perform: Send {
+    /// The attempt of an agent step, and the signal that began it. Other effects of a run are directives.
+    fn step(&self, tenant: TenantId, effect: Effect, begun: Option<SignalId>);
+    /// The attempt of a directive that an endpoint carries out.
+    fn directive(&self, directive: Arc<Directive>);
+    fn in_flight(&self) -> usize;
+}
+
 #[derive(Clone)]
 pub(crate) struct Performer {
     runtime: tokio::runtime::Handle,
@@ -38,6 +47,43 @@ pub(crate) struct Performer {
     models: Arc<Models>,
     endpoints: http::Endpoints,
     metrics: Arc<Metrics>,
+}
+
+impl Perform for Performer {
+    fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Acquire)
+    }
+
+    fn step(&self, tenant: TenantId, effect: Effect, begun: Option<SignalId>) {
+        let Effect::Agent { run, place, attempt, agent, input, key, timeout } = effect else { return };
+        let this = self.clone();
+        self.spawn(
+            tenant,
+            async move {
+                agent::perform(&this.directory.load_full(), &this.models, tenant, &agent, &input, &key, timeout).await
+            },
+            move |done| Outcome::Step {
+                tenant,
+                run,
+                place,
+                attempt,
+                begun,
+                result: done.result,
+                execution: done.execution,
+                logs: done.logs,
+            },
+        );
+    }
+
+    fn directive(&self, directive: Arc<Directive>) {
+        let this = self.clone();
+        let (tenant, id, attempt) = (directive.tenant, directive.id, directive.attempt);
+        self.spawn(
+            tenant,
+            async move { this.endpoints.deliver(&this.directory.load_full(), &directive).await },
+            move |done| Outcome::Directive { tenant, id, attempt, result: done.result, logs: done.logs },
+        );
+    }
 }
 
 impl Performer {
@@ -60,42 +106,6 @@ impl Performer {
             endpoints: http::Endpoints::new(allow_private_endpoints),
             metrics,
         }
-    }
-
-    pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Acquire)
-    }
-
-    /// The attempt of an agent step. Other effects of a run are directives.
-    pub fn step(&self, tenant: TenantId, effect: Effect) {
-        let Effect::Agent { run, step, attempt, agent, input, key, timeout } = effect else { return };
-        let this = self.clone();
-        self.spawn(
-            tenant,
-            async move {
-                agent::perform(&this.directory.load_full(), &this.models, tenant, &agent, &input, &key, timeout).await
-            },
-            move |done| Outcome::Step {
-                tenant,
-                run,
-                step,
-                attempt,
-                result: done.result,
-                execution: done.execution,
-                logs: done.logs,
-            },
-        );
-    }
-
-    /// The attempt of a directive that an endpoint carries out.
-    pub fn directive(&self, directive: Arc<Directive>) {
-        let this = self.clone();
-        let (tenant, id, attempt) = (directive.tenant, directive.id, directive.attempt);
-        self.spawn(
-            tenant,
-            async move { this.endpoints.deliver(&this.directory.load_full(), &directive).await },
-            move |done| Outcome::Directive { tenant, id, attempt, result: done.result, logs: done.logs },
-        );
     }
 
     fn spawn(

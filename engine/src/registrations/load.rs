@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use fleetprompt_core::agent;
 use fleetprompt_core::directive::DirectiveType;
 use fleetprompt_core::document::Format;
 use fleetprompt_core::tenant::Tenant;
+use fleetprompt_core::{agent, schedule};
 use fleetprompt_store::{Error, Result, Store};
 
 use crate::Directory;
 use crate::cache::compile_stored;
+use crate::cascade::ScheduleRow;
 
 pub(crate) fn load(store: &dyn Store) -> Result<Directory> {
     let stored = store.directory()?;
@@ -36,6 +37,13 @@ pub(crate) fn load(store: &dyn Store) -> Result<Directory> {
         let (agent, _) = read.map_err(|_| damaged("agent", entry.slug.as_str()))?;
         if let Some(tenant) = directory.tenant_mut(entry.tenant) {
             tenant.agents.insert(entry.slug.clone(), (entry, Arc::new(agent)));
+        }
+    }
+    for entry in stored.schedules {
+        let read = schedule::read(entry.document.text(), Format::Json);
+        let (schedule, _) = read.map_err(|_| damaged("schedule", entry.slug.as_str()))?;
+        if let Some(tenant) = directory.tenant_mut(entry.tenant) {
+            tenant.put_schedule(ScheduleRow { entry: Arc::new(entry), schedule: Arc::new(schedule) });
         }
     }
     for entry in stored.directive_types {

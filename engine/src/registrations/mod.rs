@@ -1,10 +1,11 @@
-//! Changes of what is registered: tenants, keys, workflows, agents, directive types. Rare; each is
+//! Changes of what is registered: tenants, keys, workflows, agents, schedules, directive types. Rare; each is
 //! checked against what is there, committed by itself, and audited by a signal in the same commit.
 
 mod agents;
 mod directive_types;
 mod keys;
 mod load;
+mod schedules;
 mod workflows;
 
 use fleetprompt_core::document::BYTES_MAX;
@@ -37,6 +38,14 @@ impl Decider {
             }
             Registration::Agent { scope, text, format, reply } => {
                 let change = self.agent_apply(&scope, &text, format);
+                self.enact(change, reply);
+            }
+            Registration::Schedule { scope, text, format, reply } => {
+                let change = self.schedule_apply(&scope, &text, format);
+                self.enact(change, reply);
+            }
+            Registration::ScheduleOrder { scope, slug, order, reason, reply } => {
+                let change = self.schedule_order(&scope, &slug, order, reason);
                 self.enact(change, reply);
             }
             Registration::DirectiveType { scope, document, reply } => {

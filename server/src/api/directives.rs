@@ -164,6 +164,21 @@ pub async fn directive_report(
     ok(&view::directive(&directive))
 }
 
+/// Say that a directive is being worked on
+///
+/// From the system that carries out a directive with the handler `manual`, before its `heartbeat` is
+/// over: silence longer than that makes it fail.
+#[utoipa::path(
+    post, path = "/v1/directives/{id}/heartbeat", tag = "directives",
+    params(("id" = schema::DirectiveId, Path, description = "The directive's id.")),
+    responses((status = 200, description = "The directive as it is now.", body = wire::Directive)),
+)]
+pub async fn directive_heartbeat(State(api): State<Api>, caller: Caller, At(id): At<DirectiveId>) -> Answer {
+    caller.must_be(Role::Member)?;
+    let directive = api.engine().directive_heartbeat(&caller.scope, id).await?;
+    ok(&view::directive(&directive))
+}
+
 fn outcome(report: wire::Report) -> Result<Result<Json, Failure>, Problem> {
     match report {
         wire::Report::Succeeded { output } => Ok(Ok(output.unwrap_or_else(|| json!({}).into()))),
@@ -177,7 +192,7 @@ fn outcome(report: wire::Report) -> Result<Result<Json, Failure>, Problem> {
 }
 
 /// Why something is to be canceled, in words that fit into the record.
-pub fn reason(cancel: wire::Cancel) -> Result<String, Problem> {
+fn reason(cancel: wire::Cancel) -> Result<String, Problem> {
     let reason = cancel.reason.unwrap_or_default();
     if reason.len() > Failure::MESSAGE_CHARS_MAX || reason.contains('\0') {
         let detail = format!("`reason` may have at most {} characters", Failure::MESSAGE_CHARS_MAX);

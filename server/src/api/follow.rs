@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use uuid::Uuid;
 
 use super::auth::Caller;
-use super::{Api, Problem, view};
+use super::{Api, Problem, runs_view, view};
 
 const PAGE: usize = 200;
 /// A commit may be another tenant's: the more of those in a row, the longer the pause.
@@ -111,7 +111,7 @@ impl Follower {
         let mut events = signals.iter().map(event).collect::<Result<Vec<_>, _>>()?;
         if let Some(run) = run.filter(|run| run.status.has_ended() && signals.len() < PAGE) {
             self.has_ended = true;
-            let run = wire::RunDetail { run: view::run(&run, &[]) };
+            let run = wire::RunDetail { run: runs_view::run(&run, &[]) };
             events.push(written(Event::default().event("end"), &run)?);
         }
         Ok(events)

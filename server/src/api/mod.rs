@@ -15,6 +15,7 @@ mod docs;
 mod follow;
 mod functions;
 mod health;
+mod inputs;
 mod keys;
 mod metrics;
 mod openapi;
@@ -22,7 +23,11 @@ mod page;
 mod problem;
 mod request;
 mod runs;
+mod runs_bulk;
 mod runs_live;
+mod runs_operate;
+mod runs_view;
+mod schedules;
 mod signals;
 mod signals_tail;
 mod tenants;
@@ -123,6 +128,7 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(why::directive_why))
         .routes(routes!(directives::directive_cancel))
         .routes(routes!(directives::directive_report))
+        .routes(routes!(directives::directive_heartbeat))
         .routes(routes!(directive_types::directive_type_apply, directive_types::directive_type_list))
         .routes(routes!(directive_types::directive_type_get))
         .routes(routes!(workflows::workflow_validate))
@@ -135,12 +141,30 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(workflows::workflow_archive))
         .routes(routes!(agents::agent_apply, agents::agent_list))
         .routes(routes!(agents::agent_get))
+        .routes(routes!(schedules::schedule_apply, schedules::schedule_list))
+        .routes(routes!(schedules::schedule_get))
+        .routes(routes!(schedules::schedule_fires))
+        .routes(routes!(schedules::schedule_pause))
+        .routes(routes!(schedules::schedule_resume))
+        .routes(routes!(schedules::schedule_archive))
+        .routes(routes!(schedules::schedule_trigger))
+        .routes(routes!(schedules::schedule_backfill))
         .routes(routes!(functions::function_list))
         .routes(routes!(runs::run_list))
         .routes(routes!(runs::run_get))
         .routes(routes!(runs::run_timeline))
         .routes(routes!(why::run_why))
-        .routes(routes!(runs::run_cancel))
+        .routes(routes!(runs::item_list))
+        .routes(routes!(inputs::input_list))
+        .routes(routes!(runs_operate::run_cancel))
+        .routes(routes!(runs_operate::run_pause))
+        .routes(routes!(runs_operate::run_resume))
+        .routes(routes!(runs_operate::run_retry))
+        .routes(routes!(runs_operate::run_rerun))
+        .routes(routes!(runs_operate::step_skip))
+        .routes(routes!(runs_operate::step_complete))
+        .routes(routes!(runs_operate::step_answer))
+        .routes(routes!(runs_bulk::run_bulk))
         .routes(routes!(runs_live::run_live))
         .routes(routes!(tenants::tenant_create, tenants::tenant_list))
         .routes(routes!(keys::key_create, keys::key_list))

@@ -28,11 +28,12 @@ pass `next_cursor` as `cursor` until there is none. Unknown fields and parameter
 
 Whatever goes wrong is answered as `application/problem+json` (RFC 9457) with a stable `code`.";
 
-const TAGS: [(&str, &str); 7] = [
+const TAGS: [(&str, &str); 8] = [
     ("signals", "Facts: emitted, listed, followed, replayed."),
     ("directives", "Intents and their types."),
     ("workflows", "Definitions and their versions, and the functions that steps call."),
     ("agents", "Prompt, model and limits under a name."),
+    ("schedules", "What emits signals when a time has come."),
     ("runs", "Executions of workflows: their steps, their record, their causes."),
     ("tenants", "Tenants and the keys that speak for them."),
     ("operations", "For load balancers and monitoring; no key is needed."),
@@ -42,7 +43,7 @@ const TAGS: [(&str, &str); 7] = [
 const PROBLEMS: [(&str, &str, &str); 12] = [
     ("400", "BadRequest", "The request cannot be read: `malformed_json`, `invalid_request`, `not_utf8`, `too_deep`."),
     ("401", "Unauthorized", "`unauthorized`: there is no key, or it is unknown, expired or revoked."),
-    ("403", "Forbidden", "`forbidden`: the key's role does not allow it."),
+    ("403", "Forbidden", "`forbidden`, `role_missing`: the key's role does not allow it."),
     ("404", "NotFound", "`not_found`: this tenant has no such thing."),
     ("408", "RequestTimeout", "`body_too_slow`: the body did not arrive in time."),
     ("409", "Conflict", "It does not fit what is there now; the code says how."),
@@ -168,5 +169,17 @@ pub fn agent_example() -> Value {
             "required": ["summary"],
             "properties": {"summary": {"type": "string"}}
         }
+    }})
+}
+
+pub fn schedule_example() -> Value {
+    json!({"schedule": {
+        "slug": "nightly-digest",
+        "cron": "0 7 * * MON-FRI",
+        "time_zone": "Europe/Berlin",
+        "overlap": "skip",
+        "catch_up": "last",
+        "signal": "digest.due",
+        "payload": {"list": "all"}
     }})
 }

@@ -112,10 +112,14 @@ impl Problem {
 
     /// A built-in directive that was carried out and failed: the request does not fit what is there.
     pub fn of_failure(failure: &Failure) -> Self {
-        match failure.code.as_str() {
-            "not_found" => Self::new(StatusCode::NOT_FOUND, "not_found", failure.message.clone()),
-            code => Self::new(StatusCode::CONFLICT, code, failure.message.clone()),
-        }
+        let status = match failure.code.as_str() {
+            "not_found" => StatusCode::NOT_FOUND,
+            "role_missing" => StatusCode::FORBIDDEN,
+            "input_invalid" | "payload_invalid" => StatusCode::UNPROCESSABLE_ENTITY,
+            // `run_ended`, `run_status`, `step_status`, `reissue_needed`, `throttled` and what may come.
+            _ => StatusCode::CONFLICT,
+        };
+        Self::new(status, &failure.code, failure.message.clone())
     }
 
     /// As one item's result among many.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::{HeaderMap, request};
 use fleetprompt_client::wire::schema;
-use fleetprompt_core::SignalId;
+use fleetprompt_core::{RunId, SignalId};
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -23,6 +23,20 @@ impl<T: FromStr<Err: Display>> FromRequestParts<Api> for At<T> {
         let path = Path::<String>::from_request_parts(parts, api).await;
         let Path(text) = path.map_err(|error| Problem::invalid_request(error.body_text()))?;
         text.parse().map(Self).map_err(|error: T::Err| Problem::invalid_request(error.to_string()))
+    }
+}
+
+/// The two parts of a path like `/v1/runs/{id}/steps/{step}`.
+pub struct AtStep(pub RunId, pub String);
+
+impl FromRequestParts<Api> for AtStep {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut request::Parts, api: &Api) -> Result<Self, Problem> {
+        let path = Path::<(String, String)>::from_request_parts(parts, api).await;
+        let Path((id, step)) = path.map_err(|error| Problem::invalid_request(error.body_text()))?;
+        let id = id.parse().map_err(|error| Problem::invalid_request(format!("{error}")))?;
+        Ok(Self(id, step))
     }
 }
 

@@ -1,25 +1,20 @@
-//! Runs: read from the store; canceled by a directive.
+//! Runs, as the store has them. `runs_operate` has what is done to them.
 
 use axum::extract::State;
-use axum::http::HeaderMap;
 use fleetprompt_client::wire;
-use fleetprompt_core::run::{self, Run};
-use fleetprompt_core::tenant::Role;
-use fleetprompt_core::{Name, RunId, SignalId, Slug, TenantId};
-use fleetprompt_engine::{Directory, NewDirective};
+use fleetprompt_core::run::{Run, Status, StepStatus};
+use fleetprompt_core::{RunId, SignalId, Slug, TenantId, Timestamp};
+use fleetprompt_engine::Directory;
 use fleetprompt_store::{Order, Page, RunFilter, Store};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Deserializer};
 use utoipa::IntoParams;
 use wire::schema;
 
 use super::answer::{Answer, ok};
 use super::auth::Caller;
-use super::body::SentOrNot;
-use super::directives::reason;
 use super::follow::of_run;
-use super::request::{Asked, At, IdempotencyKey, key_or_fresh};
-use super::view::{StepName, step_names, step_names_of_document};
+use super::request::{Asked, At, AtStep};
+use super::runs_view::{self, StepName, step_names, step_names_of_document};
 use super::{Api, Problem, page, view};
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -29,13 +24,33 @@ pub struct RunQuery {
     /// Only runs of this workflow.
     #[param(value_type = Option<schema::Slug>)]
     workflow: Option<Slug>,
-    #[param(value_type = Option<schema::RunStatus>)]
-    status: Option<run::Status>,
+    /// Only runs of this version.
+    version: Option<String>,
+    /// Any of these, separated by commas.
+    #[serde(default, deserialize_with = "statuses")]
+    #[param(style = Form, explode = false, value_type = Option<Vec<schema::RunStatus>>)]
+    status: Vec<Status>,
+    /// Only runs that have not ended.
+    #[serde(default)]
+    #[param(default = false)]
+    open: bool,
     /// Only what this signal started.
     #[param(value_type = Option<schema::SignalId>)]
     signal_id: Option<SignalId>,
     /// Only runs of this group.
     correlation_id: Option<String>,
+    /// Only what steps of this run started.
+    #[param(value_type = Option<schema::RunId>)]
+    parent: Option<RunId>,
+    /// Only runs that do this one again.
+    #[param(value_type = Option<schema::RunId>)]
+    source: Option<RunId>,
+    /// Asked for at that time or later.
+    #[param(value_type = Option<schema::Timestamp>)]
+    since: Option<Timestamp>,
+    /// Asked for before that time.
+    #[param(value_type = Option<schema::Timestamp>)]
+    until: Option<Timestamp>,
     /// 1 to 1,000; 50 unless given.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
@@ -55,14 +70,58 @@ pub async fn run_list(State(api): State<Api>, caller: Caller, Asked(query): Aske
     let cursor: Option<RunId> = page::cursor(query.cursor.as_deref())?;
     let filter = RunFilter {
         workflow: query.workflow,
-        status: query.status,
+        status: None,
         signal_id: query.signal_id,
         correlation_id: query.correlation_id,
+        version: query.version,
+        parent: query.parent,
+        source: query.source,
+        open: query.open,
+        since: query.since,
+        until: query.until,
     };
+    let (tenant, statuses) = (caller.tenant(), query.status);
     let page = Page { order: Order::NewestFirst, cursor: cursor.map(|id| id.0), limit: limit + 1 };
-    let tenant = caller.tenant();
-    let runs = api.read(move |store| Ok(store.runs(tenant, &filter, page)?)).await?;
-    ok(&page::of(runs, limit, |run| run.id.to_string(), |run| view::run(&run, &[])))
+    let runs = api.read(move |store| listed(store, tenant, &filter, &statuses, page)).await?;
+    ok(&page::of(runs, limit, |run| run.id.to_string(), |run| runs_view::run(&run, &[])))
+}
+
+/// `failed,parked`.
+fn statuses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Status>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let status = |name: &str| {
+        let known = Status::ALL.into_iter().find(|status| status.as_str() == name);
+        known.ok_or_else(|| {
+            let known = Status::ALL.map(|status| format!("`{status}`")).join(", ");
+            let name = fleetprompt_core::diagnostic::shown(name);
+            serde::de::Error::custom(format!("`status`: there is no `{name}`, only {known}"))
+        })
+    };
+    text.split(',').map(str::trim).map(status).collect()
+}
+
+/// Newest first, whatever their statuses: each of these has an index, so each is asked for by itself.
+pub fn listed(
+    store: &dyn Store,
+    tenant: TenantId,
+    filter: &RunFilter,
+    statuses: &[Status],
+    page: Page,
+) -> Result<Vec<Run>, Problem> {
+    if statuses.is_empty() {
+        return Ok(store.runs(tenant, filter, page)?);
+    }
+    let mut runs = Vec::new();
+    for (place, status) in statuses.iter().enumerate() {
+        if !statuses[..place].contains(status) {
+            runs.extend(store.runs(tenant, &RunFilter { status: Some(*status), ..filter.clone() }, page)?);
+        }
+    }
+    runs.sort_by_key(|run| std::cmp::Reverse(run.id.0));
+    // One that moved between two of these questions is there twice.
+    runs.dedup_by_key(|run| run.id);
+    runs.truncate(page.limit);
+    Ok(runs)
 }
 
 /// Get a run
@@ -79,20 +138,30 @@ pub async fn run_get(State(api): State<Api>, caller: Caller, At(id): At<RunId>) 
 
 async fn detail(api: &Api, caller: &Caller, id: RunId) -> Result<wire::RunDetail, Problem> {
     let (tenant, directory) = (caller.tenant(), caller.directory.clone());
-    let read = api.read(move |store| {
-        let run = found(store, tenant, id)?;
-        let names = names(store, &directory, &run)?;
-        Ok(wire::RunDetail { run: view::run(&run, &names) })
-    });
-    read.await
+    api.read(move |store| Ok(wire::RunDetail { run: whole(store, &directory, tenant, id)? })).await
 }
 
-fn found(store: &dyn Store, tenant: TenantId, id: RunId) -> Result<Run, Problem> {
+/// With its steps, and with the name of the step that started it.
+pub fn whole(store: &dyn Store, directory: &Directory, tenant: TenantId, id: RunId) -> Result<wire::Run, Problem> {
+    let run = found(store, tenant, id)?;
+    let names = names(store, directory, &run)?;
+    shown(store, &run, &names)
+}
+
+fn shown(store: &dyn Store, run: &Run, names: &[StepName]) -> Result<wire::Run, Problem> {
+    let mut shown = runs_view::run(run, names);
+    if let Some(parent) = &mut shown.parent {
+        parent.step = store.directive(run.tenant, run.directive_id)?.as_ref().and_then(view::step_of);
+    }
+    Ok(shown)
+}
+
+pub fn found(store: &dyn Store, tenant: TenantId, id: RunId) -> Result<Run, Problem> {
     store.run(tenant, id)?.ok_or_else(|| Problem::not_found("run", id))
 }
 
 /// A run keeps the version that it began with, so its steps are named by that one.
-fn names(store: &dyn Store, directory: &Directory, run: &Run) -> Result<Vec<StepName>, Problem> {
+pub fn names(store: &dyn Store, directory: &Directory, run: &Run) -> Result<Vec<StepName>, Problem> {
     let registered = directory.tenant(run.tenant).and_then(|tenant| tenant.workflows.get(&run.workflow));
     let active = registered.and_then(|workflow| workflow.active.as_ref());
     if let Some(active) = active.filter(|active| *active.version == *run.version) {
@@ -141,7 +210,7 @@ pub async fn run_timeline(
         let signals = store.signals(tenant, &of_run(id), page)?;
         let signals = page::of(signals, limit, |signal| signal.id.to_string(), |signal| view::signal(&signal));
         Ok(wire::Timeline {
-            run: view::run(&run, &names),
+            run: shown(store, &run, &names)?,
             trigger: trigger.as_ref().map(view::signal),
             directive: view::directive(&directive.ok_or_else(missing)?),
             signals: signals.items,
@@ -151,43 +220,61 @@ pub async fn run_timeline(
     ok(&read.await?)
 }
 
-/// Cancel a run
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ItemQuery {
+    /// Only items that stand there.
+    #[param(value_type = Option<schema::StepStatus>)]
+    status: Option<StepStatus>,
+    /// 1 to 1,000; 50 unless given.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<usize>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// List the items of a step
 ///
-/// By the directive `workflow.run.cancel`: the run ends now, and what it has in flight is withdrawn.
-/// A run that has ended already is a conflict.
+/// Of a step that goes over a list, in the order of the list; of any other step there are none.
 #[utoipa::path(
-    post, path = "/v1/runs/{id}/cancel", tag = "runs",
+    get, path = "/v1/runs/{id}/steps/{step}/items", tag = "runs",
     params(
         ("id" = schema::RunId, Path, description = "The run's id."),
-        IdempotencyKey,
+        ("step" = String, Path, description = "The step's id."),
+        ItemQuery,
     ),
-    request_body(content = Option<wire::Cancel>, example = json!({"reason": "the thread was deleted"})),
-    responses((status = 200, description = "The run as it is now.", body = wire::RunDetail)),
+    responses((status = 200, description = "A page of items.", body = wire::Page<wire::Step>)),
 )]
-pub async fn run_cancel(
+pub async fn item_list(
     State(api): State<Api>,
     caller: Caller,
-    At(id): At<RunId>,
-    headers: HeaderMap,
-    SentOrNot(cancel): SentOrNot<wire::Cancel>,
+    AtStep(id, step): AtStep,
+    Asked(query): Asked<ItemQuery>,
 ) -> Answer {
-    caller.must_be(Role::Member)?;
-    let tenant = caller.tenant();
-    api.read(move |store| found(store, tenant, id).map(drop)).await?;
-    let reason = cancel.reason.is_some().then(|| reason(cancel)).transpose()?;
-    let directive = NewDirective {
-        name: Name::known("workflow.run.cancel"),
-        payload: match reason {
-            Some(reason) => json!({"run_id": id, "reason": reason}).into(),
-            None => json!({"run_id": id}).into(),
-        },
-        idempotency_key: key_or_fresh(&headers)?,
-        correlation_id: None,
-        causation_id: Some(id.into()),
+    let limit = page::limit(query.limit)?;
+    let cursor: Option<usize> = page::cursor(query.cursor.as_deref())?;
+    let (tenant, directory) = (caller.tenant(), caller.directory.clone());
+    let items = api.read(move |store| {
+        let run = found(store, tenant, id)?;
+        let names = names(store, &directory, &run)?;
+        let place = place(&names, id, &step)?;
+        let items = run.steps.get(place).and_then(|step| step.items.as_deref());
+        let rest = items.into_iter().flat_map(|items| items.steps.iter().enumerate());
+        let rest = rest.skip(cursor.map_or(0, |cursor| cursor.saturating_add(1)));
+        let wanted = rest.filter(|(_, item)| query.status.is_none_or(|status| item.status == status));
+        let view = |(index, item)| wire::Step { item: Some(index as u32), ..runs_view::step(item, &names[place]) };
+        Ok(wanted.take(limit + 1).map(view).collect::<Vec<_>>())
+    });
+    ok(&page::of(items.await?, limit, |step| step.item.unwrap_or_default().to_string(), |step| step))
+}
+
+/// Where in the run's steps one of that id stands.
+pub fn place(names: &[StepName], id: RunId, step: &str) -> Result<usize, Problem> {
+    let place = names.iter().position(|name| name.id == step);
+    let missing = || {
+        let step = fleetprompt_core::diagnostic::shown(step);
+        Problem::not_found("step", format!("{step} in {id}"))
     };
-    let requested = api.engine().request(&caller.scope, directive).await?;
-    match &requested.directive.error {
-        Some(error) => Err(Problem::of_failure(error)),
-        None => ok(&detail(&api, &caller, id).await?),
-    }
+    place.ok_or_else(missing)
 }

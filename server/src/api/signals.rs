@@ -150,7 +150,12 @@ pub struct SignalQuery {
 pub async fn signal_list(State(api): State<Api>, caller: Caller, Asked(query): Asked<SignalQuery>) -> Answer {
     let limit = page::limit(query.limit)?;
     let cursor: Option<SignalId> = page::cursor(query.cursor.as_deref())?;
-    let filter = SignalFilter { name: query.name, correlation_id: query.correlation_id, run_id: query.run_id };
+    let filter = SignalFilter {
+        name: query.name,
+        correlation_id: query.correlation_id,
+        run_id: query.run_id,
+        ..SignalFilter::default()
+    };
     let page = Page { order: Order::NewestFirst, cursor: cursor.map(|id| id.0), limit: limit + 1 };
     let tenant = caller.tenant();
     let signals = api.read(move |store| Ok(store.signals(tenant, &filter, page)?)).await?;

@@ -1,17 +1,16 @@
-//! What core's records look like on the wire.
+//! What core's records look like on the wire; of runs, see `runs_view`.
 
-use std::fmt::Write;
+use std::collections::BTreeMap;
 
 use fleetprompt_client::wire;
 use fleetprompt_core::directive::{Directive, DirectiveType, Handler};
-use fleetprompt_core::registration::{AgentEntry, DirectiveTypeEntry, WorkflowEntry, WorkflowVersion};
-use fleetprompt_core::run::{Run, Step, StepStatus};
+use fleetprompt_core::registration::{AgentEntry, DirectiveTypeEntry, ScheduleEntry, WorkflowEntry, WorkflowVersion};
+use fleetprompt_core::schedule::{self, Schedule};
 use fleetprompt_core::signal::Disposition;
 use fleetprompt_core::tenant::{Key, Tenant};
 use fleetprompt_core::workflow::Workflow;
 use fleetprompt_core::{Signal, Slug};
-use fleetprompt_engine::Emitted;
-use serde::Deserialize;
+use fleetprompt_engine::{Emitted, Fired};
 
 pub fn signal(signal: &Signal) -> wire::Signal {
     wire::Signal {
@@ -55,6 +54,34 @@ pub fn disposition(disposition: &Disposition) -> wire::Disposition {
     }
 }
 
+pub fn schedule(schedule: &Schedule, entry: &ScheduleEntry) -> wire::Schedule {
+    let state = &entry.state;
+    wire::Schedule {
+        slug: entry.slug.clone(),
+        name: schedule.name.clone(),
+        status: state.status,
+        timing: schedule.timing.to_string(),
+        signal: schedule.signal.clone(),
+        next_at: state.next_at,
+        last_at: state.last_at,
+        last_signal_id: state.last_signal,
+        queued_at: state.queued_at,
+        reason: state.reason.clone(),
+        digest: entry.digest.clone(),
+        updated_at: state.updated_at,
+        document: entry.document.clone(),
+    }
+}
+
+pub fn schedule_fired(fired: &Fired) -> wire::ScheduleFired {
+    wire::ScheduleFired { signal_id: fired.signal_id, due_at: fired.due_at, deduplicated: fired.deduplicated }
+}
+
+pub fn schedule_fire(schedule: &Schedule, fire: schedule::Fire) -> wire::ScheduleFire {
+    let local = schedule.local(fire.due_at);
+    wire::ScheduleFire { due_at: fire.due_at, fires_at: Some(fire.fires_at), local }
+}
+
 pub fn directive(directive: &Directive) -> wire::Directive {
     wire::Directive {
         id: directive.id,
@@ -67,6 +94,8 @@ pub fn directive(directive: &Directive) -> wire::Directive {
         actor: directive.actor.clone(),
         run_id: directive.origin.map(|origin| origin.run_id),
         step: step_of(directive),
+        item: directive.origin.and_then(|origin| origin.place.item),
+        compensates: directive.origin.is_some_and(|origin| origin.place.undo),
         correlation_id: directive.lineage.correlation_id.to_string(),
         causation_id: directive.lineage.causation_id,
         requested_at: directive.requested_at,
@@ -78,103 +107,11 @@ pub fn directive(directive: &Directive) -> wire::Directive {
     }
 }
 
-/// The id of the step that asked for it, which its key holds: `{run id}:{step id}`.
-fn step_of(directive: &Directive) -> Option<String> {
+/// The id of the step that asked for it, which its key begins with: `{run id}:{step id}`.
+pub fn step_of(directive: &Directive) -> Option<String> {
     let run = directive.origin?.run_id.to_string();
-    let step = directive.idempotency_key.strip_prefix(&run)?.strip_prefix(':')?;
-    Some(step.to_owned())
-}
-
-/// Id and type of one step, as its workflow's document has them.
-#[derive(Debug, Clone, Deserialize)]
-pub struct StepName {
-    pub id: String,
-    #[serde(rename = "type")]
-    pub kind: String,
-}
-
-pub fn step_names(workflow: &Workflow) -> Vec<StepName> {
-    let name =
-        |step: &fleetprompt_core::workflow::Step| StepName { id: step.id.clone(), kind: step.kind.name().to_owned() };
-    workflow.steps.iter().map(name).collect()
-}
-
-/// From a version that is stored and not active. It was checked when it was applied, so that only
-/// the names are read here.
-pub fn step_names_of_document(version: &WorkflowVersion) -> Vec<StepName> {
-    #[derive(Deserialize)]
-    struct Document {
-        workflow: Steps,
-    }
-    #[derive(Deserialize)]
-    struct Steps {
-        steps: Vec<StepName>,
-    }
-    serde_json::from_str::<Document>(version.document.text()).map_or(Vec::new(), |document| document.workflow.steps)
-}
-
-/// With its steps as far as `names` knows them; without names it is a run in a list.
-pub fn run(run: &Run, names: &[StepName]) -> wire::Run {
-    wire::Run {
-        id: run.id,
-        workflow: run.workflow.clone(),
-        version: run.version.to_string(),
-        status: run.status,
-        signal_id: run.signal_id,
-        directive_id: run.directive_id,
-        correlation_id: run.lineage.correlation_id.to_string(),
-        causation_id: run.lineage.causation_id,
-        started_at: run.started_at,
-        ended_at: run.ended_at,
-        deadline: run.deadline,
-        waiting_for: waiting_for(run, names),
-        input: run.input.clone(),
-        output: run.output.clone(),
-        error: run.error.clone(),
-        steps: run.steps.iter().zip(names).map(|(step, name)| self::step(step, name)).collect(),
-    }
-}
-
-fn step(step: &Step, name: &StepName) -> wire::Step {
-    wire::Step {
-        id: name.id.clone(),
-        kind: name.kind.clone(),
-        status: step.status,
-        attempt: step.attempt,
-        directive_id: step.directive_id,
-        started_at: step.started_at,
-        ended_at: step.ended_at,
-        due_at: step.due_at,
-        output: step.output.clone(),
-        error: step.error.clone(),
-    }
-}
-
-/// Why a run has not ended, step by step: `step `post` waits for directive dir_…`. The first few say
-/// enough.
-fn waiting_for(run: &Run, names: &[StepName]) -> Option<String> {
-    const SHOWN_MAX: usize = 3;
-    run.reason_to_wake().filter(|_| !run.status.has_ended())?;
-    let mut open = run.steps.iter().zip(names).filter_map(|(step, name)| reason(step, &name.id));
-    let mut text = open.by_ref().take(SHOWN_MAX).collect::<Vec<_>>().join("; ");
-    let more = open.count();
-    if more > 0 {
-        let _ = write!(text, "; and {more} more");
-    }
-    if let Some(deadline) = run.deadline {
-        let _ = write!(text, "; it must end by {deadline}");
-    }
-    Some(text)
-}
-
-fn reason(step: &Step, id: &str) -> Option<String> {
-    match (step.status, step.directive_id, step.due_at) {
-        (StepStatus::Running, Some(directive), _) => Some(format!("step `{id}` waits for directive {directive}")),
-        (StepStatus::Running, None, _) => Some(format!("step `{id}` is at work, attempt {}", step.attempt)),
-        (StepStatus::Retrying, _, Some(due)) => Some(format!("step `{id}` tries again at {due}")),
-        (StepStatus::Retrying, _, None) => Some(format!("step `{id}` tries again")),
-        _ => None,
-    }
+    let rest = directive.idempotency_key.strip_prefix(&run)?.strip_prefix(':')?;
+    rest.split(':').next().map(str::to_owned)
 }
 
 /// `name` and signals are those of the active version, or else of the newest.
@@ -188,6 +125,7 @@ pub fn workflow(entry: &WorkflowEntry, active: Option<&Workflow>, newest: Option
         active_version: entry.active_version.clone(),
         signals: trigger.map_or(Vec::new(), |trigger| trigger.signals.clone()),
         updated_at: entry.updated_at,
+        in_flight: Vec::new(),
     }
 }
 
@@ -202,6 +140,7 @@ pub fn workflow_version(version: &WorkflowVersion, active: Option<&str>, with_do
         active: active == Some(version.version.as_str()),
         digest: version.digest.clone(),
         created_at: version.created_at,
+        in_flight: BTreeMap::new(),
         document: with_document.then(|| version.document.clone()),
     }
 }

@@ -120,7 +120,12 @@ fn of_directive(directive: &Directive) -> Cause {
 
 fn of_run(run: &Run) -> Cause {
     let status = match run.status {
+        run::Status::Queued => "queued".to_owned(),
         run::Status::Running => "still running".to_owned(),
+        run::Status::Paused => "paused".to_owned(),
+        run::Status::Parked => "parked until somebody decides".to_owned(),
+        run::Status::Stopping => "about to end".to_owned(),
+        run::Status::Compensating => "being undone".to_owned(),
         run::Status::Completed => format!("completed{}", lasted(run)),
         run::Status::Failed => format!("failed{}{}", lasted(run), because(run.error.as_ref())),
         run::Status::Canceled => format!("canceled{}", lasted(run)),
@@ -148,11 +153,22 @@ fn said_by_signal(signal: &Signal) -> String {
 fn said_of_run(signal: &Signal) -> Option<String> {
     let change = run::run_change_of(&signal.name)?;
     let record: RunRecord = serde_json::from_str(signal.payload.text()).ok()?;
+    let who = || by_whom(record.by.as_ref(), record.reason.as_deref());
     let what = match change {
+        run::RunChange::Queued => {
+            let rule = record.queue.as_ref().map(|queue| format!(" by {}", queue.reason.as_str()));
+            format!("was queued{}", rule.unwrap_or_default())
+        }
         run::RunChange::Started => "started".to_owned(),
+        run::RunChange::Paused => format!("was paused{}", who()),
+        run::RunChange::Parked => format!("was parked{}", because(record.error.as_ref())),
+        run::RunChange::Resumed => format!("went on{}", who()),
+        run::RunChange::Retried => format!("was retried{}", who()),
+        run::RunChange::Stopping => "is to end".to_owned(),
+        run::RunChange::Compensating => "is being undone".to_owned(),
         run::RunChange::Completed => "completed".to_owned(),
         run::RunChange::Failed => format!("failed{}", because(record.error.as_ref())),
-        run::RunChange::Canceled => format!("canceled{}", by_whom(record.by.as_ref(), record.reason.as_deref())),
+        run::RunChange::Canceled => format!("canceled{}", who()),
     };
     Some(format!("run of `{}` {} {what}", record.workflow, record.version))
 }
@@ -160,17 +176,31 @@ fn said_of_run(signal: &Signal) -> Option<String> {
 fn said_of_step(signal: &Signal) -> Option<String> {
     let change = run::step_change_of(&signal.name)?;
     let record: StepRecord = serde_json::from_str(signal.payload.text()).ok()?;
-    let reason = || record.reason.as_deref().map_or(String::new(), |reason| format!(": {}", shown(reason)));
+    let who = || by_whom(record.by.as_ref(), record.reason.as_deref());
     let what = match change {
         StepChange::Started if record.attempt > 1 => format!("started, attempt {}", record.attempt),
         StepChange::Started => "started".to_owned(),
+        StepChange::Waiting => {
+            let what = record.waiting.as_ref().map(|waiting| format!(" for {}", waiting.reason()));
+            format!("waits{}", what.unwrap_or_default())
+        }
+        StepChange::Heartbeat => "is being worked on".to_owned(),
+        StepChange::Escalated => "asks others as well".to_owned(),
         StepChange::Retrying => format!("failed and will be tried again{}", because(record.error.as_ref())),
-        StepChange::Completed => "completed".to_owned(),
+        StepChange::Repeating => format!("begins iteration {}", record.iteration + 1),
+        StepChange::Completed => format!("completed{}", who()),
         StepChange::Failed => format!("failed{}", because(record.error.as_ref())),
-        StepChange::Skipped => format!("was skipped{}", reason()),
-        StepChange::Canceled => format!("was canceled{}", reason()),
+        StepChange::Skipped => format!("was skipped{}", who()),
+        StepChange::Canceling => format!("is no longer wanted{}", who()),
+        StepChange::Canceled => format!("was canceled{}", who()),
+        StepChange::Reset => format!("is done again{}", who()),
+        StepChange::Compensating => "is being undone".to_owned(),
+        StepChange::Compensated => "was undone".to_owned(),
+        StepChange::CompensationFailed => format!("could not be undone{}", because(record.error.as_ref())),
+        StepChange::CompensationSkipped => format!("was left as it is{}", who()),
     };
-    Some(format!("step `{}` {what}", shown(&record.step)))
+    let item = record.item.map(|item| format!(", item {item},")).unwrap_or_default();
+    Some(format!("step `{}`{item} {what}", shown(&record.step)))
 }
 
 fn said_of_directive(signal: &Signal) -> Option<String> {
@@ -182,6 +212,8 @@ fn said_of_directive(signal: &Signal) -> Option<String> {
         directive::Change::Started if record.attempt > 1 => format!("began, attempt {}", record.attempt),
         directive::Change::Started => "began".to_owned(),
         directive::Change::Retrying => format!("failed and will be tried again{}", because(record.error.as_ref())),
+        directive::Change::Heartbeat => "is being worked on".to_owned(),
+        directive::Change::Reopened => format!("is carried out after all{}", who()),
         directive::Change::CancelRequested => format!("is to be canceled{}", who()),
         directive::Change::Succeeded => "succeeded".to_owned(),
         directive::Change::Failed => format!("failed{}", because(record.error.as_ref())),

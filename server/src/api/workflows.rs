@@ -1,12 +1,14 @@
 //! Workflows: checked, applied, activated, read.
 
+use std::collections::BTreeMap;
+
 use axum::extract::{Path, State};
 use fleetprompt_client::wire;
-use fleetprompt_core::Slug;
 use fleetprompt_core::diagnostic::locate;
-use fleetprompt_core::registration::{WorkflowEntry, WorkflowStatus};
+use fleetprompt_core::registration::{WorkflowEntry, WorkflowStatus, WorkflowVersion};
 use fleetprompt_core::tenant::Role;
 use fleetprompt_core::workflow::{self, Catalog};
+use fleetprompt_core::{Slug, TenantId, run};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use wire::schema;
@@ -155,6 +157,19 @@ pub async fn workflow_get(State(api): State<Api>, caller: Caller, At(slug): At<S
     one(&api, &caller, entry).await
 }
 
+/// The runs of each version that have not ended, by status.
+fn in_flight(
+    store: &dyn fleetprompt_store::Store,
+    tenant: TenantId,
+    slug: &Slug,
+) -> Result<BTreeMap<String, BTreeMap<run::Status, u64>>, Problem> {
+    let mut versions = BTreeMap::<String, BTreeMap<run::Status, u64>>::new();
+    for (version, status, count) in store.runs_in_flight(tenant, slug)? {
+        versions.entry(version).or_default().insert(status, count);
+    }
+    Ok(versions)
+}
+
 fn entry(caller: &Caller, slug: &Slug) -> Result<WorkflowEntry, Problem> {
     let found = caller.registered()?.workflows.get(slug);
     found.map(|workflows| workflows.entry.clone()).ok_or_else(|| Problem::not_found("workflow", slug))
@@ -163,12 +178,15 @@ fn entry(caller: &Caller, slug: &Slug) -> Result<WorkflowEntry, Problem> {
 async fn one(api: &Api, caller: &Caller, entry: WorkflowEntry) -> Answer {
     let mut shown = shown(api, caller, vec![entry]).await?;
     let workflow = shown.pop().ok_or_else(|| Problem::internal("show the workflow", &"it was lost on the way"))?;
-    ok(&workflow)
+    let (tenant, slug) = (caller.tenant(), workflow.slug.clone());
+    let versions = api.read(move |store| in_flight(store, tenant, &slug)).await?;
+    let in_flight = versions.into_iter().map(|(version, by_status)| wire::InFlight { version, by_status }).collect();
+    ok(&wire::Workflow { in_flight, ..workflow })
 }
 
 /// List a workflow's versions
 ///
-/// Newest first, without their documents.
+/// Newest first, without their documents; each with its runs that have not ended.
 #[utoipa::path(
     get, path = "/v1/workflows/{slug}/versions", tag = "workflows",
     params(("slug" = schema::Slug, Path, description = "The workflow's slug.")),
@@ -177,8 +195,12 @@ async fn one(api: &Api, caller: &Caller, entry: WorkflowEntry) -> Answer {
 pub async fn workflow_version_list(State(api): State<Api>, caller: Caller, At(slug): At<Slug>) -> Answer {
     let active = entry(&caller, &slug)?.active_version;
     let tenant = caller.tenant();
-    let versions = api.read(move |store| Ok(store.workflow_versions(tenant, &slug)?)).await?;
-    let view = |version| view::workflow_version(version, active.as_deref(), false);
+    let read = api.read(move |store| Ok((store.workflow_versions(tenant, &slug)?, in_flight(store, tenant, &slug)?)));
+    let (versions, mut in_flight) = read.await?;
+    let view = |version: &WorkflowVersion| wire::WorkflowVersion {
+        in_flight: in_flight.remove(&version.version).unwrap_or_default(),
+        ..view::workflow_version(version, active.as_deref(), false)
+    };
     ok(&wire::Page { items: versions.iter().map(view).collect(), next_cursor: None })
 }
 

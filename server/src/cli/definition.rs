@@ -8,7 +8,7 @@ use anyhow::Context;
 use fleetprompt_client::Error;
 use fleetprompt_core::diagnostic::{CODES, Diagnostic, Located, Severity, locate, render};
 use fleetprompt_core::document::Format;
-use fleetprompt_core::{agent, workflow};
+use fleetprompt_core::{agent, schedule, workflow};
 use serde::Serialize;
 
 use super::exit;
@@ -20,6 +20,7 @@ use super::screen::{Screen, Tone, plain};
 pub enum Kind {
     Workflow,
     Agent,
+    Schedule,
 }
 
 /// One file, read.
@@ -79,6 +80,10 @@ fn read(kind: Kind, text: &str, format: Format) -> Result<(String, Vec<Diagnosti
         Kind::Agent => {
             let (agent, warnings) = agent::read(text, format)?;
             Ok((agent.slug.to_string(), warnings))
+        }
+        Kind::Schedule => {
+            let (schedule, warnings) = schedule::read(text, format)?;
+            Ok((schedule.slug.to_string(), warnings))
         }
     }
 }
@@ -146,6 +151,11 @@ pub async fn apply<T>(
         }
         Err(error) => Err(error).with_context(|| format!("cannot apply {name}")),
     }
+}
+
+/// The problems of a definition that was read here.
+pub fn show_problems(problems: &[Diagnostic], text: &str, file: &str) {
+    anstream::eprintln!("{}\n", render(problems, text, file, Screen::of_stderr().colour));
 }
 
 fn tell(located: &[Located], text: &str, file: &str) {

@@ -103,6 +103,12 @@ enum Verb {
         #[command(subcommand)]
         end: End,
     },
+    /// Say that a manual directive is still being worked on
+    #[command(after_help = "Examples:\n  fleetprompt directive heartbeat dir_01h455vb4pex5vsknk084sn02q")]
+    Heartbeat {
+        /// Like dir_01h455vb4pex5vsknk084sn02q
+        id: DirectiveId,
+    },
     /// Show why it was requested, up to the root fact
     #[command(after_help = "Examples:\n  fleetprompt directive why dir_01h455vb4pex5vsknk084sn02q")]
     Why {
@@ -159,6 +165,10 @@ impl Directive {
             }
             Verb::Report { id, end } => {
                 let directive = client.directive_report(id, &report(end)?).await?;
+                output.show(&directive, |screen| shown(screen, &directive));
+            }
+            Verb::Heartbeat { id } => {
+                let directive = client.directive_heartbeat(id).await?;
                 output.show(&directive, |screen| shown(screen, &directive));
             }
             Verb::Why { id } => return why::show(output, &client.directive_why(id).await?),
@@ -228,7 +238,9 @@ fn shown(screen: &Screen, directive: &wire::Directive) -> String {
     fields.maybe("due", directive.due_at.map(ago));
     fields.line("key", &directive.idempotency_key);
     if let Some(run) = directive.run_id {
-        let step = directive.step.as_ref().map(|step| format!(" step {step}")).unwrap_or_default();
+        let item = directive.item.map(|item| format!("[{item}]")).unwrap_or_default();
+        let what = if directive.compensates { "undoes" } else { "step" };
+        let step = directive.step.as_ref().map(|step| format!(" {what} {step}{item}")).unwrap_or_default();
         fields.line("run", format!("{run}{step}"));
     }
     fields.line("correlation", &directive.correlation_id);

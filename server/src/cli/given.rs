@@ -6,9 +6,10 @@ use std::io::Read;
 use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use fleetprompt_core::document::{self, Format};
-use fleetprompt_core::{Json, Party, directive, run, tenant};
+use fleetprompt_core::{Json, Party, Span, Timestamp, directive, run, tenant};
 
 use super::exit::Usage;
+use super::screen::now;
 
 /// `{"a": 1}`, `@file.json` or `-` for stdin.
 pub fn json(option: &str, given: &str) -> anyhow::Result<Json> {
@@ -63,6 +64,10 @@ pub fn run_status() -> impl TypedValueParser<Value = run::Status> {
     one_of(&run::Status::ALL, run::Status::as_str)
 }
 
+pub fn step_status() -> impl TypedValueParser<Value = run::StepStatus> {
+    one_of(&run::StepStatus::ALL, run::StepStatus::as_str)
+}
+
 pub fn directive_status() -> impl TypedValueParser<Value = directive::Status> {
     one_of(&directive::Status::ALL, directive::Status::as_str)
 }
@@ -78,6 +83,14 @@ fn one_of<T: Copy + Send + Sync + 'static>(
     let find =
         move |text: String| *all.iter().find(|value| name(**value) == text).expect("clap lets only the names through");
     PossibleValuesParser::new(all.iter().map(|value| name(*value))).map(find)
+}
+
+/// A time like `2026-11-22T09:30:00Z`, or how long ago, like `2h`.
+pub fn time(text: &str) -> Result<Timestamp, String> {
+    if let Ok(ago) = text.parse::<Span>() {
+        return Ok(Timestamp(now().0 - ago.0));
+    }
+    text.parse().map_err(|_| "expected a time like 2026-11-22T09:30:00Z, or how long ago, like 2h".to_owned())
 }
 
 /// What makes two requests of two command lines two intents.

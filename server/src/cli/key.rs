@@ -27,10 +27,11 @@ const CREATE_EXAMPLES: &str = "\
 The answer shows the key's secret, this once. A key never has more rights than the one that makes it.
 
 Roles, each with what those before it may:
-  viewer  read everything of its tenant
-  member  emit signals, request directives, apply workflows
-  admin   make and revoke its tenant's keys
-  owner   make tenants, and keys of every tenant
+  viewer    read everything of its tenant
+  member    emit signals, request directives, apply workflows; pause, resume and cancel runs
+  operator  step in where a run does not go as it should: retry, rerun, skip, complete
+  admin     make and revoke its tenant's keys
+  owner     make tenants, and keys of every tenant
 
 Examples:
   fleetprompt key create 'forum webhook' --role member

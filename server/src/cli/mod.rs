@@ -13,12 +13,19 @@ mod explain;
 mod fields;
 mod function;
 mod given;
+mod input;
 mod key;
 mod output;
 mod pages;
 mod run;
+mod run_bulk;
+mod run_operate;
+mod run_shown;
+mod schedule;
+mod schema;
 mod screen;
 mod signal;
+mod step;
 mod table;
 mod tenant;
 pub mod timeline;
@@ -27,6 +34,7 @@ mod when;
 mod whoami;
 mod why;
 mod workflow;
+mod workflow_test;
 
 use std::process::ExitCode;
 
@@ -64,12 +72,15 @@ Serve:
 
 What happens:
   signal          Facts: emit, list, follow, replay
-  run             Executions of workflows: watch, explain, cancel
+  run             Executions of workflows: watch, explain, pause, retry, cancel
+  step            Steps of runs: skip, complete, answer, report
+  input           What waits for somebody's answer: list, answer
   directive       Intents, the only road to a side effect: list, request, report, cancel
 
 What should happen:
-  workflow        Definitions of what follows from signals: validate, apply, activate, pause
+  workflow        Definitions of what follows from signals: validate, draw, compare, apply, pause
   agent           Definitions of agents: validate, apply, list
+  schedule        Times at which signals come: apply, preview, pause, trigger, backfill
   directive-type  Which directives there are, and who carries them out
   function        The pure functions that steps may call
 
@@ -79,7 +90,8 @@ Who may:
   whoami          Say which tenant and key this command line speaks for
 
 Help:
-  explain         Explain the code of a diagnostic, like FP0103
+  explain         Explain a code, like FP0103 or payload_invalid
+  schema          Print the JSON Schema of a definition, for editors
   completions     Print a completion script for a shell
 
 Options:
@@ -108,12 +120,18 @@ enum Command {
 
     /// Facts: emit, list, follow, replay
     Signal(signal::Signal),
-    /// Executions of workflows: watch, explain, cancel
+    /// Executions of workflows: watch, explain, pause, retry, cancel
     Run(run::Run),
-    /// Definitions of what follows from signals: validate, apply, activate, pause
+    /// Steps of runs: skip, complete, answer, report
+    Step(step::Step),
+    /// What waits for somebody's answer: list, answer
+    Input(input::Input),
+    /// Definitions of what follows from signals: validate, draw, compare, apply, pause
     Workflow(workflow::Workflow),
     /// Definitions of agents: validate, apply, list
     Agent(agent::Agent),
+    /// Times at which signals come: apply, preview, pause, trigger, backfill
+    Schedule(schedule::Schedule),
     /// Intents, the only road to a side effect: list, request, report, cancel
     Directive(directive::Directive),
     /// Which directives there are, and who carries them out
@@ -127,8 +145,10 @@ enum Command {
     Key(key::Key),
     /// Say which tenant and key this command line speaks for
     Whoami(whoami::Whoami),
-    /// Explain the code of a diagnostic, like FP0103
+    /// Explain a code, like FP0103 or payload_invalid
     Explain(explain::Explain),
+    /// Print the JSON Schema of a definition, for editors
+    Schema(schema::Schema),
     /// Print a completion script for a shell
     Completions(completions::Completions),
 }
@@ -141,8 +161,11 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Verify(args) => crate::verify::run(args).await,
         Command::Signal(noun) => noun.run().await,
         Command::Run(noun) => noun.run().await,
+        Command::Step(noun) => noun.run().await,
+        Command::Input(noun) => noun.run().await,
         Command::Workflow(noun) => noun.run().await,
         Command::Agent(noun) => noun.run().await,
+        Command::Schedule(noun) => noun.run().await,
         Command::Directive(noun) => noun.run().await,
         Command::DirectiveType(noun) => noun.run().await,
         Command::Function(noun) => noun.run().await,
@@ -150,6 +173,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Key(noun) => noun.run().await,
         Command::Whoami(verb) => verb.run().await,
         Command::Explain(verb) => verb.run(),
+        Command::Schema(verb) => verb.run(),
         Command::Completions(verb) => verb.run(),
     };
     done.unwrap_or_else(|error| exit::told(&error))

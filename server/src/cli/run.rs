@@ -4,17 +4,17 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use fleetprompt_client::RunQuery;
-use fleetprompt_client::wire::{self, Cancel, RequestDirective};
+use fleetprompt_client::wire::{self, RequestDirective};
 use fleetprompt_core::run::Status;
-use fleetprompt_core::{Json, Name, RunId, SignalId, Slug};
+use fleetprompt_core::{Json, Name, RunId, SignalId, Slug, Timestamp};
 use serde_json::json;
 
 use super::connect::Connect;
-use super::fields::Fields;
 use super::pages::Limit;
+use super::run_operate::{Cancel, Operation, Pause, Rerun, Resume, Retry};
+use super::run_shown::{shown, table};
 use super::screen::{Screen, Tone};
-use super::table::{Cell, Column, Table};
-use super::{exit, given, timeline, watch, when, why};
+use super::{exit, given, timeline, watch, why};
 
 #[derive(Debug, Args)]
 pub struct Run {
@@ -34,7 +34,9 @@ Examples:
 
 const LIST_EXAMPLES: &str = "\
 Examples:
-  fleetprompt run list --status failed
+  fleetprompt run list --status failed,parked --since 2h
+  fleetprompt run list --open                                     what has not ended, and why
+  fleetprompt run list --parent run_01h455vb4pex5vsknk084sn02q    what its steps started
   fleetprompt run list --workflow forum-new-thread-triage --limit 100
   fleetprompt run list --all -o json | jq -r '.[] | select(.status == \"running\") | .id'";
 
@@ -82,15 +84,33 @@ enum Verb {
         /// Of this workflow
         #[arg(long, value_name = "SLUG")]
         workflow: Option<Slug>,
-        /// Only these
-        #[arg(long, value_parser = given::run_status())]
-        status: Option<Status>,
+        /// Of this version
+        #[arg(long)]
+        version: Option<String>,
+        /// Any of these
+        #[arg(long, value_parser = given::run_status(), value_delimiter = ',')]
+        status: Vec<Status>,
+        /// Only what has not ended
+        #[arg(long)]
+        open: bool,
         /// Started by this signal
         #[arg(long, value_name = "SIGNAL")]
         signal_id: Option<SignalId>,
         /// Of this group of related work
         #[arg(long, value_name = "TEXT")]
         correlation_id: Option<String>,
+        /// Started by the steps of this run
+        #[arg(long, value_name = "RUN")]
+        parent: Option<RunId>,
+        /// Which do this run again
+        #[arg(long, value_name = "RUN")]
+        source: Option<RunId>,
+        /// Asked for since then: a time, or how long ago, like 2h
+        #[arg(long, value_name = "TIME", value_parser = given::time)]
+        since: Option<Timestamp>,
+        /// Asked for before then
+        #[arg(long, value_name = "TIME", value_parser = given::time)]
+        until: Option<Timestamp>,
         #[command(flatten)]
         limit: Limit,
     },
@@ -121,16 +141,58 @@ enum Verb {
         /// Like run_01h455vb4pex5vsknk084sn02q
         id: RunId,
     },
-    /// End a run now
-    #[command(after_help = "Examples:\n  fleetprompt run cancel run_01h455vb4pex5vsknk084sn02q --reason 'wrong input'")]
-    Cancel {
-        /// Like run_01h455vb4pex5vsknk084sn02q
-        id: RunId,
-        /// For the record
-        #[arg(long, value_name = "TEXT")]
-        reason: Option<String>,
-    },
+    /// Stop a run, or many, for a while: what is under way ends, and nothing else begins
+    #[command(after_help = PAUSE_EXAMPLES)]
+    Pause(Pause),
+    /// Let a paused run, or many, go on
+    #[command(after_help = RESUME_EXAMPLES)]
+    Resume(Resume),
+    /// End a run, or many; what is under way is withdrawn
+    #[command(after_help = CANCEL_EXAMPLES)]
+    Cancel(Cancel),
+    /// Do what failed in a run, or in many, again
+    #[command(after_help = RETRY_EXAMPLES)]
+    Retry(Retry),
+    /// Do a run that has ended, or many, again as a new one
+    #[command(after_help = RERUN_EXAMPLES)]
+    Rerun(Rerun),
 }
+
+const PAUSE_EXAMPLES: &str = "\
+Examples:
+  fleetprompt run pause run_01h455vb4pex5vsknk084sn02q --reason 'the shop is being moved'
+  fleetprompt run pause --where 'workflow=order-fulfilment,status=running' --reason 'the shop is being moved'";
+
+const RESUME_EXAMPLES: &str = "\
+The time that a run stood does not count for its timeout.
+
+Examples:
+  fleetprompt run resume run_01h455vb4pex5vsknk084sn02q --reason 'the shop has moved'
+  fleetprompt run resume --where 'workflow=order-fulfilment,status=paused' --reason 'the shop has moved' --yes";
+
+const CANCEL_EXAMPLES: &str = "\
+Examples:
+  fleetprompt run cancel run_01h455vb4pex5vsknk084sn02q --reason 'wrong input'
+  fleetprompt run cancel run_01h455vb4pex5vsknk084sn02q --reason 'returned' --compensate
+  fleetprompt run cancel --where 'workflow=import,status=queued,since=2h' --reason 'sent twice'";
+
+const RETRY_EXAMPLES: &str = "\
+A run that is parked or has ended does its failed steps again, or those of --from, and all behind them.
+What has succeeded does not happen twice, unless --reissue says so.
+
+Examples:
+  fleetprompt run retry run_01h455vb4pex5vsknk084sn02q --reason 'the warehouse is back'
+  fleetprompt run retry run_01h455vb4pex5vsknk084sn02q --from charge --reissue --reason 'charged a test card'
+  fleetprompt run retry --where 'status=failed,workflow=order-fulfilment,version=1.0.0,since=2h' \\
+      --reason 'the warehouse is back' --limit 50";
+
+const RERUN_EXAMPLES: &str = "\
+What directives of the first run came to is taken over, unless --reissue says otherwise.
+
+Examples:
+  fleetprompt run rerun run_01h455vb4pex5vsknk084sn02q --reason 'fixed in 1.0.1' --version 1.0.1
+  fleetprompt run rerun run_01h455vb4pex5vsknk084sn02q --reason 'wrong address' --input @order.json --from ship
+  fleetprompt run rerun --where 'status=failed,workflow=import' --reason 'fixed in 1.0.1' --version 1.0.1 --yes";
 
 impl Run {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
@@ -154,9 +216,34 @@ impl Run {
                 output.show(&requested, |screen| shown_started(screen, &requested));
                 return exit::failed_if(run.is_none());
             }
-            Verb::List { workflow, status, signal_id, correlation_id, limit } => {
-                let query = RunQuery { workflow, status, signal_id, correlation_id, ..RunQuery::default() };
-                let is_narrowed = query_is_narrowed(&query);
+            Verb::List {
+                workflow,
+                version,
+                status,
+                open,
+                signal_id,
+                correlation_id,
+                parent,
+                source,
+                since,
+                until,
+                limit,
+            } => {
+                let page = fleetprompt_client::PageQuery::default();
+                let query = RunQuery {
+                    workflow,
+                    version,
+                    status,
+                    open,
+                    signal_id,
+                    correlation_id,
+                    parent,
+                    source,
+                    since,
+                    until,
+                    page,
+                };
+                let is_narrowed = query != RunQuery::default();
                 let fetch = async |page| client.run_list(&RunQuery { page, ..query.clone() }).await;
                 let runs = limit.take(fetch).await?;
                 output.list(&runs, empty(is_narrowed), |screen| table(screen, &runs));
@@ -171,10 +258,11 @@ impl Run {
             }
             Verb::Watch { id } => return watch::watch(&client, output, id).await,
             Verb::Why { id } => return why::show(output, &client.run_why(id).await?),
-            Verb::Cancel { id, reason } => {
-                let detail = client.run_cancel(id, &Cancel { reason }).await?;
-                output.show(&detail, |screen| shown(screen, &detail.run));
-            }
+            Verb::Pause(verb) => return Operation::from(verb).run(&client, output).await,
+            Verb::Resume(verb) => return Operation::from(verb).run(&client, output).await,
+            Verb::Cancel(verb) => return Operation::from(verb).run(&client, output).await,
+            Verb::Retry(verb) => return Operation::from(verb).run(&client, output).await,
+            Verb::Rerun(verb) => return Operation::try_from(verb)?.run(&client, output).await,
         }
         exit::ok()
     }
@@ -212,89 +300,10 @@ fn shown_started(screen: &Screen, requested: &wire::Requested) -> String {
     }
 }
 
-fn query_is_narrowed(query: &RunQuery) -> bool {
-    query.workflow.is_some() || query.status.is_some() || query.signal_id.is_some() || query.correlation_id.is_some()
-}
-
 fn empty(is_narrowed: bool) -> &'static str {
     if is_narrowed {
         "No runs like that."
     } else {
         "No runs yet. Start one with `fleetprompt run start WORKFLOW`, or emit a signal that a workflow waits for."
     }
-}
-
-fn table(screen: &Screen, runs: &[wire::Run]) -> Table {
-    let mut table = Table::new([
-        Column::id("ID"),
-        Column::text("WORKFLOW", 24),
-        Column::id("STATUS"),
-        Column::id("STARTED"),
-        Column::number("TOOK").leave_out(3),
-        Column::id("VERSION").leave_out(4),
-        Column::text("WHY", 16).leave_out(5),
-    ]);
-    for run in runs {
-        let (symbol, tone) = timeline::status_mark(screen, run.status);
-        let why = run.error.as_ref().map(ToString::to_string).or_else(|| run.waiting_for.clone());
-        table.row([
-            Cell::plain(run.id),
-            Cell::new(Tone::Strong, run.workflow.as_str()),
-            Cell::new(tone, format!("{symbol} {}", run.status.as_str())),
-            Cell::dim(when::ago(run.started_at, screen.now)),
-            Cell::maybe(run.ended_at.map(|end| when::took(end - run.started_at))),
-            Cell::dim(&run.version),
-            Cell::dim(why.unwrap_or_default()),
-        ]);
-    }
-    table
-}
-
-fn shown(screen: &Screen, run: &wire::Run) -> String {
-    let (symbol, tone) = timeline::status_mark(screen, run.status);
-    let mut fields = Fields::default();
-    fields.toned("workflow", Tone::Strong, format!("{} {}", run.workflow, run.version));
-    fields.line("run", run.id);
-    fields.toned("status", tone, format!("{symbol} {}", run.status.as_str()));
-    fields.maybe("waiting for", run.waiting_for.as_ref());
-    let started = format!("{} ({})", when::full(run.started_at), when::ago(run.started_at, screen.now));
-    fields.line("started", started);
-    fields.maybe("took", run.ended_at.map(|end| when::took(end - run.started_at)));
-    fields.maybe("deadline", run.deadline.map(|at| when::ago(at, screen.now)));
-    fields.maybe("signal", run.signal_id);
-    fields.line("directive", run.directive_id);
-    fields.line("correlation", &run.correlation_id);
-    if let Some(error) = &run.error {
-        fields.toned("error", Tone::Bad, error);
-    }
-    fields.json("input", run.input.as_ref());
-    fields.json("output", run.output.as_ref());
-    let steps = if run.steps.is_empty() { String::new() } else { format!("\n{}", steps(run).render(screen)) };
-    fields.render(screen) + &steps
-}
-
-fn steps(run: &wire::Run) -> Table {
-    let mut table = Table::new([
-        Column::text("STEP", 12),
-        Column::id("TYPE"),
-        Column::id("STATUS"),
-        Column::number("TRY").leave_out(1),
-        Column::number("TOOK"),
-        Column::text("OUTPUT OR ERROR", 15).leave_out(2),
-    ]);
-    for step in &run.steps {
-        let (_, tone) = watch::step_mark(&Screen::of_stdout(), step.status);
-        let took = step.started_at.zip(step.ended_at).map(|(start, end)| when::took(end - start));
-        let told = step.error.as_ref().map(ToString::to_string);
-        let told = told.or_else(|| step.output.as_ref().map(|output| output.text().chars().take(200).collect()));
-        table.row([
-            Cell::new(Tone::Strong, &step.id),
-            Cell::dim(&step.kind),
-            Cell::new(tone, step.status.as_str()),
-            Cell::maybe(Some(step.attempt).filter(|attempt| *attempt > 0)),
-            Cell::maybe(took),
-            Cell::dim(told.unwrap_or_default()),
-        ]);
-    }
-    table
 }

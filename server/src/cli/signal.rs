@@ -226,7 +226,8 @@ fn shown_dispositions(screen: &Screen, dispositions: &[Disposition]) -> String {
 
 fn shown_disposition(screen: &Screen, one: &Disposition, width: usize) -> String {
     let tone = match one.disposition {
-        DispositionKind::Started => Tone::Good,
+        DispositionKind::Started | DispositionKind::Advanced => Tone::Good,
+        DispositionKind::Throttled => Tone::Warn,
         DispositionKind::Filtered | DispositionKind::Deduplicated => Tone::Dim,
         DispositionKind::Refused => Tone::Bad,
     };

@@ -5,8 +5,9 @@
 
 mod drawing;
 mod rows;
+mod stood;
 
-use fleetprompt_client::wire::Timeline;
+use fleetprompt_client::wire::{Parent, Timeline};
 use fleetprompt_core::run::Status;
 
 use super::fields::{Fields, who};
@@ -14,7 +15,7 @@ use super::screen::{Screen, Tone, plain};
 use super::when;
 
 pub use drawing::{Drawing, Guide};
-pub use rows::{Row, Teller, row_of_signal, rows};
+pub use rows::{Teller, awaited, row_of_signal, rows};
 
 pub fn print(timeline: &Timeline, full: bool) {
     let screen = Screen::of_stdout();
@@ -33,7 +34,14 @@ pub fn header(screen: &Screen, timeline: &Timeline) -> String {
     let (symbol, tone) = status_mark(screen, run.status);
     let took = when::took(run.ended_at.unwrap_or(screen.now) - run.started_at);
     let ended = match run.status {
-        Status::Running => format!("running for {took}"),
+        Status::Queued
+        | Status::Running
+        | Status::Paused
+        | Status::Parked
+        | Status::Stopping
+        | Status::Compensating => {
+            format!("{} for {took}", run.status)
+        }
         Status::Completed | Status::Failed | Status::Canceled => format!("{} in {took}", run.status.as_str()),
     };
     let name = screen.paint(Tone::Strong, &format!("{} {}", run.workflow, plain(&run.version)));
@@ -55,7 +63,10 @@ fn lineage(screen: &Screen, timeline: &Timeline) -> String {
     }
     let started = format!("{} {dot} {}", when::full(run.started_at), when::ago(run.started_at, screen.now));
     fields.line("started", started);
-    if run.status == Status::Running {
+    fields.maybe("again of", run.source);
+    fields.maybe("parent", run.parent.as_ref().map(parent));
+    fields.maybe("stood", stood::told(&timeline.signals, run.ended_at.unwrap_or(screen.now)));
+    if !run.status.has_ended() {
         fields.maybe("waiting for", run.waiting_for.as_deref());
         fields.maybe("deadline", run.deadline.map(|at| when::ago(at, screen.now)));
     }
@@ -66,6 +77,13 @@ fn lineage(screen: &Screen, timeline: &Timeline) -> String {
     text.lines().map(|line| format!("  {line}\n")).collect()
 }
 
+/// `run_… step fulfil[3]`.
+pub fn parent(parent: &Parent) -> String {
+    let step = parent.step.as_deref().map(|step| format!(" step {}", plain(step))).unwrap_or_default();
+    let item = parent.item.map(|item| format!("[{item}]")).unwrap_or_default();
+    format!("{}{step}{item}", parent.run_id)
+}
+
 /// A correlation that nobody named is the id of the first record, which is on the page anyway.
 fn first_record(timeline: &Timeline) -> String {
     timeline.trigger.as_ref().map_or(timeline.directive.id.to_string(), |signal| signal.id.to_string())
@@ -73,7 +91,10 @@ fn first_record(timeline: &Timeline) -> String {
 
 pub fn status_mark(screen: &Screen, status: Status) -> (&'static str, Tone) {
     match status {
+        Status::Queued | Status::Paused => (screen.pick("◌", "~"), Tone::Warn),
         Status::Running => (screen.pick("●", "*"), Tone::Busy),
+        Status::Parked => (screen.pick("◌", "~"), Tone::Bad),
+        Status::Stopping | Status::Compensating => (screen.pick("↻", "@"), Tone::Warn),
         Status::Completed => (screen.pick("✓", "+"), Tone::Good),
         Status::Failed => (screen.pick("✗", "x"), Tone::Bad),
         Status::Canceled => (screen.pick("⊘", "o"), Tone::Warn),

@@ -97,6 +97,8 @@ struct Line {
     since: Option<Timestamp>,
     until: Option<Timestamp>,
     note: String,
+    /// Of a step that goes over a list: how many have settled, of how many.
+    items: Option<(u32, u32)>,
 }
 
 impl Board {
@@ -113,6 +115,7 @@ impl Board {
             since: None,
             until: None,
             note: String::new(),
+            items: None,
         };
         Self { steps: run.steps.iter().map(line).collect(), run }
     }
@@ -137,29 +140,21 @@ impl Board {
     }
 
     fn take(&mut self, signal: &Signal) {
+        if let Some(change) = run::run_change_of(&signal.name) {
+            self.run.status = change.makes();
+        }
         let Some(change) = run::step_change_of(&signal.name) else { return };
         let Ok(record) = serde_json::from_str::<StepRecord>(signal.payload.text()) else { return };
         let Some(line) = self.steps.iter_mut().find(|line| line.id == record.step) else { return };
-        line.attempt = record.attempt.max(line.attempt);
-        line.note = record.error.as_ref().map(|error| plain(&error.to_string())).unwrap_or_default();
-        line.status = match change {
-            StepChange::Started => StepStatus::Running,
-            StepChange::Retrying => StepStatus::Retrying,
-            StepChange::Completed => StepStatus::Completed,
-            StepChange::Failed => StepStatus::Failed,
-            StepChange::Skipped => StepStatus::Skipped,
-            StepChange::Canceled => StepStatus::Canceled,
-        };
-        if change == StepChange::Started {
-            line.since.get_or_insert(signal.recorded_at);
-        }
-        line.until = line.status.is_settled().then_some(signal.recorded_at);
+        line.take(change, &record, signal.recorded_at);
     }
 
     fn render(&self, screen: &Screen) -> String {
         let title = format!("{} {}", self.run.workflow, plain(&self.run.version));
         let took = when::took(screen.now - self.run.started_at);
-        let mut text = format!("{}  {}\n", screen.paint(Tone::Strong, &title), screen.paint(Tone::Busy, &took));
+        let (symbol, tone) = timeline::status_mark(screen, self.run.status);
+        let status = screen.paint(tone, &format!("{symbol} {} for {took}", self.run.status));
+        let mut text = format!("{}  {status}\n", screen.paint(Tone::Strong, &title));
         // The live ones matter most; of the others, those around them.
         let first_live = self.steps.iter().position(|line| !line.status.is_settled()).unwrap_or(self.steps.len());
         let from = first_live.saturating_sub(4).min(self.steps.len().saturating_sub(Self::LINES_MAX));
@@ -177,6 +172,55 @@ impl Board {
 }
 
 impl Line {
+    fn take(&mut self, change: StepChange, record: &StepRecord, at: Timestamp) {
+        if change.is_undo() {
+            self.note = undo_note(change).to_owned();
+            return;
+        }
+        if record.item.is_some() {
+            return self.take_item(change);
+        }
+        self.attempt = record.attempt.max(self.attempt);
+        self.items = record.items.filter(|_| change == StepChange::Started).map(|total| (0, total)).or(self.items);
+        self.note = note(record);
+        self.status = match change {
+            StepChange::Started => StepStatus::Running,
+            StepChange::Waiting | StepChange::Heartbeat | StepChange::Escalated => StepStatus::Waiting,
+            StepChange::Retrying => StepStatus::Retrying,
+            StepChange::Repeating => StepStatus::Repeating,
+            StepChange::Completed => StepStatus::Completed,
+            StepChange::Failed => StepStatus::Failed,
+            StepChange::Skipped => StepStatus::Skipped,
+            StepChange::Canceling => StepStatus::Canceling,
+            StepChange::Canceled => StepStatus::Canceled,
+            StepChange::Reset => StepStatus::Pending,
+            StepChange::Compensating
+            | StepChange::Compensated
+            | StepChange::CompensationFailed
+            | StepChange::CompensationSkipped => self.status,
+        };
+        match change {
+            StepChange::Started | StepChange::Waiting => _ = self.since.get_or_insert(at),
+            StepChange::Reset => self.since = None,
+            _ => {}
+        }
+        self.until = self.status.is_settled().then_some(at);
+    }
+
+    fn take_item(&mut self, change: StepChange) {
+        let settles =
+            matches!(change, StepChange::Completed | StepChange::Failed | StepChange::Skipped | StepChange::Canceled);
+        if let Some((done, _)) = self.items.as_mut().filter(|_| settles) {
+            *done += 1;
+        }
+    }
+
+    /// What it waits for, or what went wrong; of a list, how far it is.
+    fn told(&self) -> String {
+        let items = self.items.map(|(done, total)| format!("{done} of {total} items")).unwrap_or_default();
+        if items.is_empty() || self.note.is_empty() { items + &self.note } else { format!("{items}, {}", self.note) }
+    }
+
     fn render(&self, screen: &Screen, width: usize) -> String {
         let (symbol, tone) = step_mark(screen, self.status);
         let took = self.since.map(|since| when::took(self.until.unwrap_or(screen.now) - since)).unwrap_or_default();
@@ -188,8 +232,33 @@ impl Line {
             self.status.as_str()
         );
         let room = screen.page().saturating_sub(width_of(&told) + 4);
-        let note = screen.paint(Tone::Bad, &screen.fit(&self.note, room));
+        let note = screen.paint(self.note_tone(), &screen.fit(&self.told(), room));
         format!("  {} {}{note}\n", screen.paint(tone, symbol), told).trim_end().to_owned() + "\n"
+    }
+}
+
+impl Line {
+    fn note_tone(&self) -> Tone {
+        match self.status {
+            StepStatus::Failed | StepStatus::Retrying => Tone::Bad,
+            _ => Tone::Dim,
+        }
+    }
+}
+
+fn note(record: &StepRecord) -> String {
+    let error = record.error.as_ref().map(|error| plain(&error.to_string()));
+    let waits = || record.waiting.as_ref().map(|waiting| format!("for {}", timeline::awaited(waiting)));
+    let repeats = || (record.iteration > 0).then(|| format!("iteration {}", record.iteration + 1));
+    error.or_else(waits).or_else(repeats).unwrap_or_default()
+}
+
+fn undo_note(change: StepChange) -> &'static str {
+    match change {
+        StepChange::Compensated => "undone",
+        StepChange::CompensationFailed => "could not be undone",
+        StepChange::CompensationSkipped => "left as it is",
+        _ => "being undone",
     }
 }
 
@@ -197,9 +266,10 @@ pub fn step_mark(screen: &Screen, status: StepStatus) -> (&'static str, Tone) {
     match status {
         StepStatus::Pending => (screen.pick("○", "."), Tone::Dim),
         StepStatus::Running => (screen.pick("●", "*"), Tone::Busy),
-        StepStatus::Retrying => (screen.pick("↻", "@"), Tone::Warn),
+        StepStatus::Waiting => (screen.pick("◌", "~"), Tone::Warn),
+        StepStatus::Retrying | StepStatus::Repeating => (screen.pick("↻", "@"), Tone::Warn),
         StepStatus::Completed => (screen.pick("✓", "+"), Tone::Good),
         StepStatus::Failed => (screen.pick("✗", "x"), Tone::Bad),
-        StepStatus::Skipped | StepStatus::Canceled => (screen.pick("⊘", "o"), Tone::Warn),
+        StepStatus::Skipped | StepStatus::Canceling | StepStatus::Canceled => (screen.pick("⊘", "o"), Tone::Warn),
     }
 }

@@ -1,18 +1,24 @@
 //! `fleetprompt workflow`.
 
+mod diff;
+mod graph;
+mod source;
+
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use fleetprompt_client::wire::{self, Activate};
 use fleetprompt_core::Slug;
 use fleetprompt_core::registration::WorkflowStatus;
+use fleetprompt_core::run::Status;
 
 use super::connect::Connect;
 use super::definition::{self, Applied, Kind};
 use super::fields::Fields;
 use super::screen::{Screen, Tone};
 use super::table::{Cell, Column, Table};
-use super::{exit, pages, when};
+use super::{exit, pages, when, workflow_test};
 
 #[derive(Debug, Args)]
 pub struct Workflow {
@@ -61,6 +67,15 @@ enum Verb {
         #[arg(required = true)]
         files: Vec<String>,
     },
+    /// Try the cases of test files, without any server
+    #[command(after_help = workflow_test::EXAMPLES)]
+    Test(workflow_test::Test),
+    /// Draw a definition
+    #[command(after_help = graph::EXAMPLES)]
+    Graph(graph::Graph),
+    /// Show what differs between two versions
+    #[command(after_help = diff::EXAMPLES)]
+    Diff(diff::Differ),
     /// Add definitions as versions and activate them
     #[command(after_help = APPLY_EXAMPLES)]
     Apply {
@@ -116,6 +131,9 @@ impl Workflow {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match &self.verb {
             Verb::Validate { files } => definition::validate(&self.connect.output, Kind::Workflow, files),
+            Verb::Test(test) => test.run(&self.connect.output),
+            Verb::Graph(graph) => graph.run(&self.connect).await,
+            Verb::Diff(differ) => differ.run(&self.connect).await,
             Verb::Apply { files, draft } => self.apply(files, *draft).await,
             Verb::List => self.list().await,
             Verb::Show { slug, version } => self.show(slug, version.as_deref()).await,
@@ -238,8 +256,16 @@ fn shown(screen: &Screen, workflow: &wire::Workflow, active: Option<&wire::Workf
     fields.maybe("version", workflow.active_version.as_ref());
     fields.line("starts on", signals(workflow));
     fields.line("updated", when::ago(workflow.updated_at, screen.now));
+    for version in &workflow.in_flight {
+        fields.line("in flight", format!("{}: {}", version.version, counted(&version.by_status)));
+    }
     fields.json("definition", active.and_then(|version| version.document.as_ref()));
     fields.render(screen)
+}
+
+/// `12 running, 3 queued`.
+fn counted(by_status: &BTreeMap<Status, u64>) -> String {
+    by_status.iter().map(|(status, count)| format!("{count} {status}")).collect::<Vec<_>>().join(", ")
 }
 
 fn shown_version(screen: &Screen, version: &wire::WorkflowVersion) -> String {
@@ -253,12 +279,18 @@ fn shown_version(screen: &Screen, version: &wire::WorkflowVersion) -> String {
 }
 
 fn versions_table(screen: &Screen, versions: &[wire::WorkflowVersion]) -> Table {
-    let columns = [Column::id("VERSION"), Column::id("STATUS"), Column::id("CREATED"), Column::text("DIGEST", 12)];
-    let mut table = Table::new(columns);
+    let mut table = Table::new([
+        Column::id("VERSION"),
+        Column::id("STATUS"),
+        Column::text("IN FLIGHT", 12),
+        Column::id("CREATED"),
+        Column::text("DIGEST", 12).leave_out(1),
+    ]);
     for version in versions {
         table.row([
             Cell::new(Tone::Strong, &version.version),
             if version.active { Cell::new(Tone::Good, "active") } else { Cell::dim("-") },
+            Cell::plain(counted(&version.in_flight)),
             Cell::dim(when::ago(version.created_at, screen.now)),
             Cell::dim(&version.digest),
         ]);

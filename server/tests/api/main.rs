@@ -4,9 +4,11 @@
 mod directives;
 mod hostile;
 mod isolation;
+mod operating;
 mod operations;
 mod people;
 mod runs;
+mod schedules;
 mod server;
 mod signals;
 mod streams;

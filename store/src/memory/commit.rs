@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fleetprompt_core::run::{Run, Step};
+use fleetprompt_core::run::{Items, Run, Step, Steps};
+use fleetprompt_core::signal::DispositionKind;
 use fleetprompt_core::{DirectiveId, TenantId};
 
 use super::State;
@@ -38,7 +39,8 @@ impl State {
         let named = named.chain(batch.workflows.iter().map(|workflow| workflow.tenant));
         let named = named.chain(batch.workflow_versions.iter().map(|version| version.tenant));
         let named = named.chain(batch.agents.iter().map(|agent| agent.tenant));
-        let mut named = named.chain(batch.directive_types.iter().map(|kind| kind.tenant));
+        let named = named.chain(batch.directive_types.iter().map(|kind| kind.tenant));
+        let mut named = named.chain(batch.schedules.iter().map(|schedule| schedule.tenant));
         match named.find(|tenant| !known(*tenant)) {
             Some(tenant) => Err(refused(format!("there is no tenant {tenant}"))),
             None => Ok(()),
@@ -87,7 +89,8 @@ impl State {
             self.dedupe_keys.insert((*tenant, key.clone()), *signal);
         }
         for one in &batch.dispositions {
-            self.dispositions.insert((one.tenant, one.signal_id, one.workflow.clone()), one.clone());
+            let waiter = one.run_id.filter(|_| one.kind == DispositionKind::Advanced);
+            self.dispositions.insert((one.tenant, one.signal_id, one.workflow.clone(), waiter), one.clone());
         }
         for directive in &batch.directives {
             let key = (directive.tenant, directive.idempotency_key.clone());
@@ -99,16 +102,23 @@ impl State {
         }
     }
 
-    /// The steps that the write does not name stay as they were.
+    /// What the write does not name stays as it was: a change that is not named is found out by the
+    /// first test that compares.
     fn write_run(&mut self, write: &RunWrite) {
         let id = (write.run.tenant, write.run.id);
         let steps = match self.runs.remove(&id) {
             Some(before) => before.steps,
-            None => vec![Step::default(); write.run.steps.len()],
+            None => Steps::pending(write.run.steps.len()),
         };
         let mut run = Run { steps, ..Run::clone(&write.run) };
-        for &index in &write.steps {
-            run.steps[index] = write.run.steps[index].clone();
+        let mut places = write.places.clone();
+        // A step before its items, and these before what undoes them.
+        places.sort_by_key(|place| (place.step, place.item.is_some(), place.undo));
+        for place in places {
+            match write.run.at(place) {
+                Some(step) => run.restore(place, bare(step)),
+                None => run.clear(place),
+            }
         }
         self.runs.insert(id, run);
     }
@@ -123,16 +133,23 @@ impl State {
         self.agents.extend(batch.agents.iter().map(|one| ((one.tenant, one.slug.clone()), one.clone())));
         self.directive_types
             .extend(batch.directive_types.iter().map(|one| ((one.tenant, one.name.clone()), one.clone())));
+        self.schedules.extend(batch.schedules.iter().map(|one| ((one.tenant, one.slug.clone()), one.clone())));
     }
 }
 
 fn check_steps(batch: &Batch) -> Result<()> {
-    for RunWrite { run, steps } in &batch.runs {
-        if let Some(index) = steps.iter().find(|index| **index >= run.steps.len()) {
-            return Err(Error::Damaged(format!("a batch: {} has no step {index} to write", run.id)));
+    for RunWrite { run, places } in &batch.runs {
+        if let Some(place) = places.iter().find(|place| place.index() >= run.steps.len()) {
+            return Err(Error::Damaged(format!("a batch: {} has no step {} to write", run.id, place.step)));
         }
     }
     Ok(())
+}
+
+/// A step without what are rows of their own.
+pub(super) fn bare(step: &Step) -> Step {
+    let items = step.items.as_ref().map(|items| Box::new(Items::pending(items.steps.len())));
+    Step { items, undo: None, ..step.clone() }
 }
 
 fn refused(cause: String) -> Error {

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use fleetprompt_core::directive::Directive;
-use fleetprompt_core::run::Run;
-use fleetprompt_core::{Signal, TenantId};
+use fleetprompt_core::run::{Place, Run, Status, Step, StepStatus, Steps};
+use fleetprompt_core::{RunId, Signal, Slug, TenantId};
 use uuid::Uuid;
 
 use super::State;
-use crate::{DirectiveFilter, Order, Page, RunFilter, SignalFilter};
+use super::commit::bare;
+use crate::filter::first_id_at;
+use crate::{DirectiveFilter, Order, Page, RunFilter, SignalFilter, WaitingFilter};
 
 impl State {
     pub(super) fn signals(&self, tenant: TenantId, filter: &SignalFilter, page: Page) -> Vec<Signal> {
@@ -16,6 +18,8 @@ impl State {
             is(&filter.name, &signal.name)
                 && filter.correlation_id.as_deref().is_none_or(|id| *id == *signal.lineage.correlation_id)
                 && (filter.run_id.is_none() || signal.run_id == filter.run_id)
+                && (filter.names.is_empty() || filter.names.contains(&signal.name))
+                && filter.since.is_none_or(|since| signal.recorded_at >= since)
         };
         let of_tenant = of(&self.signals, tenant, |id| id.0);
         cut(of_tenant.filter(|(_, signal)| matches(signal)), page).map(|signal| Signal::clone(signal)).collect()
@@ -37,10 +41,40 @@ impl State {
                 && is(&filter.status, &run.status)
                 && (filter.signal_id.is_none() || run.signal_id == filter.signal_id)
                 && filter.correlation_id.as_deref().is_none_or(|id| *id == *run.lineage.correlation_id)
+                && filter.version.as_deref().is_none_or(|version| *version == *run.version)
+                && (filter.parent.is_none() || run.parent.map(|parent| parent.run_id) == filter.parent)
+                && (filter.source.is_none() || run.source == filter.source)
+                && !(filter.open && run.status.has_ended())
+                && filter.since.is_none_or(|since| run.id.0 >= first_id_at(since))
+                && filter.until.is_none_or(|until| run.id.0 < first_id_at(until))
         };
         let of_tenant = of(&self.runs, tenant, |id| id.0);
         let page = cut(of_tenant.filter(|(_, run)| matches(run)), page);
-        page.map(|run| Run { steps: Vec::new(), ..run.clone() }).collect()
+        page.map(|run| Run { steps: Steps::default(), ..run.clone() }).collect()
+    }
+
+    pub(super) fn waiting(&self, tenant: TenantId, filter: &WaitingFilter, page: Page) -> Vec<(RunId, Place, Step)> {
+        let open = of(&self.runs, tenant, |id| id.0).filter(|(_, run)| !run.status.has_ended());
+        let of_runs = open.filter(|(_, run)| filter.run_id.is_none_or(|wanted| run.id == wanted));
+        let of_places = of_runs.flat_map(|(_, run)| run.places().map(move |place| (run, place)));
+        let waiting = of_places.filter_map(|(run, place)| {
+            let step = run.at(place).filter(|step| step.status == StepStatus::Waiting)?;
+            let word = step.waiting.as_ref()?.what.word();
+            let is_wanted = filter.awaits.as_deref().is_none_or(|wanted| wanted == word);
+            is_wanted.then(|| Some((step.signal_id?.0, (run.id, place, bare(step)))))?
+        });
+        let in_order: BTreeMap<Uuid, _> = waiting.collect();
+        cut(in_order.iter().map(|(id, waiting)| (*id, waiting)), page).cloned().collect()
+    }
+
+    pub(super) fn runs_in_flight(&self, tenant: TenantId, slug: &Slug) -> Vec<(String, Status, u64)> {
+        let mut counts = BTreeMap::new();
+        let open =
+            of(&self.runs, tenant, |id| id.0).filter(|(_, run)| run.workflow == *slug && !run.status.has_ended());
+        for (_, run) in open {
+            *counts.entry((run.version.to_string(), run.status)).or_insert(0) += 1;
+        }
+        counts.into_iter().map(|((version, status), count)| (version, status, count)).collect()
     }
 }
 

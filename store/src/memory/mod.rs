@@ -4,19 +4,20 @@
 
 mod commit;
 mod lists;
+mod work;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fleetprompt_core::directive::{self, Directive};
-use fleetprompt_core::registration::{AgentEntry, DirectiveTypeEntry, WorkflowEntry, WorkflowVersion};
-use fleetprompt_core::run::{Run, StepStatus};
+use fleetprompt_core::directive::Directive;
+use fleetprompt_core::registration::{AgentEntry, DirectiveTypeEntry, ScheduleEntry, WorkflowEntry, WorkflowVersion};
+use fleetprompt_core::run::{Place, Run, Status, Step};
 use fleetprompt_core::signal::{DedupeKey, Disposition};
 use fleetprompt_core::tenant::{Key, Tenant};
-use fleetprompt_core::{DirectiveId, KeyId, Name, RunId, Signal, SignalId, Slug, TenantId};
+use fleetprompt_core::{DirectiveId, KeyId, Name, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
 use parking_lot::Mutex;
 
-use crate::{Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RunFilter, SignalFilter, Store};
+use crate::{Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RunFilter, SignalFilter, Store, WaitingFilter};
 
 #[derive(Default)]
 pub struct MemoryStore {
@@ -28,7 +29,7 @@ struct State {
     commits_to_fail: usize,
     signals: BTreeMap<(TenantId, SignalId), Arc<Signal>>,
     dedupe_keys: BTreeMap<(TenantId, DedupeKey), SignalId>,
-    dispositions: BTreeMap<(TenantId, SignalId, Slug), Disposition>,
+    dispositions: BTreeMap<(TenantId, SignalId, Slug, Option<RunId>), Disposition>,
     directives: BTreeMap<(TenantId, DirectiveId), Arc<Directive>>,
     directive_keys: BTreeMap<(TenantId, String), DirectiveId>,
     runs: BTreeMap<(TenantId, RunId), Run>,
@@ -38,12 +39,18 @@ struct State {
     workflow_versions: BTreeMap<(TenantId, Slug, String), WorkflowVersion>,
     agents: BTreeMap<(TenantId, Slug), AgentEntry>,
     directive_types: BTreeMap<(TenantId, Name), DirectiveTypeEntry>,
+    schedules: BTreeMap<(TenantId, Slug), ScheduleEntry>,
 }
 
 impl MemoryStore {
     /// The next `count` commits write nothing and say so, as a full disk would.
     pub fn fail_next_commits(&self, count: usize) {
         self.state.lock().commits_to_fail = count;
+    }
+
+    /// How many of them are still to come.
+    pub fn commits_to_fail(&self) -> usize {
+        self.state.lock().commits_to_fail
     }
 }
 
@@ -76,6 +83,16 @@ impl Store for MemoryStore {
             state.directives.get(&(key.0, *id)).map(|directive| Directive::clone(directive))
         };
         Ok(keys.iter().map(by_key).collect())
+    }
+
+    fn begun_since(
+        &self,
+        tenant: TenantId,
+        workflow: &Slug,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(Arc<str>, Timestamp, RunId)>> {
+        Ok(self.state.lock().begun_since(tenant, workflow, since, limit))
     }
 
     fn signal(&self, tenant: TenantId, id: SignalId) -> Result<Option<Signal>> {
@@ -113,6 +130,14 @@ impl Store for MemoryStore {
         Ok(self.state.lock().runs(tenant, filter, page))
     }
 
+    fn waiting(&self, tenant: TenantId, filter: &WaitingFilter, page: Page) -> Result<Vec<(RunId, Place, Step)>> {
+        Ok(self.state.lock().waiting(tenant, filter, page))
+    }
+
+    fn runs_in_flight(&self, tenant: TenantId, slug: &Slug) -> Result<Vec<(String, Status, u64)>> {
+        Ok(self.state.lock().runs_in_flight(tenant, slug))
+    }
+
     fn workflow_versions(&self, tenant: TenantId, slug: &Slug) -> Result<Vec<WorkflowVersion>> {
         let state = self.state.lock();
         let of_slug = state.workflow_versions.values().filter(|one| one.tenant == tenant && one.slug == *slug);
@@ -135,27 +160,7 @@ impl State {
             active_versions: self.workflows.values().filter_map(active).collect(),
             agents: self.agents.values().cloned().collect(),
             directive_types: self.directive_types.values().cloned().collect(),
-        }
-    }
-
-    fn open_work(&self) -> OpenWork {
-        let (runs, directives) = (self.runs.values(), self.directives.values());
-        let due = runs.clone().filter_map(|run| Some((run.wake_at()?, run.tenant, run.id)));
-        let mut runs_due: Vec<_> = due.collect();
-        runs_due.sort_unstable();
-        let due = directives.clone().filter_map(|one| Some((one.wake_at?, one.tenant, one.id)));
-        let mut directives_due: Vec<_> = due.collect();
-        directives_due.sort_unstable();
-        let requested = directives.clone().filter(|one| one.status == directive::Status::Requested);
-        let in_flight = directives.filter(|one| one.is_in_flight());
-        let waits_for_agent =
-            |run: &&Run| run.steps.iter().any(|step| step.status == StepStatus::Running && step.directive_id.is_none());
-        OpenWork {
-            runs_due,
-            directives_due,
-            directives_requested: requested.map(|one| (one.tenant, one.id)).collect(),
-            directives_in_flight: in_flight.map(|one| (one.tenant, one.id)).collect(),
-            runs_in_flight: runs.filter(waits_for_agent).map(|run| (run.tenant, run.id)).collect(),
+            schedules: self.schedules.values().cloned().collect(),
         }
     }
 }

@@ -3,11 +3,12 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
+use fleetprompt_core::json::present;
 use fleetprompt_core::{DirectiveId, Failure, Json, Lineage, Party, RecordId, RunId, SignalId, Timestamp};
 use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Value, ValueRef};
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::fault::{Fault, Result};
@@ -188,22 +189,24 @@ pub fn word<T: Copy>(row: &Row, column: usize, all: &[T], as_str: fn(T) -> &'sta
 struct End {
     /// An output may be `null`, which is not the same as none.
     #[serde(default, deserialize_with = "present")]
-    output: Option<Box<RawValue>>,
+    output: Option<Json>,
     #[serde(default)]
     error: Option<Failure>,
 }
 
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Box<RawValue>>, D::Error> {
-    Box::<RawValue>::deserialize(deserializer).map(Some)
-}
-
 /// The output and the failure in the payload at `column`, if there is one.
 pub fn end(row: &Row, column: usize) -> Result<(Option<Json>, Option<Failure>)> {
-    let text = match row.get_ref(column)? {
-        ValueRef::Null => return Ok((None, None)),
-        text => text.as_str().map_err(|why| Fault::damaged("a record", why))?,
-    };
-    let end: End = serde_json::from_str(text).map_err(|why| Fault::damaged("a record", why))?;
-    let output = end.output.map(|raw| Json::from_stored(Box::<str>::from(raw).into_string())).transpose();
-    Ok((output.map_err(|why| Fault::damaged("an output", why))?, end.error))
+    let end: End = record(row, column)?.unwrap_or_default();
+    Ok((end.output, end.error))
+}
+
+/// The record in the payload at `column`, if there is one.
+pub fn record<T: DeserializeOwned>(row: &Row, column: usize) -> Result<Option<T>> {
+    match row.get_ref(column)? {
+        ValueRef::Null => Ok(None),
+        text => {
+            let text = text.as_str().map_err(|why| Fault::damaged("a record", why))?;
+            serde_json::from_str(text).map(Some).map_err(|why| Fault::damaged("a record", why))
+        }
+    }
 }

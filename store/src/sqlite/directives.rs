@@ -2,6 +2,7 @@
 
 use fleetprompt_core::directive::{Directive, HandlerKind, Origin, Status};
 use fleetprompt_core::retry::RetryPolicy;
+use fleetprompt_core::run::Place;
 use fleetprompt_core::{DirectiveId, Party, RunId, SignalId, Span, TenantId};
 use rusqlite::{Row, params};
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use crate::{DirectiveFilter, Page};
 
 const COLUMNS: &str = "d.id, d.name, d.status, d.handler, d.attempt, d.wake_at, d.cancel_requested, d.settled_at, \
     d.settled_by, d.requested_at, d.run_id, d.step, d.correlation_id, d.causation_id, d.depth, d.actor_type, \
-    d.actor_id, d.idempotency_key, d.policy, d.payload, s.payload";
+    d.actor_id, d.idempotency_key, d.policy, d.payload, s.payload, d.part, d.started_at";
 const JOIN: &str = "LEFT JOIN signals s ON s.tenant = d.tenant AND s.id = d.settled_by";
 
 pub fn one(view: &View, tenant: TenantId, id: DirectiveId) -> Result<Option<Directive>> {
@@ -70,27 +71,33 @@ pub(super) fn select(view: &View, tenant: i64, filter: &DirectiveFilter, page: P
 fn directive(view: &View, tenant: TenantId, row: &Row) -> Result<Directive> {
     let (output, error) = columns::end(row, 20)?;
     let policy: Option<String> = row.get(18)?;
-    let (retry, timeout) = policy.as_deref().map_or(Ok(Default::default()), Policy::read)?;
+    let (retry, timeout, heartbeat) = policy.as_deref().map_or(Ok(Default::default()), Policy::read)?;
     let step: Option<u32> = row.get(11)?;
+    let part: Option<i64> = row.get(21)?;
     let origin = columns::id_if_any(row, 10)?.zip(step);
+    let (attempt, requested_at): (u32, _) = (row.get(4)?, columns::time(row, 9)?);
+    let started_at = columns::time_if_any(row, 22)?.or((attempt > 0).then_some(requested_at));
     Ok(Directive {
         id: DirectiveId(columns::id(row, 0)?),
         tenant,
         name: columns::parsed(&view.interned.name(view.sql, row.get(1)?)?)?,
         status: columns::word(row, 2, &Status::ALL, Status::as_str)?,
         handler: columns::word(row, 3, &HandlerKind::ALL, HandlerKind::as_str)?,
-        attempt: row.get(4)?,
+        attempt,
+        started_at,
         wake_at: columns::time_if_any(row, 5)?,
         cancel_requested: row.get(6)?,
         settled_at: columns::time_if_any(row, 7)?,
         settled_by: columns::id_if_any(row, 8)?.map(SignalId),
-        requested_at: columns::time(row, 9)?,
-        origin: origin.map(|(run, step)| Origin { run_id: RunId(run), step }),
+        requested_at,
+        origin: origin
+            .map(|(run, step)| Origin { run_id: RunId(run), place: Place::from_part(step, part.unwrap_or(0)) }),
         lineage: columns::lineage(row, 12)?,
         actor: Party { kind: row.get(15)?, id: row.get(16)? },
         idempotency_key: row.get(17)?,
         retry,
         timeout,
+        heartbeat,
         payload: columns::json(row, 19)?,
         output,
         error,
@@ -107,12 +114,18 @@ pub struct Policy {
     jitter: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     timeout_us: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    heartbeat_us: Option<i64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    on: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_elapsed_us: Option<i64>,
 }
 
 impl Policy {
     /// None for what nobody said anything about.
-    pub fn text_of(retry: &RetryPolicy, timeout: Option<Span>) -> Option<String> {
-        if timeout.is_none() && *retry == RetryPolicy::default() {
+    pub fn text_of(retry: &RetryPolicy, timeout: Option<Span>, heartbeat: Option<Span>) -> Option<String> {
+        if timeout.is_none() && heartbeat.is_none() && *retry == RetryPolicy::default() {
             return None;
         }
         let policy = Self {
@@ -122,11 +135,14 @@ impl Policy {
             max_us: retry.max.0,
             jitter: retry.jitter,
             timeout_us: timeout.map(|timeout| timeout.0),
+            heartbeat_us: heartbeat.map(|heartbeat| heartbeat.0),
+            on: retry.on.clone(),
+            max_elapsed_us: retry.max_elapsed.map(|elapsed| elapsed.0),
         };
         Some(serde_json::to_string(&policy).expect("numbers can be written"))
     }
 
-    fn read(text: &str) -> Result<(RetryPolicy, Option<Span>)> {
+    fn read(text: &str) -> Result<(RetryPolicy, Option<Span>, Option<Span>)> {
         let policy: Self = serde_json::from_str(text).map_err(|why| Fault::damaged("a policy", why))?;
         let retry = RetryPolicy {
             max_attempts: policy.max_attempts,
@@ -134,7 +150,9 @@ impl Policy {
             factor: policy.factor,
             max: Span(policy.max_us),
             jitter: policy.jitter,
+            on: policy.on,
+            max_elapsed: policy.max_elapsed_us.map(Span),
         };
-        Ok((retry, policy.timeout_us.map(Span)))
+        Ok((retry, policy.timeout_us.map(Span), policy.heartbeat_us.map(Span)))
     }
 }

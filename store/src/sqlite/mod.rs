@@ -11,6 +11,7 @@ mod fault;
 mod intern;
 mod migrations;
 mod page;
+mod places;
 #[cfg(test)]
 mod plans;
 mod readers;
@@ -20,18 +21,19 @@ mod signals;
 mod work;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use fleetprompt_core::directive::Directive;
 use fleetprompt_core::registration::WorkflowVersion;
-use fleetprompt_core::run::Run;
+use fleetprompt_core::run::{Place, Run, Status, Step};
 use fleetprompt_core::signal::{DedupeKey, Disposition};
-use fleetprompt_core::{DirectiveId, RunId, Signal, SignalId, Slug, TenantId};
+use fleetprompt_core::{DirectiveId, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
 use self::intern::Interned;
 use self::readers::Readers;
-use crate::{Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RunFilter, SignalFilter, Store};
+use crate::{Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RunFilter, SignalFilter, Store, WaitingFilter};
 
 pub struct SqliteStore {
     // Dropped before the writer, which can then take the whole log into the file.
@@ -113,6 +115,16 @@ impl Store for SqliteStore {
         self.read_ahead("look for directives by key", |view| directives::by_key(view, keys))
     }
 
+    fn begun_since(
+        &self,
+        tenant: TenantId,
+        workflow: &Slug,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(Arc<str>, Timestamp, RunId)>> {
+        self.read("read when runs began", |view| runs::begun_since(view, tenant, workflow, since, limit))
+    }
+
     fn signal(&self, tenant: TenantId, id: SignalId) -> Result<Option<Signal>> {
         self.read("read a signal", |view| signals::one(view, tenant, id))
     }
@@ -143,6 +155,14 @@ impl Store for SqliteStore {
 
     fn runs(&self, tenant: TenantId, filter: &RunFilter, page: Page) -> Result<Vec<Run>> {
         self.read("list runs", |view| runs::list(view, tenant, filter, page))
+    }
+
+    fn waiting(&self, tenant: TenantId, filter: &WaitingFilter, page: Page) -> Result<Vec<(RunId, Place, Step)>> {
+        self.read("list what waits", |view| places::waiting(view, tenant, filter, page))
+    }
+
+    fn runs_in_flight(&self, tenant: TenantId, slug: &Slug) -> Result<Vec<(String, Status, u64)>> {
+        self.read("count runs", |view| runs::in_flight(view, tenant, slug))
     }
 
     fn workflow_versions(&self, tenant: TenantId, slug: &Slug) -> Result<Vec<WorkflowVersion>> {

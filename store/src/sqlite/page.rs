@@ -3,9 +3,14 @@
 //! Which index answers is said here and not left to the planner, which prefers the order of the
 //! clustered key and would look through a whole tenant for it: the first condition `and_found` is
 //! what rows are found by, and those after it are looked at row by row.
+//!
+//! Where any of several values will do, each is followed through the index by itself and no further
+//! than the page goes, and what was found is put in order: one search over all of them would have to
+//! read and sort everything that they have.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
+use uuid::Uuid;
 
 use super::columns::Id;
 use super::fault::Result;
@@ -17,15 +22,21 @@ pub struct Query {
     page: Page,
     conditions: Vec<String>,
     values: Vec<Value>,
-    /// How rows are found: nothing yet, by ids, or by an index.
+    /// How rows are found.
     found: Found,
     sql: String,
 }
 
 enum Found {
+    /// By nothing yet: in the order of their ids.
     InOrder,
     ById,
     By(&'static str),
+    ByAny {
+        index: &'static str,
+        column: &'static str,
+        values: Vec<Value>,
+    },
 }
 
 impl Query {
@@ -63,12 +74,39 @@ impl Query {
         self.and_with(&format!("+{}.{column} = ?", self.table.1), vec![value.into()]);
     }
 
+    /// Rows whose `column` has one of these values, found by `index` unless an earlier condition finds
+    /// them.
+    pub fn and_found_any(
+        &mut self,
+        column: &'static str,
+        values: Vec<Value>,
+        index: &'static str,
+        indexed: Option<&'static str>,
+    ) {
+        if !matches!(self.found, Found::InOrder) {
+            let listed = vec!["?"; values.len()].join(", ");
+            return self.and_with(&format!("+{}.{column} IN ({listed})", self.table.1), values);
+        }
+        self.found = Found::ByAny { index, column, values };
+        self.conditions.extend(indexed.map(str::to_owned));
+    }
+
+    /// Rows on that side of an id, which is where reading begins or ends.
+    pub fn and_id(&mut self, side: &str, id: Uuid) {
+        self.and_with(&format!("{}.id {side} ?", self.table.1), vec![Id(id).into()]);
+    }
+
+    /// Rows of which this holds, looked at one by one: it must not let the planner use an index.
+    pub fn and_that(&mut self, condition: &str, values: Vec<Value>) {
+        self.and_with(condition, values);
+    }
+
     fn and_with(&mut self, condition: &str, values: Vec<Value>) {
         self.conditions.push(condition.to_owned());
         self.values.extend(values);
     }
 
-    /// `join` follows the listed table.
+    /// `join` follows the listed table; no condition may be about what it joins.
     pub fn select(mut self, columns: &str, join: &str) -> Self {
         let (table, called) = self.table;
         let (side, direction) = match self.page.order {
@@ -76,19 +114,47 @@ impl Query {
             Order::OldestFirst => (">", "ASC"),
         };
         if let Some(cursor) = self.page.cursor {
-            self.and_with(&format!("{called}.id {side} ?"), vec![Id(cursor).into()]);
+            self.and_id(side, cursor);
         }
-        self.values.push(Value::Integer(i64::try_from(self.page.limit).unwrap_or(i64::MAX)));
-        let index = match self.found {
+        let in_order = format!("ORDER BY {called}.id {direction} LIMIT ?");
+        let found = std::mem::replace(&mut self.found, Found::InOrder);
+        let index = match found {
             Found::By(index) => format!("INDEXED BY {index}"),
             Found::ById | Found::InOrder => String::new(),
+            Found::ByAny { index, column, values } => {
+                self.follow_each(index, column, values, &in_order);
+                String::new()
+            }
         };
+        self.values.push(self.limit());
         let conditions = self.conditions.join(" AND ");
-        self.sql = format!(
-            "SELECT {columns} FROM {table} {called} {index} {join} WHERE {conditions} \
-             ORDER BY {called}.id {direction} LIMIT ?"
-        );
+        self.sql = format!("SELECT {columns} FROM {table} {called} {index} {join} WHERE {conditions} {in_order}");
         self
+    }
+
+    /// Everything that was asked becomes a question about each of the values.
+    fn follow_each(&mut self, index: &str, column: &str, wanted: Vec<Value>, in_order: &str) {
+        let (table, called) = self.table;
+        let conditions = self.conditions.join(" AND ");
+        let one = format!(
+            "SELECT id FROM (SELECT {called}.id FROM {table} {called} INDEXED BY {index} \
+             WHERE {called}.{column} = ? AND {conditions} {in_order})"
+        );
+        let all = vec![one; wanted.len()].join(" UNION ALL ");
+        let asked = std::mem::take(&mut self.values);
+        // The tenant is what every list begins with.
+        let mut values = vec![asked[0].clone()];
+        for value in wanted {
+            values.push(value);
+            values.extend(asked.iter().cloned());
+            values.push(self.limit());
+        }
+        self.conditions = vec![format!("{called}.tenant = ?"), format!("{called}.id IN ({all})")];
+        self.values = values;
+    }
+
+    fn limit(&self) -> Value {
+        Value::Integer(i64::try_from(self.page.limit).unwrap_or(i64::MAX))
     }
 
     /// How SQLite will go about it.

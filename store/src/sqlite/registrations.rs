@@ -1,8 +1,11 @@
 //! Reading what is registered. It is little, and the engine holds it in memory.
 
-use fleetprompt_core::registration::{AgentEntry, DirectiveTypeEntry, WorkflowEntry, WorkflowStatus, WorkflowVersion};
+use fleetprompt_core::registration::{
+    AgentEntry, DirectiveTypeEntry, ScheduleEntry, WorkflowEntry, WorkflowStatus, WorkflowVersion,
+};
+use fleetprompt_core::schedule;
 use fleetprompt_core::tenant::{Key, KeyHash, Role, Tenant};
-use fleetprompt_core::{KeyId, Slug, TenantId, WorkflowVersionId};
+use fleetprompt_core::{KeyId, SignalId, Slug, TenantId, WorkflowVersionId};
 use rusqlite::{Params, Row, params};
 
 use super::View;
@@ -53,6 +56,15 @@ pub fn directory(view: &View) -> Result<Directory> {
              FROM directive_types y JOIN tenants t ON t.no = y.tenant ORDER BY t.id, y.name",
             [],
             directive_type,
+        )?,
+        schedules: rows(
+            view,
+            "SELECT t.id, s.slug, s.digest, s.document, p.status, p.anchor_at, p.next_at, p.last_at, p.last_signal,
+               p.queued_at, p.reason, p.updated_at
+             FROM schedules s JOIN schedule_states p ON p.tenant = s.tenant AND p.slug = s.slug
+             JOIN tenants t ON t.no = s.tenant ORDER BY t.id, s.slug",
+            [],
+            schedule,
         )?,
     })
 }
@@ -148,5 +160,24 @@ fn directive_type(row: &Row) -> Result<DirectiveTypeEntry> {
         name: name(row, 1)?,
         updated_at: columns::time(row, 2)?,
         document: columns::json(row, 3)?,
+    })
+}
+
+fn schedule(row: &Row) -> Result<ScheduleEntry> {
+    Ok(ScheduleEntry {
+        tenant: TenantId(columns::id(row, 0)?),
+        slug: name(row, 1)?,
+        digest: row.get(2)?,
+        document: columns::json(row, 3)?,
+        state: schedule::State {
+            status: columns::word(row, 4, &schedule::Status::ALL, schedule::Status::as_str)?,
+            anchor_at: columns::time(row, 5)?,
+            next_at: columns::time_if_any(row, 6)?,
+            last_at: columns::time_if_any(row, 7)?,
+            last_signal: columns::id_if_any(row, 8)?.map(SignalId),
+            queued_at: columns::time_if_any(row, 9)?,
+            reason: row.get(10)?,
+            updated_at: columns::time(row, 11)?,
+        },
     })
 }

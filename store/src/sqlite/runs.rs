@@ -1,18 +1,27 @@
-//! Reading runs and their steps. How each ended is read from the signal that ended it.
+//! Reading runs. How one ended, or why it stands still, is read from the signal that says so.
 
-use fleetprompt_core::run::{Run, Status, Step, StepStatus};
-use fleetprompt_core::{DirectiveId, Lineage, RecordId, RunId, SignalId, TenantId};
+use std::sync::Arc;
+
+use fleetprompt_core::run::{FlowKeys, Parent, Place, Run, RunRecord, Status, Steps};
+use fleetprompt_core::{DirectiveId, Lineage, RecordId, RunId, SignalId, Slug, TenantId, Timestamp};
+use rusqlite::types::Value;
 use rusqlite::{Row, params};
 
 use super::View;
 use super::columns::{self, Correlation, Id};
 use super::fault::{Fault, Result};
 use super::page::Query;
+use super::places;
+use crate::filter::first_id_at;
 use crate::{Page, RunFilter};
 
+/// In the column of when a run began: it did not.
+pub const NOT_BEGUN: Timestamp = Timestamp(0);
+
 const COLUMNS: &str = "r.id, r.workflow, r.version, r.status, r.steps, r.signal_id, r.directive_id, r.started_at, \
-    r.deadline, r.ended_at, r.ended_by, r.correlation_id, r.depth, r.input, s.payload";
-const JOIN: &str = "LEFT JOIN signals s ON s.tenant = r.tenant AND s.id = r.ended_by";
+    r.deadline, r.ended_at, r.status_by, r.correlation_id, r.depth, r.input, s.payload, r.begun_at, r.parent, \
+    r.parent_step, r.parent_part, r.parent_waits, r.source, r.keys";
+const JOIN: &str = "LEFT JOIN signals s ON s.tenant = r.tenant AND s.id = r.status_by";
 
 pub fn one(view: &View, tenant: TenantId, id: RunId) -> Result<Option<Run>> {
     let Some(no) = view.interned.tenant(tenant) else { return Ok(None) };
@@ -20,8 +29,10 @@ pub fn one(view: &View, tenant: TenantId, id: RunId) -> Result<Option<Run>> {
     let mut statement = view.sql.prepare_cached(&sql)?;
     let mut rows = statement.query(params![no, Id(id.0)])?;
     let Some(row) = rows.next()? else { return Ok(None) };
-    let steps = steps(view, no, id, row.get(4)?)?;
-    Ok(Some(Run { steps, ..run(view, tenant, row)? }))
+    let mut run = run(view, tenant, row)?;
+    run.steps = Steps::pending(row.get::<_, u32>(4)? as usize);
+    places::restore(view, no, &mut run)?;
+    Ok(Some(run))
 }
 
 pub fn list(view: &View, tenant: TenantId, filter: &RunFilter, page: Page) -> Result<Vec<Run>> {
@@ -32,6 +43,9 @@ pub fn list(view: &View, tenant: TenantId, filter: &RunFilter, page: Page) -> Re
 
 /// None when no row can match.
 pub(super) fn select(view: &View, tenant: i64, filter: &RunFilter, page: Page) -> Result<Option<Query>> {
+    if filter.open && filter.status.is_some_and(Status::has_ended) {
+        return Ok(None);
+    }
     let mut query = Query::new(("runs", "r"), tenant, page);
     if let Some(signal) = filter.signal_id {
         // No index by signal: its dispositions name its runs.
@@ -42,80 +56,137 @@ pub(super) fn select(view: &View, tenant: i64, filter: &RunFilter, page: Page) -
     if let Some(correlation) = &filter.correlation_id {
         query.and_found("correlation_id", Correlation::of(correlation).value(), "runs_by_correlation", None);
     }
-    match filter.status {
-        // Most have completed: the index leaves them out.
-        Some(Status::Completed) => query.and("status", Status::Completed.as_str().to_owned()),
-        Some(status) => {
-            let indexed = Some("r.status <> 'completed'");
-            query.and_found("status", status.as_str().to_owned(), "runs_by_status", indexed);
-        }
-        None => {}
+    if let Some(parent) = filter.parent {
+        query.and_found("parent", Id(parent.0), "runs_by_parent", None);
     }
+    if let Some(source) = filter.source {
+        query.and_found("source", Id(source.0), "runs_by_source", None);
+    }
+    by_status(&mut query, filter);
     if let Some(slug) = &filter.workflow {
         let Some(number) = view.interned.number(view.sql, slug.as_str())? else { return Ok(None) };
         query.and_found("workflow", number, "runs_by_workflow", None);
     }
+    if let Some(version) = &filter.version {
+        let Some(number) = view.interned.number(view.sql, version)? else { return Ok(None) };
+        query.and("version", number);
+    }
+    if let Some(since) = filter.since {
+        query.and_id(">=", first_id_at(since));
+    }
+    if let Some(until) = filter.until {
+        query.and_id("<", first_id_at(until));
+    }
     Ok(Some(query.select(COLUMNS, JOIN)))
+}
+
+/// Most have completed: the index leaves them out.
+fn by_status(query: &mut Query, filter: &RunFilter) {
+    const NOT_COMPLETED: Option<&str> = Some("r.status <> 'completed'");
+    let word = |status: Status| Value::from(status.as_str().to_owned());
+    match filter.status {
+        Some(Status::Completed) => query.and("status", word(Status::Completed)),
+        Some(status) => query.and_found("status", word(status), "runs_by_status", NOT_COMPLETED),
+        None if filter.open => {
+            let open = Status::ALL.into_iter().filter(|status| !status.has_ended());
+            query.and_found_any("status", open.map(word).collect(), "runs_by_status", NOT_COMPLETED);
+        }
+        None => {}
+    }
 }
 
 /// Without its steps.
 fn run(view: &View, tenant: TenantId, row: &Row) -> Result<Run> {
-    let (output, error) = columns::end(row, 14)?;
+    let status = columns::word(row, 3, &Status::ALL, Status::as_str)?;
+    let (output, error) = if status.has_ended() { columns::end(row, 14)? } else { (None, None) };
+    let stands = !status.has_ended() && status != Status::Running;
+    let standing = if stands { columns::record::<RunRecord>(row, 14)? } else { None };
     let signal_id = columns::id_if_any(row, 5)?.map(SignalId);
     let directive_id = DirectiveId(columns::id(row, 6)?);
     let cause = signal_id.map_or(directive_id.into(), RecordId::from);
+    let started_at = columns::time(row, 7)?;
+    let begun_at = match columns::time_if_any(row, 15)? {
+        Some(NOT_BEGUN) => None,
+        begun_at => begun_at.or(Some(started_at)),
+    };
     Ok(Run {
         id: RunId(columns::id(row, 0)?),
         tenant,
         workflow: columns::parsed(&view.interned.name(view.sql, row.get(1)?)?)?,
         version: view.interned.name(view.sql, row.get(2)?)?,
-        status: columns::word(row, 3, &Status::ALL, Status::as_str)?,
+        status,
+        standing: standing.map(Arc::new),
         signal_id,
         directive_id,
-        started_at: columns::time(row, 7)?,
+        parent: parent(row)?,
+        source: columns::id_if_any(row, 20)?.map(RunId),
+        keys: columns::record(row, 21)?.unwrap_or_default(),
+        started_at,
+        begun_at,
         deadline: columns::time_if_any(row, 8)?,
         ended_at: columns::time_if_any(row, 9)?,
-        ended_by: columns::id_if_any(row, 10)?.map(SignalId),
+        status_by: columns::id_if_any(row, 10)?.map(SignalId),
         lineage: Lineage {
             correlation_id: columns::correlation(row, 11)?,
             causation_id: Some(cause),
             depth: row.get(12)?,
         },
         input: columns::json_if_any(row, 13)?,
-        steps: Vec::new(),
+        steps: Steps::default(),
         output,
         error,
     })
 }
 
-/// All `count` of them: what has no row is as it began.
-fn steps(view: &View, tenant: i64, run: RunId, count: u32) -> Result<Vec<Step>> {
-    let mut statement = view.sql.prepare_cached(
-        "SELECT t.step, t.status, t.attempt, t.due_at, t.directive_id, t.started_at, t.ended_at, t.signal_id, s.payload
-         FROM steps t LEFT JOIN signals s ON s.tenant = t.tenant AND s.id = t.signal_id
-         WHERE t.tenant = ?1 AND t.run_id = ?2",
-    )?;
-    let mut rows = statement.query(params![tenant, Id(run.0)])?;
-    let mut steps = vec![Step::default(); count as usize];
+fn parent(row: &Row) -> Result<Option<Parent>> {
+    let Some(run) = columns::id_if_any(row, 16)? else { return Ok(None) };
+    let place = Place::from_part(row.get(17)?, row.get(18)?);
+    Ok(Some(Parent { run_id: RunId(run), place, waits: row.get(19)? }))
+}
+
+pub(super) const IN_FLIGHT: &str = "SELECT n.name, f.status, f.count FROM (
+       SELECT r.version, r.status, count(*) AS count FROM runs r INDEXED BY runs_open
+       WHERE r.tenant = ?1 AND r.workflow = ?2 AND r.ended_at IS NULL GROUP BY r.version, r.status
+     ) f CROSS JOIN names n ON n.no = f.version";
+
+pub(super) const BEGUN_SINCE: &str =
+    "SELECT r.keys, coalesce(r.begun_at, r.started_at), r.id FROM runs r INDEXED BY runs_throttled
+     WHERE r.tenant = ?1 AND r.workflow = ?2 AND r.keys ->> 'throttle' IS NOT NULL
+       AND coalesce(r.begun_at, r.started_at) >= ?3
+     ORDER BY coalesce(r.begun_at, r.started_at) DESC, r.id DESC LIMIT ?4";
+
+/// How many have not ended.
+pub fn in_flight(view: &View, tenant: TenantId, slug: &Slug) -> Result<Vec<(String, Status, u64)>> {
+    let Some(no) = view.interned.tenant(tenant) else { return Ok(Vec::new()) };
+    let Some(workflow) = view.interned.number(view.sql, slug.as_str())? else { return Ok(Vec::new()) };
+    let mut statement = view.sql.prepare_cached(IN_FLIGHT)?;
+    let mut rows = statement.query(params![no, workflow])?;
+    let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let index: u32 = row.get(0)?;
-        let place = steps.get_mut(index as usize);
-        *place.ok_or_else(|| Fault::damaged("a run", format!("{run} has a step {index} of {count}")))? = step(row)?;
+        found.push((row.get(0)?, columns::word(row, 1, &Status::ALL, Status::as_str)?, row.get::<_, i64>(2)? as u64));
     }
-    Ok(steps)
+    found.sort();
+    Ok(found)
 }
 
-fn step(row: &Row) -> Result<Step> {
-    let (output, error) = columns::end(row, 8)?;
-    Ok(Step {
-        status: columns::word(row, 1, &StepStatus::ALL, StepStatus::as_str)?,
-        attempt: row.get(2)?,
-        due_at: columns::time_if_any(row, 3)?,
-        directive_id: columns::id_if_any(row, 4)?.map(DirectiveId),
-        started_at: columns::time_if_any(row, 5)?,
-        ended_at: columns::time_if_any(row, 6)?,
-        signal_id: columns::id_if_any(row, 7)?.map(SignalId),
-        output,
-        error,
-    })
+pub fn begun_since(
+    view: &View,
+    tenant: TenantId,
+    slug: &Slug,
+    since: Timestamp,
+    limit: usize,
+) -> Result<Vec<(Arc<str>, Timestamp, RunId)>> {
+    let Some(no) = view.interned.tenant(tenant) else { return Ok(Vec::new()) };
+    let Some(workflow) = view.interned.number(view.sql, slug.as_str())? else { return Ok(Vec::new()) };
+    let mut statement = view.sql.prepare_cached(BEGUN_SINCE)?;
+    // Above what stands there for those that have not begun.
+    let since = since.0.max(NOT_BEGUN.0 + 1);
+    let mut rows = statement.query(params![no, workflow, since, i64::try_from(limit).unwrap_or(i64::MAX)])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let keys: FlowKeys = columns::record(row, 0)?.unwrap_or_default();
+        let key = keys.throttle.ok_or_else(|| Fault::damaged("the keys of a run", "there is no throttle"))?;
+        found.push((key, columns::time(row, 1)?, RunId(columns::id(row, 2)?)));
+    }
+    Ok(found)
 }

@@ -1,13 +1,15 @@
 //! Reading facts, and what became of them.
 
 use fleetprompt_core::signal::{DedupeKey, Disposition, DispositionKind};
-use fleetprompt_core::{DirectiveId, RunId, Signal, SignalId, TenantId, Timestamp};
+use fleetprompt_core::{DirectiveId, Name, RunId, Signal, SignalId, TenantId, Timestamp};
+use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::View;
 use super::columns::{self, Correlation, Id};
 use super::fault::Result;
 use super::page::Query;
+use crate::filter::first_id_at;
 use crate::{Page, SignalFilter};
 
 const COLUMNS: &str = "s.id, s.name, s.run_id, s.directive_id, s.correlation_id, s.causation_id, s.depth, \
@@ -43,7 +45,27 @@ pub(super) fn select(view: &View, tenant: i64, filter: &SignalFilter, page: Page
         let Some(number) = view.interned.number(view.sql, name.as_str())? else { return Ok(None) };
         query.and_found("name", number, "signals_by_name", None);
     }
+    if !filter.names.is_empty() {
+        let numbers = numbers(view, &filter.names)?;
+        if numbers.is_empty() {
+            return Ok(None);
+        }
+        query.and_found_any("name", numbers, "signals_by_name", None);
+    }
+    if let Some(since) = filter.since {
+        query.and_id(">=", first_id_at(since));
+        query.and_that("+s.recorded_at >= ?", vec![since.0.into()]);
+    }
     Ok(Some(query.select(COLUMNS, "")))
+}
+
+/// Of those names that any row can have.
+fn numbers(view: &View, names: &[Name]) -> Result<Vec<Value>> {
+    let mut numbers = Vec::new();
+    for name in names {
+        numbers.extend(view.interned.number(view.sql, name.as_str())?.map(Value::from));
+    }
+    Ok(numbers)
 }
 
 /// Facts and directives' records have the correlation themselves; what a run recorded is found
@@ -80,12 +102,12 @@ pub fn deduplicate(view: &View, keys: &[(TenantId, DedupeKey)]) -> Result<Vec<Op
     keys.iter().map(&mut one).collect()
 }
 
-/// By workflow.
+/// By workflow: what became of it at the trigger, and then the runs that had waited for it.
 pub fn dispositions(view: &View, tenant: TenantId, signal: SignalId) -> Result<Vec<Disposition>> {
     let Some(no) = view.interned.tenant(tenant) else { return Ok(Vec::new()) };
     let mut statement = view.sql.prepare_cached(
         "SELECT n.name, d.kind, d.run_id, d.reason, d.at FROM dispositions d JOIN names n ON n.no = d.workflow
-         WHERE d.tenant = ?1 AND d.signal_id = ?2 ORDER BY n.name",
+         WHERE d.tenant = ?1 AND d.signal_id = ?2 ORDER BY n.name, d.waiter",
     )?;
     let mut rows = statement.query(params![no, Id(signal.0)])?;
     let mut found = Vec::new();

@@ -1,15 +1,18 @@
 use std::sync::Arc;
 
-use fleetprompt_core::directive::Input;
-use fleetprompt_core::run::{RunChange, StepChange};
-use fleetprompt_core::signal::{DedupeKey, DispositionKind};
-use fleetprompt_core::{Failure, Json, Lineage, Span};
+use fleetprompt_core::directive::{Directive, HandlerKind, Input, Request};
+use fleetprompt_core::run::{
+    Awaited, FlowKeys, Parent, Place, Queue, QueueReason, Run, RunChange, Step, StepChange, StepRecord, StepStatus,
+    Waiting,
+};
+use fleetprompt_core::signal::{DedupeKey, Disposition, DispositionKind};
+use fleetprompt_core::{Failure, Json, Lineage, Party, RunId, Signal, Span, Timestamp};
 use fleetprompt_store::memory::MemoryStore;
 use fleetprompt_store::{Batch, DirectiveFilter, Page, RunFilter, RunWrite, SignalFilter, Store};
 use rstest::rstest;
 
 use crate::Backend::{self, Memory, Sqlite};
-use crate::samples::{Samples, facts, tenants, whole};
+use crate::samples::{Samples, changed, facts, started_by, tenants, whole};
 
 #[rstest]
 fn what_was_committed_is_read_back_as_it_was(#[values(Memory, Sqlite)] backend: Backend) {
@@ -182,29 +185,168 @@ fn rows_are_brought_up_to_date_move_by_move(#[values(Memory, Sqlite)] backend: B
 }
 
 #[rstest]
-fn steps_that_a_write_does_not_name_stay_as_they_were(#[values(Memory, Sqlite)] backend: Backend) {
+fn a_directive_that_is_reopened_is_as_it_was_requested(#[values(Memory, Sqlite)] backend: Backend) {
+    let (store, mut samples) = (backend.open(), Samples::new());
+    let tenant = samples.tenant("acme");
+    let fact = samples.fact(tenant.id, "forum.thread.created");
+    let (run, started) = samples.run(tenant.id, "triage", 2, &fact);
+    store.commit(&Batch { tenants: vec![tenant.clone()], ..facts([fact, started]) }).expect("committed");
+    let request = samples.request_of_step(&run, Place::step(1).item(7).undo(), "mail.send");
+    let heartbeat = Some(Span::from_secs(90));
+    let (directive, requested) = samples.requested(Request { handler: HandlerKind::Manual, heartbeat, ..request });
+    let commit = |(directive, signals): &(Directive, Vec<_>)| {
+        let directives = vec![Arc::new(directive.clone())];
+        store.commit(&Batch { directives, ..facts(signals.clone()) }).expect("committed");
+        assert_eq!(store.directive(tenant.id, directive.id).expect("read").as_ref(), Some(directive));
+    };
+    commit(&(directive.clone(), requested));
+    samples.wait(Span::from_secs(1));
+    let begun = samples.moved(directive.clone(), Input::Begin);
+    assert_ne!(begun.0.started_at, Some(begun.0.requested_at), "it did not begin at once");
+    commit(&begun);
+    let canceled = samples.moved(begun.0, Input::Cancel { by: Party::engine(), reason: "enough".into() });
+    commit(&canceled);
+    let reopened = samples.moved(canceled.0, Input::Reopen { by: Party::engine() });
+    assert_eq!(reopened.0, directive);
+    commit(&reopened);
+}
+
+#[rstest]
+fn places_that_a_write_does_not_name_stay_as_they_were(#[values(Memory, Sqlite)] backend: Backend) {
     let (store, mut samples) = (backend.open(), Samples::new());
     let tenant = samples.tenant("acme");
     let fact = samples.fact(tenant.id, "forum.thread.created");
     let (mut run, started) = samples.run(tenant.id, "triage", 4, &fact);
-    let first = samples.step(&mut run, 1, StepChange::Started);
-    let write = |run: &fleetprompt_core::run::Run, steps: &[usize], signals: Vec<_>| Batch {
-        runs: vec![RunWrite { run: Arc::new(run.clone()), steps: steps.to_vec() }],
-        ..facts(signals)
-    };
-    let batch = write(&run, &[1], vec![fact, started, first]);
+    let three = |record: &mut StepRecord| record.items = Some(3);
+    let begun = samples.place(&mut run, Place::step(1), StepChange::Started, three);
+    let item = samples.place(&mut run, Place::step(1).item(2), StepChange::Completed, |_| {});
+    let batch = Batch { runs: vec![whole(&run)], ..facts([fact, started, begun, item]) };
     store.commit(&Batch { tenants: vec![tenant.clone()], ..batch }).expect("committed");
     assert_eq!(store.run(tenant.id, run.id).expect("read").as_ref(), Some(&run));
 
-    let unwritten = samples.step(&mut run, 3, StepChange::Started);
-    let failed = samples.step(&mut run, 1, StepChange::Failed);
-    let ended = samples.end(&mut run, RunChange::Failed);
-    store.commit(&write(&run, &[1], vec![unwritten, failed, ended])).expect("committed");
-    run.steps[3] = Default::default();
-    assert_eq!(store.run(tenant.id, run.id).expect("read").as_ref(), Some(&run));
+    let before = run.clone();
+    let unnamed = [
+        samples.step(&mut run, 3, StepChange::Started),
+        samples.place(&mut run, Place::step(1).item(0), StepChange::Started, |_| {}),
+        samples.place(&mut run, Place::step(1).item(2), StepChange::Compensating, |_| {}),
+    ];
+    let named = samples.place(&mut run, Place::step(1), StepChange::Canceling, |_| {});
+    let write = |places: Vec<Place>| RunWrite { run: Arc::new(run.clone()), places };
+    let signals = facts(unnamed.into_iter().chain([named]));
+    store.commit(&Batch { runs: vec![write(vec![Place::step(1)])], ..signals }).expect("committed");
+    let stored = store.run(tenant.id, run.id).expect("read").expect("it is there");
+    assert_eq!(stored.steps[1].status, StepStatus::Canceling);
+    assert_eq!(changed(&before, &stored).places, [Place::step(1)]);
 
-    let none = store.commit(&write(&run, &[4], vec![]));
+    let none = store.commit(&Batch { runs: vec![write(vec![Place::step(4)])], ..Batch::default() });
     assert!(none.is_err(), "there is no fifth step");
+}
+
+#[rstest]
+fn a_run_is_read_as_it_was_written_through_all_that_its_places_can_be(#[values(Memory, Sqlite)] backend: Backend) {
+    let (store, mut samples) = (backend.open(), Samples::new());
+    let tenant = samples.tenant("acme");
+    let fact = samples.fact(tenant.id, "forum.thread.created");
+    let (mut run, started) = samples.run(tenant.id, "triage", 3, &fact);
+    let batch = Batch { runs: vec![whole(&run)], ..facts([fact, started]) };
+    store.commit(&Batch { tenants: vec![tenant.clone()], ..batch }).expect("committed");
+    let (step, list) = (Place::step(0), Place::step(1));
+    let waits = |awaited: Awaited| move |record: &mut StepRecord| record.waiting = Some(Waiting::new(awaited).into());
+    let locked = |record: &mut StepRecord| record.lock = Some("orders/1".into());
+    let mut go = |say: &dyn Fn(&mut Samples, &mut Run) -> Signal| {
+        samples.wait(Span::from_millis(1));
+        let before = run.clone();
+        let signal = say(&mut samples, &mut run);
+        store.commit(&Batch { runs: vec![changed(&before, &run)], ..facts([signal]) }).expect("committed");
+        assert_eq!(store.run(tenant.id, run.id).expect("read").as_ref(), Some(&run));
+        run.clone()
+    };
+
+    // A repeated step: its last output stays while the next iteration runs, waits and fails.
+    go(&|samples, run| samples.place(run, step, StepChange::Started, locked));
+    go(&|samples, run| samples.place(run, step, StepChange::Repeating, locked));
+    let lock = Awaited::Lock { name: "orders/1".into() };
+    go(&|samples, run| samples.place(run, step, StepChange::Waiting, waits(lock.clone())));
+    let failed = go(&|samples, run| samples.step(run, 0, StepChange::Failed));
+    assert!(failed.steps[0].output.is_some() && failed.steps[0].output_by != failed.steps[0].signal_id);
+    go(&|samples, run| samples.place(run, step, StepChange::Reset, |record| record.issue = 1));
+
+    // A list: items that end, an undone one, a reset that keeps what completed, and one that does not.
+    go(&|samples, run| samples.place(run, list, StepChange::Started, |record| record.items = Some(70)));
+    for (item, change) in [(0, StepChange::Completed), (1, StepChange::Failed), (69, StepChange::Completed)] {
+        go(&|samples, run| samples.place(run, list.item(item), change, |_| {}));
+    }
+    go(&|samples, run| samples.place(run, list.item(69), StepChange::Compensated, |_| {}));
+    go(&|samples, run| samples.place(run, list, StepChange::Failed, |_| {}));
+    let kept = go(&|samples, run| samples.place(run, list, StepChange::Reset, |record| record.items = Some(70)));
+    assert_eq!(kept.at(list.item(69)).map(|item| item.status), Some(StepStatus::Completed));
+    let dropped = go(&|samples, run| samples.place(run, list, StepChange::Reset, |_| {}));
+    assert_eq!(dropped.at(list.item(69)), None);
+    let fewer = go(&|samples, run| samples.place(run, list, StepChange::Started, |record| record.items = Some(2)));
+    assert_eq!(fewer.at(list.item(0)), Some(&Step::default()));
+
+    // A step is undone, and the run with it; and goes on after all.
+    go(&|samples, run| samples.change(run, RunChange::Compensating));
+    go(&|samples, run| samples.place(run, Place::step(2), StepChange::CompensationFailed, |_| {}));
+    for change in [RunChange::Parked, RunChange::Resumed, RunChange::Paused, RunChange::Stopping, RunChange::Failed] {
+        go(&|samples, run| samples.change(run, change));
+    }
+    let again = go(&|samples, run| samples.change(run, RunChange::Retried));
+    assert_eq!((again.ended_at, again.error), (None, None));
+}
+
+#[rstest]
+fn a_run_remembers_where_it_comes_from_and_when_it_began(#[values(Memory, Sqlite)] backend: Backend) {
+    let (store, mut samples) = (backend.open(), Samples::new());
+    let tenant = samples.tenant("acme");
+    store.commit(&tenants(&[&tenant])).expect("committed");
+    let (origin, started) = samples.run_with(tenant.id, "triage", 1, None, |_| {});
+    let keys = FlowKeys { debounce: Some("a\0b".into()), throttle: Some("ü".into()), ..FlowKeys::default() };
+    let place = Place::step(3).item(9).undo();
+    let (mut run, queued) = samples.run_with(tenant.id, "audit", 1, None, |record| {
+        record.parent = Some(Parent { run_id: origin.id, place, waits: true });
+        record.source = Some(origin.id);
+        record.keys = keys.clone();
+        let until = Some(Timestamp(1_900_000_000_000_000));
+        record.queue = Some(Queue { reason: QueueReason::Debounce, until, since: Some(Timestamp(5)) });
+    });
+    let mut batch = Batch { runs: vec![whole(&origin), whole(&run)], ..facts([started, queued]) };
+    for change in [None, Some(RunChange::Queued), Some(RunChange::Started), Some(RunChange::Completed)] {
+        if let Some(change) = change {
+            samples.wait(Span::from_secs(3));
+            let signal = samples.change(&mut run, change);
+            batch = Batch { runs: vec![whole(&run)], ..facts([signal]) };
+        }
+        store.commit(&batch).expect("committed");
+        assert_eq!(store.run(tenant.id, run.id).expect("read").as_ref(), Some(&run), "{change:?}");
+    }
+    assert_eq!(run.begun_at, Some(run.started_at + Span::from_secs(6)));
+
+    // One that never began and has ended did not begin.
+    let (mut run, queued) = samples.run_with(tenant.id, "audit", 1, None, |record| {
+        record.queue = Some(Queue { reason: QueueReason::Concurrency, until: None, since: None });
+    });
+    let ended = samples.change(&mut run, RunChange::Canceled);
+    store.commit(&Batch { runs: vec![whole(&run)], ..facts([queued, ended]) }).expect("committed");
+    assert_eq!(store.run(tenant.id, run.id).expect("read"), Some(run.clone()));
+    assert_eq!(run.begun_at, None);
+}
+
+#[rstest]
+fn a_signal_may_advance_many_runs_of_a_workflow_and_start_one(#[values(Memory, Sqlite)] backend: Backend) {
+    let (store, mut samples) = (backend.open(), Samples::new());
+    let tenant = samples.tenant("acme");
+    let fact = samples.fact(tenant.id, "forum.thread.created");
+    let (run, started) = samples.run(tenant.id, "triage", 1, &fact);
+    let begins = started_by(&fact, &run);
+    let waiters = [RunId(samples.moment.uuid()), RunId(samples.moment.uuid())];
+    let advanced = |run: RunId| Disposition { run_id: Some(run), kind: DispositionKind::Advanced, ..begins.clone() };
+    let [first, second] = waiters.map(advanced);
+    // The second is told twice, as when two of its steps wait.
+    let dispositions = vec![second.clone(), first.clone(), begins.clone(), second.clone()];
+    let batch = Batch { tenants: vec![tenant.clone()], dispositions, ..facts([fact.clone(), started]) };
+    store.commit(&batch).expect("committed");
+    assert_eq!(store.dispositions(tenant.id, fact.id).expect("read"), [begins, first, second]);
 }
 
 #[rstest]

@@ -1,104 +1,39 @@
 //! Random valid batches through both backends: whatever is asked afterwards, they answer alike.
 
+mod op;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use fleetprompt_core::directive::{self, Directive, HandlerKind, Input, Request};
-use fleetprompt_core::registration::{AgentEntry, DirectiveTypeEntry, WorkflowEntry, WorkflowStatus, WorkflowVersion};
+use fleetprompt_core::registration::{
+    AgentEntry, DirectiveTypeEntry, ScheduleEntry, WorkflowEntry, WorkflowStatus, WorkflowVersion,
+};
 use fleetprompt_core::retry::RetryPolicy;
-use fleetprompt_core::run::{self, Run, RunChange, StepChange};
+use fleetprompt_core::run::{
+    Awaited, AwaitedSignal, FlowKeys, Parent, Place, Queue, QueueReason, Run, RunChange, Status, StepChange, Waiting,
+};
+use fleetprompt_core::schedule;
 use fleetprompt_core::signal::{DedupeKey, Disposition, DispositionKind};
 use fleetprompt_core::tenant::{Key, KeyHash, Role, Tenant};
-use fleetprompt_core::{Failure, Json, KeyId, Party, Signal, Span, TenantId, Timestamp, WorkflowVersionId};
+use fleetprompt_core::{
+    Failure, Json, KeyId, Party, RunId, Signal, SignalId, Span, TenantId, Timestamp, WorkflowVersionId,
+};
 use fleetprompt_store::memory::MemoryStore;
 use fleetprompt_store::sqlite::SqliteStore;
-use fleetprompt_store::{Batch, DirectiveFilter, Order, Page, RunFilter, RunWrite, SignalFilter, Store};
+use fleetprompt_store::{Batch, DirectiveFilter, Order, Page, RunFilter, RunWrite, SignalFilter, Store, WaitingFilter};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::json;
 
-use crate::samples::{Samples, name, slug, started_by};
+use self::op::{First, Op, Said, op};
+use crate::samples::{Samples, changed, every_place, name, slug, started_by, whole};
 
 const SIGNAL_NAMES: [&str; 3] = ["forum.thread.created", "a.b", "c.d"];
 const DIRECTIVE_NAMES: [&str; 3] = ["workflow.run.start", "mail.send", "forum.post.create"];
 const SLUGS: [&str; 3] = ["triage", "audit", "z"];
+const THROTTLES: [&str; 2] = ["all", "a\0b"];
 const GROUPS: [&str; 2] = ["a conversation", "ümlaut"];
-
-#[derive(Debug, Clone)]
-enum Op {
-    Fact {
-        tenant: Index,
-        name: Index,
-        text: String,
-        group: Option<Index>,
-        key: Option<u8>,
-        early: bool,
-    },
-    Dispose {
-        fact: Index,
-        workflow: Index,
-        kind: Index,
-    },
-    Request {
-        tenant: Index,
-        name: Index,
-        handler: Index,
-        run: Option<Index>,
-        terms: bool,
-    },
-    Move {
-        directive: Index,
-        input: u8,
-    },
-    Start {
-        fact: Index,
-        workflow: Index,
-        steps: usize,
-        deadline: bool,
-    },
-    Step {
-        run: Index,
-        step: Index,
-        change: Index,
-        directive: bool,
-    },
-    End {
-        run: Index,
-        change: Index,
-    },
-    Register {
-        tenant: Index,
-        slug: Index,
-        what: u8,
-        text: String,
-    },
-    /// Breaks the batch: both must refuse it whole.
-    Repeat {
-        fact: Index,
-    },
-    Commit,
-}
-
-fn op() -> impl Strategy<Value = Op> {
-    let index = any::<Index>;
-    let text = || "\\PC{0,12}";
-    prop_oneof![
-        4 => (index(), index(), text(), any::<Option<Index>>(), proptest::option::of(0..4u8), any::<bool>())
-            .prop_map(|(tenant, name, text, group, key, early)| Op::Fact { tenant, name, text, group, key, early }),
-        1 => (index(), index(), index()).prop_map(|(fact, workflow, kind)| Op::Dispose { fact, workflow, kind }),
-        2 => (index(), index(), index(), any::<Option<Index>>(), any::<bool>()).prop_map(
-            |(tenant, name, handler, run, terms)| Op::Request { tenant, name, handler, run, terms }),
-        4 => (index(), 0..6u8).prop_map(|(directive, input)| Op::Move { directive, input }),
-        3 => (index(), index(), 0..4usize, any::<bool>())
-            .prop_map(|(fact, workflow, steps, deadline)| Op::Start { fact, workflow, steps, deadline }),
-        4 => (index(), index(), index(), any::<bool>())
-            .prop_map(|(run, step, change, directive)| Op::Step { run, step, change, directive }),
-        1 => (index(), index()).prop_map(|(run, change)| Op::End { run, change }),
-        1 => (index(), index(), 0..6u8, text())
-            .prop_map(|(tenant, slug, what, text)| Op::Register { tenant, slug, what, text }),
-        1 => index().prop_map(|fact| Op::Repeat { fact }),
-        3 => Just(Op::Commit),
-    ]
-}
 
 /// What was decided, and what of it is not yet committed.
 struct World {
@@ -115,6 +50,8 @@ struct Told {
     keys: Vec<(TenantId, DedupeKey)>,
     directives: Vec<Directive>,
     runs: Vec<Run>,
+    /// How far their records go.
+    logs: HashMap<RunId, usize>,
 }
 
 impl World {
@@ -131,11 +68,13 @@ impl World {
         match op {
             Op::Fact { tenant, name, text, group, key, early } => self.fact(tenant, name, text, group, key, early),
             Op::Dispose { fact, workflow, kind } => self.dispose(fact, workflow, kind),
-            Op::Request { tenant, name, handler, run, terms } => self.request(tenant, name, handler, run, terms),
+            Op::Request { tenant, name, handler, run, item, terms } => {
+                self.request(tenant, name, handler, run.zip(Some(item)), terms);
+            }
             Op::Move { directive, input } => self.move_directive(directive, input),
-            Op::Start { fact, workflow, steps, deadline } => self.start(fact, workflow, steps, deadline),
-            Op::Step { run, step, change, directive } => self.step(run, step, change, directive),
-            Op::End { run, change } => self.end(run, change),
+            Op::Start { fact, workflow, steps, first } => self.start(fact, workflow, steps, first),
+            Op::Step { run, place, change, said } => self.step(run, place, change, said),
+            Op::Change { run, change } => self.change(run, change),
             Op::Register { tenant, slug, what, text } => self.register(tenant, slug, what, text),
             Op::Repeat { .. } | Op::Commit => {}
         }
@@ -172,33 +111,47 @@ impl World {
     fn dispose(&mut self, fact: Index, workflow: Index, kind: Index) {
         let Some(fact) = pick(&self.now.facts, fact) else { return };
         let workflow = slug(one_of(&SLUGS, workflow));
-        if self.now.runs.iter().any(|run| run.signal_id == Some(fact.id) && run.workflow == workflow) {
+        let is_taken = self.now.runs.iter().any(|run| run.signal_id == Some(fact.id) && run.workflow == workflow);
+        let kind = one_of(&DispositionKind::ALL, kind);
+        let waiter = self.now.runs.last().map(|run| run.id).filter(|_| kind == DispositionKind::Advanced);
+        if is_taken != waiter.is_some() {
             return;
         }
         self.batch.dispositions.push(Disposition {
             tenant: fact.tenant,
             signal_id: fact.id,
             workflow,
-            kind: one_of(&DispositionKind::ALL, kind),
-            run_id: None,
+            kind,
+            run_id: waiter,
             reason: Some("because".into()),
             at: self.samples.moment.now(),
         });
     }
 
-    fn request(&mut self, tenant: Index, place: Index, handler: Index, run: Option<Index>, terms: bool) {
+    fn request(
+        &mut self,
+        tenant: Index,
+        place: Index,
+        handler: Index,
+        origin: Option<(Index, Option<u8>)>,
+        terms: bool,
+    ) {
         let directive_name = one_of(&DIRECTIVE_NAMES, place);
         let key = format!("key {}", self.now.directives.len());
-        let run = run.and_then(|run| pick(&self.now.runs, run));
-        let request = match &run {
-            Some(run) => self.samples.request_of_step(run, 1, directive_name),
+        let origin = origin.and_then(|(run, item)| Some((pick(&self.now.runs, run)?, item)));
+        let request = match &origin {
+            Some((run, item)) => {
+                let step = Place::step(1);
+                let place = item.map_or(step.undo(), |item| step.item(item.into()));
+                self.samples.request_of_step(run, place, directive_name)
+            }
             None => self.samples.request(self.tenant(tenant), directive_name, &key),
         };
         let handler = one_of(&HandlerKind::ALL, handler);
         let retry = RetryPolicy { max_attempts: 2, factor: 1.25, initial: Span(1_001), ..RetryPolicy::default() };
         let retry = if terms { retry } else { RetryPolicy::default() };
-        let timeout = terms.then_some(Span(1_000_001));
-        let request = Request { handler, retry, timeout, idempotency_key: key, ..request };
+        let (timeout, heartbeat) = (terms.then_some(Span(1_000_001)), terms.then_some(Span(2_000_003)));
+        let request = Request { handler, retry, timeout, heartbeat, idempotency_key: key, ..request };
         let (directive, signals) = self.samples.requested(request);
         self.tell(signals);
         self.put_directive(directive);
@@ -214,6 +167,8 @@ impl World {
             2 => Input::Outcome { attempt, result: Err(Failure::retry("timeout", "late")), logs: vec![] },
             3 => Input::Report { by, result: Ok(json!({"ok": [1, "ü"]}).into()) },
             4 => Input::Due,
+            5 => Input::Heartbeat,
+            6 => Input::Reopen { by },
             _ => Input::Cancel { by, reason: "enough".into() },
         };
         if let Ok(decision) = directive::decide(directive, input, &mut self.samples.moment) {
@@ -228,48 +183,91 @@ impl World {
         self.batch.directives.push(Arc::new(directive));
     }
 
-    fn start(&mut self, fact: Index, workflow: Index, steps: usize, deadline: bool) {
+    fn start(&mut self, fact: Index, workflow: Index, steps: usize, first: First) {
         let Some(fact) = pick(&self.now.facts, fact) else { return };
         let workflow = one_of(&SLUGS, workflow);
         if self.now.runs.iter().any(|run| run.signal_id == Some(fact.id) && run.workflow.as_str() == workflow) {
             return;
         }
-        let (mut run, started) = self.samples.run(fact.tenant, workflow, steps, &fact);
-        run.deadline = deadline.then(|| run.started_at + Span::from_secs(60));
+        let later = self.samples.moment.now() + Span::from_secs(60);
+        let kin = |index: Option<Index>| index.and_then(|index| pick(&self.now.runs, index)).map(|run| run.id);
+        let (parent, source) = (kin(first.parent), kin(first.source));
+        let key = |rule: usize| first.keys[rule].then(|| THROTTLES[steps % 2].into());
+        let (run, started) = self.samples.run_with(fact.tenant, workflow, steps, Some(&fact), |record| {
+            record.version = ["1.0.0", "2.0.0"][usize::from(first.version)].into();
+            record.deadline = (first.deadline && first.queued.is_none()).then_some(later);
+            record.keys = FlowKeys { concurrency: key(0), throttle: key(1), debounce: key(2) };
+            record.parent = parent.map(|run_id| Parent {
+                run_id,
+                place: Place::step(2).item(steps as u32).undo(),
+                waits: first.deadline,
+            });
+            record.source = source;
+            let reasons = [QueueReason::Concurrency, QueueReason::Throttle, QueueReason::Debounce];
+            record.queue = first.queued.map(|reason| Queue {
+                reason: one_of(&reasons, reason),
+                until: first.deadline.then_some(later),
+                since: first.version.then_some(Timestamp(-1)),
+            });
+        });
         self.batch.dispositions.push(started_by(&fact, &run));
         self.tell([started]);
-        self.put_run(run, None);
+        self.put_run(None, run);
     }
 
-    fn step(&mut self, run: Index, step: Index, change: Index, directive: bool) {
+    fn step(&mut self, run: Index, place: Index, change: Index, said: Said) {
         let Some(mut run) = pick(&self.now.runs, run) else { return };
-        if run.steps.is_empty() || run.status.has_ended() {
-            return;
-        }
-        let (index, change) = (step.index(run.steps.len()), one_of(&StepChange::ALL, change));
-        let signal = self.samples.step(&mut run, index, change);
-        run.steps[index].directive_id = self.now.directives.first().filter(|_| directive).map(|one| one.id);
-        self.tell([signal]);
-        self.put_run(run, Some(index));
-    }
-
-    fn end(&mut self, run: Index, change: Index) {
-        let Some(mut run) = pick(&self.now.runs, run) else { return };
-        let change = one_of(&RunChange::ALL[1..], change);
         if run.status.has_ended() {
             return;
         }
-        let signal = self.samples.end(&mut run, change);
+        let (before, change) = (run.clone(), one_of(&StepChange::ALL, change));
+        let places: Vec<Place> = every_place(&run).into_iter().filter(|place| !place.undo).collect();
+        let place = one_of(&places, place);
+        let directive_id = self.now.directives.first().filter(|_| said.directive).map(|one| one.id);
+        let key = [("payload.id".to_owned(), json!({"n": [null, 1]}))].to_vec();
+        let awaited = [
+            Awaited::Time { until: Timestamp(17) },
+            Awaited::Signal { events: vec![AwaitedSignal { name: name("a.b"), matches: key }], since: None },
+            Awaited::Input { prompt: None, role: Role::ALL[0] },
+            Awaited::Callback { key: "ü".into() },
+            Awaited::Run { run_id: run.id },
+            Awaited::Lock { name: "lock".into() },
+        ];
+        let signal = self.samples.place(&mut run, place, change, |record| {
+            record.directive_id = directive_id;
+            if let Some(waiting) = &mut record.waiting {
+                *waiting = Waiting::new(awaited[said.awaits.index(awaited.len())].clone()).into();
+            }
+            let goes_over = matches!(change, StepChange::Started | StepChange::Reset) && place.item.is_none();
+            record.items = said.items.filter(|_| goes_over);
+            record.lock = ["l/1", "l/2"].map(Into::into).into_iter().nth(place.index()).filter(|_| said.lock);
+            if change == StepChange::Reset {
+                (record.issue, record.lock, record.directive_id) = (u32::from(said.directive), None, None);
+            }
+        });
         self.tell([signal]);
-        self.put_run(run, None);
+        self.put_run(Some(&before), run);
     }
 
-    fn put_run(&mut self, run: Run, step: Option<usize>) {
+    fn change(&mut self, run: Index, change: Index) {
+        let Some(mut run) = pick(&self.now.runs, run) else { return };
+        let (before, change) = (run.clone(), one_of(&RunChange::ALL, change));
+        let goes_on = matches!(change, RunChange::Retried | RunChange::Resumed);
+        if (run.status.has_ended() && !goes_on) || (run.begun_at.is_some() && change == RunChange::Queued) {
+            return;
+        }
+        let signal = self.samples.change(&mut run, change);
+        self.tell([signal]);
+        self.put_run(Some(&before), run);
+    }
+
+    fn put_run(&mut self, before: Option<&Run>, run: Run) {
         put(&mut self.now.runs, run.clone(), |one| one.id.0);
-        let before = self.batch.runs.iter().position(|write| write.run.id == run.id);
-        let mut steps = before.map(|place| self.batch.runs.remove(place).steps).unwrap_or_default();
-        steps.extend(step.filter(|step| !steps.contains(step)));
-        self.batch.runs.push(RunWrite { run: Arc::new(run), steps });
+        let write = before.map_or_else(|| whole(&run), |before| changed(before, &run));
+        let earlier = self.batch.runs.iter().position(|write| write.run.id == run.id);
+        let mut places = earlier.map(|place| self.batch.runs.remove(place).places).unwrap_or_default();
+        places.extend(write.places);
+        self.batch.runs.push(RunWrite { places, ..write });
     }
 
     fn register(&mut self, tenant: Index, place: Index, what: u8, text: String) {
@@ -304,6 +302,19 @@ impl World {
                 created_at: now,
             }),
             4 => self.batch.agents.push(AgentEntry { tenant, slug, document, digest: text, updated_at: now }),
+            5 => {
+                let state = schedule::State {
+                    status: one_of(&schedule::Status::ALL, place),
+                    anchor_at: now,
+                    next_at: Some(now),
+                    last_at: None,
+                    last_signal: Some(SignalId(id)),
+                    queued_at: None,
+                    reason: Some(text.clone()),
+                    updated_at: now,
+                };
+                self.batch.schedules.push(ScheduleEntry { tenant, slug, document, digest: text, state });
+            }
             _ => {
                 let name = name(one_of(&DIRECTIVE_NAMES, place));
                 self.batch.directive_types.push(DirectiveTypeEntry { tenant, name, document, updated_at: now });
@@ -323,8 +334,10 @@ impl World {
         }
         if broken {
             self.now = self.committed.clone();
+            self.samples.roll_back(&self.now.logs);
             self.batch.tenants = batch.tenants;
         } else {
+            self.now.logs = self.samples.mark();
             self.committed = self.now.clone();
         }
     }
@@ -359,7 +372,14 @@ impl World {
             for run in &self.now.runs {
                 alike!(run(tenant, run.id));
             }
+            for run in self.committed.runs.iter().filter(|run| run.tenant == tenant) {
+                assert_eq!(memory.run(tenant, run.id).expect("memory").as_ref(), Some(run));
+            }
             for slug in SLUGS.map(slug) {
+                alike!(runs_in_flight(tenant, &slug));
+                for at in [Timestamp(-7), self.samples.moment.now() + Span::from_secs(-2)] {
+                    alike!(begun_since(tenant, &slug, at, 3));
+                }
                 alike!(workflow_versions(tenant, &slug));
                 alike!(workflow_version(tenant, &slug, "1.0.0"));
             }
@@ -372,6 +392,9 @@ impl World {
                 }
                 for filter in self.run_filters() {
                     alike!(runs(tenant, &filter, page));
+                }
+                for filter in self.waiting_filters() {
+                    alike!(waiting(tenant, &filter, page));
                 }
             }
         }
@@ -386,7 +409,18 @@ impl World {
         for name in names.map(name).map(Some).chain([None]) {
             for correlation_id in groups.clone() {
                 for run_id in runs.clone() {
-                    filters.push(SignalFilter { name: name.clone(), correlation_id: correlation_id.clone(), run_id });
+                    let filter = SignalFilter {
+                        name: name.clone(),
+                        correlation_id: correlation_id.clone(),
+                        run_id,
+                        ..SignalFilter::default()
+                    };
+                    let since = self.now.facts.first().map(|fact| fact.recorded_at);
+                    let names = SIGNAL_NAMES[1..].iter().copied().map(crate::samples::name).collect();
+                    if name.is_none() {
+                        filters.push(SignalFilter { names, since, ..filter.clone() });
+                    }
+                    filters.push(filter);
                 }
             }
         }
@@ -410,15 +444,37 @@ impl World {
         let signals: Vec<_> = self.now.facts.iter().take(2).map(|fact| Some(fact.id)).chain([None]).collect();
         let mut filters = Vec::new();
         for workflow in SLUGS.map(slug).map(Some).into_iter().chain([None]) {
-            for status in run::Status::ALL.map(Some).into_iter().chain([None]) {
+            for status in [Some(Status::Queued), Some(Status::Completed), Some(Status::Failed), None] {
                 for signal_id in signals.clone() {
                     for correlation_id in [Some(GROUPS[0].to_owned()), None] {
-                        filters.push(RunFilter { workflow: workflow.clone(), status, signal_id, correlation_id });
+                        let workflow = workflow.clone();
+                        let filter = RunFilter { workflow, status, signal_id, correlation_id, ..RunFilter::default() };
+                        if filter.signal_id.is_none() && filter.correlation_id.is_none() {
+                            filters.extend(self.narrower(&filter));
+                        }
+                        filters.push(filter);
                     }
                 }
             }
         }
         filters
+    }
+
+    fn narrower(&self, filter: &RunFilter) -> [RunFilter; 4] {
+        let run = self.now.runs.first().map(|run| run.id);
+        let since = self.now.runs.get(1).map(|run| run.started_at);
+        [
+            RunFilter { open: true, ..filter.clone() },
+            RunFilter { open: true, version: Some("2.0.0".into()), since, ..filter.clone() },
+            RunFilter { parent: run, until: Some(self.samples.moment.now()), ..filter.clone() },
+            RunFilter { source: run, open: true, ..filter.clone() },
+        ]
+    }
+
+    fn waiting_filters(&self) -> Vec<WaitingFilter> {
+        let runs = self.now.runs.iter().take(2).map(|run| Some(run.id)).chain([None]);
+        let words = || Awaited::WORDS.map(|word| Some(word.to_owned())).into_iter().chain([None]);
+        runs.flat_map(|run_id| words().map(move |awaits| WaitingFilter { awaits, run_id })).collect()
     }
 }
 
@@ -436,10 +492,10 @@ fn put<T>(all: &mut Vec<T>, record: T, id: impl Fn(&T) -> uuid::Uuid) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, max_shrink_time: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, max_shrink_time: 20_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn both_backends_answer_alike(ops in proptest::collection::vec(op(), 1..60), cursor in any::<Index>()) {
+    fn both_backends_answer_alike(ops in proptest::collection::vec(op(), 1..90), cursor in any::<Index>()) {
         let folder = tempfile::TempDir::new().expect("a temporary folder");
         let sqlite = SqliteStore::open(&folder.path().join("store.db")).expect("a new file");
         let memory = MemoryStore::default();

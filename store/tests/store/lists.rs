@@ -1,16 +1,18 @@
 use std::sync::Arc;
 
 use fleetprompt_core::directive::{self, Directive, Input};
-use fleetprompt_core::run::{self, Run, RunChange};
+use fleetprompt_core::run::{
+    self, Awaited, Parent, Place, Run, RunChange, Status, Step, StepChange, StepRecord, Steps, Waiting,
+};
 use fleetprompt_core::signal::Disposition;
 use fleetprompt_core::tenant::Tenant;
-use fleetprompt_core::{Party, Signal};
-use fleetprompt_store::{Batch, DirectiveFilter, Order, Page, RunFilter, SignalFilter, Store};
+use fleetprompt_core::{Party, RunId, Signal, Span};
+use fleetprompt_store::{Batch, DirectiveFilter, Order, Page, RunFilter, SignalFilter, Store, WaitingFilter};
 use rstest::rstest;
 use uuid::Uuid;
 
 use crate::Backend::{self, Memory, Sqlite};
-use crate::samples::{Samples, name, slug, started_by};
+use crate::samples::{Samples, facts, name, slug, started_by, tenants, whole};
 
 /// A tenant's whole log, small enough to be filtered by hand.
 struct Log {
@@ -37,7 +39,7 @@ fn log(store: &dyn Store) -> Log {
         let mut fact = samples.fact(tenant.id, "forum.post.flagged");
         fact.lineage.correlation_id = ["a conversation", "another"][place % 2].into();
         let (mut open, started) = samples.run(tenant.id, workflow, 2, &fact);
-        let request = samples.request_of_step(&open, 1, ["mail.send", "forum.post.create"][place % 2]);
+        let request = samples.request_of_step(&open, Place::step(1), ["mail.send", "forum.post.create"][place % 2]);
         let (directive, requested) = samples.requested(request);
         let (directive, moved) = match place {
             0 => (directive, vec![]),
@@ -48,7 +50,7 @@ fn log(store: &dyn Store) -> Log {
         batch.signals.extend([fact, started].into_iter().chain(requested).chain(moved).map(Arc::new));
         if place > 1 {
             let change = [RunChange::Failed, RunChange::Canceled][place % 2];
-            batch.signals.push(Arc::new(samples.end(&mut open, change)));
+            batch.signals.push(Arc::new(samples.change(&mut open, change)));
         }
         batch.directives.push(Arc::new(directive));
         batch.runs.push(crate::samples::whole(&open));
@@ -101,7 +103,12 @@ fn signals_are_listed_in_both_directions_with_every_filter(#[values(Memory, Sqli
     for name in with_none(names.map(name)) {
         for correlation_id in with_none(groups.map(str::to_owned)) {
             for run_id in with_none([log.runs[0].id, log.runs[1].id]) {
-                let filter = SignalFilter { name: name.clone(), correlation_id: correlation_id.clone(), run_id };
+                let filter = SignalFilter {
+                    name: name.clone(),
+                    correlation_id: correlation_id.clone(),
+                    run_id,
+                    ..SignalFilter::default()
+                };
                 let matches = |signal: &&Signal| {
                     name.as_ref().is_none_or(|name| signal.name == *name)
                         && correlation_id.as_deref().is_none_or(|id| *id == *signal.lineage.correlation_id)
@@ -166,6 +173,7 @@ fn runs_are_listed_without_steps_in_both_directions_with_every_filter(#[values(M
                         status,
                         signal_id,
                         correlation_id: correlation_id.clone(),
+                        ..RunFilter::default()
                     };
                     let matches = |run: &&Run| {
                         workflow.as_ref().is_none_or(|workflow| run.workflow == *workflow)
@@ -173,7 +181,7 @@ fn runs_are_listed_without_steps_in_both_directions_with_every_filter(#[values(M
                             && (signal_id.is_none() || run.signal_id == signal_id)
                             && correlation_id.as_deref().is_none_or(|id| *id == *run.lineage.correlation_id)
                     };
-                    let without_steps = |run: &Run| Run { steps: vec![], ..run.clone() };
+                    let without_steps = |run: &Run| Run { steps: Steps::default(), ..run.clone() };
                     let expected = log.runs.iter().filter(matches).map(without_steps).collect();
                     let list = |page| store.runs(log.tenant.id, &filter, page).expect("read");
                     expect_pages(expected, |run| run.id.0, list);
@@ -192,5 +200,170 @@ fn dispositions_are_those_of_one_signal(#[values(Memory, Sqlite)] backend: Backe
         let found = store.dispositions(log.tenant.id, signal).expect("read");
         let runs: Vec<_> = found.iter().map(|one: &Disposition| (one.signal_id, one.run_id)).collect();
         assert_eq!(runs, [(signal, Some(run.id))]);
+    }
+}
+
+#[rstest]
+fn signals_of_any_of_some_names_are_listed_since_a_time(#[values(Memory, Sqlite)] backend: Backend) {
+    let (store, mut samples) = (backend.open(), Samples::new());
+    let tenant = samples.tenant("acme");
+    store.commit(&tenants(&[&tenant])).expect("committed");
+    let mut signals = Vec::new();
+    for place in 0..40 {
+        // Some of them within one millisecond.
+        samples.wait(Span(300));
+        signals.push(samples.fact(tenant.id, ["order.paid", "order.sent", "order.lost", "a.b"][place % 4]));
+    }
+    store.commit(&facts(signals.clone())).expect("committed");
+    let some: [&[&str]; 4] = [&["order.paid", "order.lost"], &["a.b"], &["order.sent", "never.seen"], &[]];
+    for names in some.map(|names| names.iter().copied().map(name).collect::<Vec<_>>()) {
+        for since in with_none([0, 1, 17, 39].map(|place: usize| signals[place].recorded_at)) {
+            for name in [None, Some(name("order.paid"))] {
+                let filter =
+                    SignalFilter { names: names.clone(), since, name: name.clone(), ..SignalFilter::default() };
+                let matches = |signal: &&Signal| {
+                    (names.is_empty() || names.contains(&signal.name))
+                        && since.is_none_or(|since| signal.recorded_at >= since)
+                        && name.as_ref().is_none_or(|name| signal.name == *name)
+                };
+                let expected = signals.iter().filter(matches).cloned().collect();
+                let list = |page| store.signals(tenant.id, &filter, page).expect("read");
+                expect_pages(expected, |signal| signal.id.0, list);
+            }
+        }
+    }
+    let unknown = SignalFilter { names: vec![name("never.seen")], ..SignalFilter::default() };
+    assert_eq!(store.signals(tenant.id, &unknown, Page::newest(9)).expect("read"), []);
+}
+
+/// Runs of two workflows, some under way in every way, and some started by others.
+fn family(store: &dyn Store) -> (Tenant, Vec<Run>) {
+    let mut samples = Samples::new();
+    let tenant = samples.tenant("acme");
+    store.commit(&tenants(&[&tenant])).expect("committed");
+    let mut runs: Vec<Run> = Vec::new();
+    for place in 0..20 {
+        samples.wait(Span::from_millis(2));
+        let kin = runs.get(place % 3).map(|run| run.id).filter(|_| place > 3);
+        let (mut run, started) = samples.run_with(tenant.id, ["triage", "audit"][place % 2], 1, None, |record| {
+            record.version = ["1.0.0", "2.0.0"][place / 10].into();
+            record.parent = kin.map(|run_id| Parent { run_id, place: Place::step(0), waits: false });
+            record.source = kin.filter(|_| place % 5 == 0);
+        });
+        let mut signals = vec![started];
+        if place % 6 > 0 {
+            let changes = [RunChange::Paused, RunChange::Parked, RunChange::Completed, RunChange::Failed];
+            signals.push(samples.change(&mut run, changes[place % 4]));
+        }
+        store.commit(&Batch { runs: vec![whole(&run)], ..facts(signals) }).expect("committed");
+        runs.push(run);
+    }
+    (tenant, runs)
+}
+
+#[rstest]
+fn runs_are_listed_by_kin_by_version_by_time_and_while_they_are_open(#[values(Memory, Sqlite)] backend: Backend) {
+    let store = backend.open();
+    let (tenant, runs) = family(&*store);
+    let all = RunFilter::default;
+    let (some, time) = (Some(runs[1].id), Some(runs[7].started_at));
+    let (workflow, version) = (Some(slug("audit")), Some("2.0.0".to_owned()));
+    for filter in [
+        RunFilter { open: true, ..all() },
+        RunFilter { open: true, workflow: workflow.clone(), ..all() },
+        RunFilter { open: true, status: Some(Status::Parked), ..all() },
+        RunFilter { open: true, status: Some(Status::Failed), ..all() },
+        RunFilter { open: true, parent: some, since: time, ..all() },
+        RunFilter { version: version.clone(), ..all() },
+        RunFilter { version, workflow, open: true, ..all() },
+        RunFilter { parent: some, ..all() },
+        RunFilter { source: Some(runs[0].id), ..all() },
+        RunFilter { since: time, ..all() },
+        RunFilter { until: time, ..all() },
+        RunFilter { since: time, until: Some(runs[12].started_at), open: true, ..all() },
+    ] {
+        let matches = |run: &&Run| {
+            filter.workflow.as_ref().is_none_or(|workflow| run.workflow == *workflow)
+                && filter.status.is_none_or(|status| run.status == status)
+                && filter.version.as_deref().is_none_or(|version| *version == *run.version)
+                && (filter.parent.is_none() || run.parent.map(|parent| parent.run_id) == filter.parent)
+                && (filter.source.is_none() || run.source == filter.source)
+                && !(filter.open && run.ended_at.is_some())
+                && filter.since.is_none_or(|since| run.started_at >= since)
+                && filter.until.is_none_or(|until| run.started_at < until)
+        };
+        let without_steps = |run: &Run| Run { steps: Steps::default(), ..run.clone() };
+        let expected: Vec<_> = runs.iter().filter(matches).map(without_steps).collect();
+        let nothing = filter.status == Some(Status::Failed);
+        assert_eq!(expected.is_empty(), nothing, "a filter that tells nothing apart: {filter:?}");
+        let list = |page| store.runs(tenant.id, &filter, page).expect("read");
+        expect_pages(expected, |run| run.id.0, list);
+    }
+}
+
+#[rstest]
+fn runs_under_way_are_counted_by_version_and_status(#[values(Memory, Sqlite)] backend: Backend) {
+    let store = backend.open();
+    let (tenant, runs) = family(&*store);
+    let found = store.runs_in_flight(tenant.id, &slug("triage")).expect("read");
+    for (version, status, count) in &found {
+        let same = |run: &&Run| *run.version == **version && run.status == *status && run.workflow == slug("triage");
+        assert!(*count > 0 && runs.iter().filter(same).count() as u64 == *count, "{version} {status}");
+    }
+    let open = runs.iter().filter(|run| run.workflow == slug("triage") && run.ended_at.is_none()).count() as u64;
+    assert_eq!(found.iter().map(|(_, _, count)| count).sum::<u64>(), open);
+    assert!(found.is_sorted() && found.len() > 2, "{found:?}");
+    assert_eq!(store.runs_in_flight(tenant.id, &slug("unknown")).expect("read"), []);
+}
+
+#[rstest]
+fn what_waits_is_listed_in_the_order_in_which_it_began_to(#[values(Memory, Sqlite)] backend: Backend) {
+    let (store, mut samples) = (backend.open(), Samples::new());
+    let (tenant, other) = (samples.tenant("acme"), samples.tenant("other"));
+    store.commit(&tenants(&[&tenant, &other])).expect("committed");
+    let (mut many, begun) = samples.run_with(tenant.id, "triage", 2, None, |_| {});
+    let (mut one, also) = samples.run_with(tenant.id, "triage", 1, None, |_| {});
+    let (mut gone, too) = samples.run_with(tenant.id, "triage", 1, None, |_| {});
+    let mut signals = vec![begun, also, too];
+    let input = |record: &mut StepRecord| {
+        let role = fleetprompt_core::tenant::Role::ALL[0];
+        record.waiting = Some(Waiting::new(Awaited::Input { prompt: Some("well?".into()), role }).into());
+    };
+    let items = Place::step(0);
+    signals.push(samples.place(&mut many, items, StepChange::Started, |record| record.items = Some(9)));
+    // More of one run than a page holds, between those of others, and not in the order of their places.
+    for item in [8, 1, 3, 2] {
+        signals.push(samples.place(&mut many, items.item(item), StepChange::Waiting, input));
+    }
+    signals.push(samples.place(&mut one, items, StepChange::Waiting, input));
+    signals.push(samples.place(&mut gone, items, StepChange::Waiting, input));
+    signals.push(samples.step(&mut many, 1, StepChange::Waiting));
+    signals.push(samples.place(&mut many, items.item(5), StepChange::Waiting, input));
+    signals.push(samples.place(&mut many, items.item(3), StepChange::Completed, |_| {}));
+    signals.push(samples.change(&mut gone, RunChange::Canceled));
+    let runs = [&many, &one, &gone].map(whole).to_vec();
+    store.commit(&Batch { runs, ..facts(signals) }).expect("committed");
+
+    let at = |run: &Run, place: Place| (run.id, place, run.at(place).expect("there").clone());
+    let all = [
+        at(&many, items.item(8)),
+        at(&many, items.item(1)),
+        at(&many, items.item(2)),
+        at(&one, items),
+        at(&many, Place::step(1)),
+        at(&many, items.item(5)),
+    ];
+    for awaits in with_none(["input", "callback", "time"].map(str::to_owned)) {
+        for run_id in with_none([many.id, one.id, gone.id]) {
+            let filter = WaitingFilter { awaits: awaits.clone(), run_id };
+            let matches = |(run, _, step): &&(RunId, Place, Step)| {
+                let word = step.waiting.as_ref().map(|waiting| waiting.what.word());
+                run_id.is_none_or(|wanted| wanted == *run) && (awaits.is_none() || word == awaits.as_deref())
+            };
+            let expected = all.iter().filter(matches).cloned().collect();
+            let list = |page| store.waiting(tenant.id, &filter, page).expect("read");
+            expect_pages(expected, |(_, _, step)| step.signal_id.expect("it waits").0, list);
+            assert_eq!(store.waiting(other.id, &filter, Page::newest(9)).expect("read"), []);
+        }
     }
 }

@@ -1,6 +1,9 @@
-use fleetprompt_core::registration::{AgentEntry, DirectiveTypeEntry, WorkflowEntry, WorkflowStatus, WorkflowVersion};
+use fleetprompt_core::registration::{
+    AgentEntry, DirectiveTypeEntry, ScheduleEntry, WorkflowEntry, WorkflowStatus, WorkflowVersion,
+};
+use fleetprompt_core::schedule::{State, Status};
 use fleetprompt_core::tenant::{Key, KeyHash, Role, Tenant};
-use fleetprompt_core::{Json, KeyId, Span, WorkflowVersionId};
+use fleetprompt_core::{Json, KeyId, SignalId, Span, WorkflowVersionId};
 use fleetprompt_store::{Batch, Directory};
 use rstest::rstest;
 use serde_json::json;
@@ -31,6 +34,26 @@ fn version(samples: &mut Samples, tenant: &Tenant, slug_text: &str, version: &st
         digest: format!("digest of {version}"),
         document,
         created_at: samples.moment.now(),
+    }
+}
+
+fn schedule(samples: &Samples, tenant: &Tenant, slug_text: &str) -> ScheduleEntry {
+    let now = samples.moment.now();
+    ScheduleEntry {
+        tenant: tenant.id,
+        slug: slug(slug_text),
+        document: json!({"schedule": {"slug": slug_text}}).into(),
+        digest: "d".into(),
+        state: State {
+            status: Status::Active,
+            anchor_at: now,
+            next_at: Some(now + Span::from_secs(60)),
+            last_at: None,
+            last_signal: None,
+            queued_at: None,
+            reason: None,
+            updated_at: now,
+        },
     }
 }
 
@@ -77,6 +100,11 @@ fn the_directory_is_everything_that_is_registered_in_order(#[values(Memory, Sqli
         workflow_versions: vec![other.clone(), active.clone(), drafted],
         agents: vec![agent(&first, "z"), agent(&second, "z"), agent(&second, "y")],
         directive_types: vec![directive_type(&first), directive_type(&second)],
+        schedules: vec![
+            schedule(&samples, &first, "s"),
+            schedule(&samples, &second, "s"),
+            schedule(&samples, &second, "r"),
+        ],
         ..Batch::default()
     };
     store.commit(&batch).expect("committed");
@@ -87,6 +115,7 @@ fn the_directory_is_everything_that_is_registered_in_order(#[values(Memory, Sqli
         active_versions: vec![active, other],
         agents: batch.agents.iter().rev().cloned().collect(),
         directive_types: batch.directive_types.iter().rev().cloned().collect(),
+        schedules: batch.schedules.iter().rev().cloned().collect(),
     };
     assert_eq!(store.directory().expect("read"), expected);
 }
@@ -141,4 +170,33 @@ fn versions_are_listed_newest_first_and_a_draft_is_replaced(#[values(Memory, Sql
     assert_eq!(read(tenant.id, "3.0.0"), None);
     assert_eq!(read(other.id, "2.0.0"), None);
     assert_eq!(store.workflow_versions(other.id, &slug("w")).expect("read"), []);
+}
+
+#[rstest]
+fn a_schedule_s_fires_change_where_it_stands_and_a_new_document_its_document(
+    #[values(Memory, Sqlite)] backend: Backend,
+) {
+    let (store, mut samples) = (backend.open(), Samples::new());
+    let tenant = samples.tenant("acme");
+    let applied = schedule(&samples, &tenant, "nightly");
+    let commit = |entry: &ScheduleEntry| {
+        let batch = Batch { tenants: vec![tenant.clone()], schedules: vec![entry.clone()], ..Batch::default() };
+        store.commit(&batch).expect("committed");
+        assert_eq!(store.directory().expect("read").schedules, std::slice::from_ref(entry));
+    };
+    commit(&applied);
+    samples.wait(Span::from_secs(60));
+    let now = samples.moment.now();
+    let fired = State {
+        next_at: None,
+        last_at: Some(now),
+        last_signal: Some(SignalId(samples.moment.uuid())),
+        queued_at: Some(now),
+        updated_at: now,
+        ..applied.state.clone()
+    };
+    commit(&ScheduleEntry { state: fired.clone(), ..applied.clone() });
+    let paused = State { status: Status::Paused, reason: Some("holidays".into()), ..fired };
+    let document = json!({"schedule": {"slug": "nightly", "name": "Other"}}).into();
+    commit(&ScheduleEntry { document, digest: "e".into(), state: paused, ..applied });
 }

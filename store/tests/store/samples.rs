@@ -1,21 +1,29 @@
-//! Records as the engine would write them: what a row points at is in the log.
+//! Records as the engine would write them: what a row points at is in the log, and a run is what core
+//! makes of its log.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use fleetprompt_core::directive::{self, Directive, HandlerKind, Origin};
+use fleetprompt_core::document::Format;
 use fleetprompt_core::retry::RetryPolicy;
-use fleetprompt_core::run::{Run, RunChange, RunRecord, Status, Step, StepChange, StepRecord, StepStatus};
+use fleetprompt_core::run::{
+    self, Awaited, Ending, FlowKeys, Place, Run, RunChange, RunRecord, Status, Step, StepChange, StepRecord, Waiting,
+};
 use fleetprompt_core::signal::{Disposition, DispositionKind};
 use fleetprompt_core::tenant::Tenant;
+use fleetprompt_core::workflow::{self, Catalog, Workflow};
 use fleetprompt_core::{
-    DirectiveId, Failure, Json, Lineage, Moment, Name, Party, RecordId, RunId, Signal, SignalId, Slug, Span, TenantId,
-    Timestamp,
+    DirectiveId, Failure, Json, Lineage, Moment, Name, Party, RunId, Signal, SignalId, Slug, Span, TenantId, Timestamp,
 };
 use fleetprompt_store::{Batch, RunWrite};
 use serde_json::json;
 
 pub struct Samples {
     pub moment: Moment,
+    workflows: HashMap<(String, usize), Arc<Workflow>>,
+    /// What each run recorded so far.
+    logs: HashMap<RunId, (Arc<Workflow>, Vec<Signal>)>,
 }
 
 pub fn name(text: &str) -> Name {
@@ -30,7 +38,7 @@ impl Samples {
     pub fn new() -> Self {
         let mut moment = Moment::new(42);
         moment.advance(Timestamp(1_800_000_000_000_000));
-        Self { moment }
+        Self { moment, workflows: HashMap::new(), logs: HashMap::new() }
     }
 
     pub fn wait(&mut self, span: Span) {
@@ -78,6 +86,7 @@ impl Samples {
             handler: HandlerKind::Http,
             retry: RetryPolicy::default(),
             timeout: None,
+            heartbeat: None,
             origin: None,
             actor: Party::engine(),
             lineage: Lineage::root("requested by hand"),
@@ -96,109 +105,182 @@ impl Samples {
     }
 
     /// The key and place of a step's directive.
-    pub fn request_of_step(&mut self, run: &Run, step: u32, directive_name: &str) -> directive::Request {
-        let key = format!("{}:step-{step}", run.id);
-        let origin = Some(Origin { run_id: run.id, step });
+    pub fn request_of_step(&mut self, run: &Run, place: Place, directive_name: &str) -> directive::Request {
+        let key = run::step_key(run.id, &format!("step_{}", place.step), place, 0, 0);
+        let origin = Some(Origin { run_id: run.id, place });
         let lineage = run.lineage.caused_by(run.id);
         directive::Request { origin, lineage, ..self.request(run.tenant, directive_name, &key) }
     }
 
     pub fn run(&mut self, tenant: TenantId, workflow: &str, steps: usize, cause: &Signal) -> (Run, Signal) {
-        let directive_id = DirectiveId(self.moment.uuid());
-        self.run_by(tenant, workflow, steps, directive_id, Some(cause.id), cause.lineage.caused_by(cause.id))
+        self.run_with(tenant, workflow, steps, Some(cause), |_| {})
     }
 
-    pub fn run_by(
+    /// A run whose first signal says more. With a `queue` it has not begun.
+    pub fn run_with(
         &mut self,
         tenant: TenantId,
         workflow: &str,
         steps: usize,
+        cause: Option<&Signal>,
+        say: impl FnOnce(&mut RunRecord),
+    ) -> (Run, Signal) {
+        let directive_id = DirectiveId(self.moment.uuid());
+        let lineage = cause.map_or(Lineage::root("by hand"), |cause| cause.lineage.caused_by(cause.id));
+        self.run_by(tenant, (workflow, steps), directive_id, cause.map(|cause| cause.id), lineage, say)
+    }
+
+    fn run_by(
+        &mut self,
+        tenant: TenantId,
+        (workflow, steps): (&str, usize),
         directive_id: DirectiveId,
         signal_id: Option<SignalId>,
         lineage: Lineage,
+        say: impl FnOnce(&mut RunRecord),
     ) -> (Run, Signal) {
-        let cause = signal_id.map_or(directive_id.into(), RecordId::from);
-        let run = Run {
-            id: RunId(self.moment.uuid()),
-            tenant,
-            workflow: slug(workflow),
-            version: "1.0.0".into(),
+        let mut record = RunRecord {
             signal_id,
-            directive_id,
+            directive_id: Some(directive_id),
             input: signal_id.is_none().then(|| json!({"given": true}).into()),
-            lineage: lineage.caused_by(cause),
-            started_at: self.moment.now(),
-            deadline: None,
-            status: Status::Running,
-            steps: vec![Step::default(); steps],
-            output: None,
-            error: None,
-            ended_at: None,
-            ended_by: None,
+            ..run_record(slug(workflow))
         };
-        let signal = self.record(&run, RunChange::Started.signal_name(), Json::of(&run_record(&run)));
+        say(&mut record);
+        let change = if record.queue.is_some() { RunChange::Queued } else { RunChange::Started };
+        let id = RunId(self.moment.uuid());
+        let signal = self.record(tenant, id, lineage, change.signal_name(), Json::of(&record));
+        let workflow = self.workflow(workflow, steps);
+        let run = run::fold(&workflow, [&signal]).expect("the log of a run");
+        self.logs.insert(id, (workflow, vec![signal.clone()]));
         (run, signal)
     }
 
-    /// One move of one step, as `core` folds it.
+    fn workflow(&mut self, slug: &str, steps: usize) -> Arc<Workflow> {
+        let key = (slug.to_owned(), steps);
+        self.workflows.entry(key).or_insert_with(|| Arc::new(definition(slug, steps))).clone()
+    }
+
+    /// One move of a step, with what it says most of the time.
     pub fn step(&mut self, run: &mut Run, index: usize, change: StepChange) -> Signal {
-        let at = self.moment.now();
-        let mut record = StepRecord {
-            step: format!("step-{index}"),
-            kind: "agent".into(),
-            attempt: run.steps[index].attempt.max(1),
-            ..StepRecord::default()
-        };
-        match change {
-            StepChange::Completed => record.output = Some(json!({"step": index, "n": null}).into()),
-            StepChange::Failed => record.error = Some(Failure::fatal("http_status", "404")),
-            StepChange::Retrying => {
-                record.error = Some(Failure::retry("timeout", "no answer"));
-                record.due_at = Some(at + Span::from_secs(1));
-            }
-            StepChange::Started | StepChange::Skipped | StepChange::Canceled => {}
-        }
-        let signal = self.record(run, change.signal_name(), Json::of(&record));
-        let step = &mut run.steps[index];
-        step.signal_id = Some(signal.id);
-        step.due_at = record.due_at;
-        step.output = record.output;
-        step.error = record.error;
-        step.attempt = record.attempt;
-        step.status = match change {
-            StepChange::Started => StepStatus::Running,
-            StepChange::Retrying => StepStatus::Retrying,
-            StepChange::Completed => StepStatus::Completed,
-            StepChange::Failed => StepStatus::Failed,
-            StepChange::Skipped => StepStatus::Skipped,
-            StepChange::Canceled => StepStatus::Canceled,
-        };
-        if change == StepChange::Started {
-            step.started_at = step.started_at.or(Some(at));
-        }
-        step.ended_at = step.status.is_settled().then_some(at);
+        self.place(run, Place::step(index), change, |_| {})
+    }
+
+    pub fn place(
+        &mut self,
+        run: &mut Run,
+        place: Place,
+        change: StepChange,
+        say: impl FnOnce(&mut StepRecord),
+    ) -> Signal {
+        let mut record = self.step_record(run, place, change);
+        say(&mut record);
+        let signal = self.record_of(run, change.signal_name(), Json::of(&record));
+        self.take(run, [signal.clone()]);
         signal
     }
 
-    pub fn end(&mut self, run: &mut Run, change: RunChange) -> Signal {
-        let mut record = run_record(run);
+    /// The same move of many places.
+    pub fn places(
+        &mut self,
+        run: &mut Run,
+        places: impl IntoIterator<Item = Place>,
+        change: StepChange,
+    ) -> Vec<Signal> {
+        let one = |place: Place| {
+            let record = self.step_record(run, place, change);
+            self.record_of(run, change.signal_name(), Json::of(&record))
+        };
+        let signals: Vec<Signal> = places.into_iter().map(one).collect();
+        self.take(run, signals.clone());
+        signals
+    }
+
+    fn step_record(&self, run: &Run, place: Place, change: StepChange) -> StepRecord {
+        let place = Place { undo: change.is_undo(), ..place };
+        let attempt = run.at(place).map_or(1, |step| step.attempt.max(1));
+        let record = StepRecord {
+            step: format!("step_{}", place.step),
+            kind: "agent".into(),
+            item: place.item,
+            attempt,
+            ..StepRecord::default()
+        };
+        let output = Some(json!({"step": place.step, "item": place.item, "n": null}).into());
+        let soon = Some(self.moment.now() + Span::from_secs(1));
+        match change {
+            StepChange::Completed | StepChange::Compensated => StepRecord { output, ..record },
+            StepChange::Repeating => StepRecord { output, iteration: 1, due_at: soon, ..record },
+            StepChange::Failed | StepChange::CompensationFailed => {
+                StepRecord { error: Some(Failure::fatal("http_status", "404")), ..record }
+            }
+            StepChange::Retrying => {
+                StepRecord { error: Some(Failure::retry("timeout", "no answer")), due_at: soon, ..record }
+            }
+            StepChange::Waiting | StepChange::Heartbeat | StepChange::Escalated => {
+                let waiting = Waiting::new(Awaited::Callback { key: "k".into() });
+                StepRecord { waiting: Some(waiting.into()), ..record }
+            }
+            StepChange::Started
+            | StepChange::Skipped
+            | StepChange::Canceling
+            | StepChange::Canceled
+            | StepChange::Reset
+            | StepChange::Compensating
+            | StepChange::CompensationSkipped => record,
+        }
+    }
+
+    /// A later move of the run itself, with what it says most of the time.
+    pub fn change(&mut self, run: &mut Run, change: RunChange) -> Signal {
+        let mut record = run_record(run.workflow.clone());
+        let late = Failure::fatal("timeout", "too late");
+        let ending = Ending {
+            error: Some(late.clone()),
+            output: None,
+            status: Status::Failed,
+            by: None,
+            reason: None,
+            compensate: true,
+        };
         match change {
             RunChange::Completed => record.output = Some(json!(null).into()),
-            RunChange::Failed => record.error = Some(Failure::fatal("timeout", "too late")),
-            RunChange::Started | RunChange::Canceled => {}
+            RunChange::Failed => record.error = Some(late),
+            RunChange::Stopping | RunChange::Compensating => record.ending = Some(ending),
+            RunChange::Parked => record.error = Some(late),
+            RunChange::Started | RunChange::Resumed | RunChange::Retried => {
+                record.deadline = Some(self.moment.now() + Span::from_secs(600));
+            }
+            RunChange::Queued => {
+                let until = Some(self.moment.now() + Span::from_secs(5));
+                record.queue = Some(run::Queue { reason: run::QueueReason::Throttle, until, since: None });
+            }
+            RunChange::Paused | RunChange::Canceled => record.reason = Some("enough".into()),
         }
-        let signal = self.record(run, change.signal_name(), Json::of(&record));
-        run.status = match change {
-            RunChange::Started => Status::Running,
-            RunChange::Completed => Status::Completed,
-            RunChange::Failed => Status::Failed,
-            RunChange::Canceled => Status::Canceled,
-        };
-        run.output = record.output;
-        run.error = record.error;
-        run.ended_at = Some(signal.recorded_at);
-        run.ended_by = Some(signal.id);
+        let signal = self.record_of(run, change.signal_name(), Json::of(&record));
+        self.take(run, [signal.clone()]);
         signal
+    }
+
+    /// How far each run's record goes.
+    pub fn mark(&self) -> HashMap<RunId, usize> {
+        self.logs.iter().map(|(id, (_, log))| (*id, log.len())).collect()
+    }
+
+    /// What was recorded since was never committed.
+    pub fn roll_back(&mut self, to: &HashMap<RunId, usize>) {
+        self.logs.retain(|id, (_, log)| {
+            to.get(id).is_some_and(|len| {
+                log.truncate(*len);
+                true
+            })
+        });
+    }
+
+    /// What core makes of the run with these.
+    fn take(&mut self, run: &mut Run, signals: impl IntoIterator<Item = Signal>) {
+        let (workflow, log) = self.logs.get_mut(&run.id).expect("a run of ours");
+        log.extend(signals);
+        *run = run::fold(workflow, log.iter()).expect("the log of a run");
     }
 
     /// A fact, and the whole of the run that it started: what one commit holds when nothing waits.
@@ -210,7 +292,7 @@ impl Samples {
         request.lineage = fact.lineage.caused_by(fact.id);
         let (directive, requested) = self.requested(request);
         let lineage = directive.lineage.clone();
-        let (mut run, started) = self.run_by(tenant, workflow, steps, directive.id, Some(fact.id), lineage);
+        let (mut run, started) = self.run_by(tenant, (workflow, steps), directive.id, Some(fact.id), lineage, |_| {});
         let outcome =
             directive::Input::Outcome { attempt: 0, result: Ok(json!({"run_id": run.id}).into()), logs: vec![] };
         let (directive, succeeded) = self.moved(directive, outcome);
@@ -220,24 +302,36 @@ impl Samples {
         for step in 0..steps {
             batch.signals.push(Arc::new(self.step(&mut run, step, StepChange::Completed)));
         }
-        batch.signals.push(Arc::new(self.end(&mut run, RunChange::Completed)));
+        batch.signals.push(Arc::new(self.change(&mut run, RunChange::Completed)));
         batch.directives.push(Arc::new(directive));
         batch.runs.push(whole(&run));
+        self.logs.remove(&run.id);
         (run, batch)
     }
 
-    fn record(&mut self, run: &Run, signal_name: &'static str, payload: Json) -> Signal {
+    fn record_of(&mut self, run: &Run, signal_name: &'static str, payload: Json) -> Signal {
+        self.record(run.tenant, run.id, run.lineage.caused_by(run.id), signal_name, payload)
+    }
+
+    fn record(
+        &mut self,
+        tenant: TenantId,
+        run: RunId,
+        lineage: Lineage,
+        signal_name: &'static str,
+        payload: Json,
+    ) -> Signal {
         Signal {
             id: SignalId(self.moment.uuid()),
-            tenant: run.tenant,
+            tenant,
             name: Name::known(signal_name),
             subject: None,
             actor: None,
             source: None,
             source_event_id: None,
             dedupe_key: None,
-            lineage: run.lineage.caused_by(run.id),
-            run_id: Some(run.id),
+            lineage,
+            run_id: Some(run),
             directive_id: None,
             occurred_at: self.moment.now(),
             recorded_at: self.moment.now(),
@@ -258,9 +352,35 @@ pub fn started_by(fact: &Signal, run: &Run) -> Disposition {
     }
 }
 
-/// A run with all its steps.
+/// A run with everything in it.
 pub fn whole(run: &Run) -> RunWrite {
-    RunWrite { run: Arc::new(run.clone()), steps: (0..run.steps.len()).collect() }
+    let mut places = every_place(run);
+    places.retain(|place| run.at(*place).is_some_and(|step| *step != Step::default()));
+    RunWrite { run: Arc::new(run.clone()), places }
+}
+
+/// A run with what is no longer as it was, and nothing else.
+pub fn changed(before: &Run, run: &Run) -> RunWrite {
+    let mut places = every_place(before);
+    places.extend(every_place(run));
+    places.sort_unstable();
+    places.dedup();
+    places.retain(|place| before.at(*place).map(bare) != run.at(*place).map(bare));
+    RunWrite { run: Arc::new(run.clone()), places }
+}
+
+/// Where anything is, or could begin.
+pub fn every_place(run: &Run) -> Vec<Place> {
+    let of_step = |(index, step): (usize, &Step)| {
+        let items = step.items.as_ref().map_or(0, |items| items.steps.len() as u32);
+        std::iter::once(Place::step(index)).chain((0..items).map(move |item| Place::step(index).item(item)))
+    };
+    run.steps.iter().enumerate().flat_map(of_step).flat_map(|place| [place, place.undo()]).collect()
+}
+
+/// A step without what has a place of its own.
+fn bare(step: &Step) -> (Step, Option<usize>) {
+    (Step { items: None, undo: None, ..step.clone() }, step.items.as_ref().map(|items| items.steps.len()))
 }
 
 pub fn facts(signals: impl IntoIterator<Item = Signal>) -> Batch {
@@ -271,17 +391,32 @@ pub fn tenants(tenants: &[&Tenant]) -> Batch {
     Batch { tenants: tenants.iter().copied().cloned().collect(), ..Batch::default() }
 }
 
-fn run_record(run: &Run) -> RunRecord {
+fn run_record(workflow: Slug) -> RunRecord {
     RunRecord {
-        workflow: run.workflow.clone(),
-        version: run.version.clone(),
-        signal_id: run.signal_id,
-        directive_id: Some(run.directive_id),
-        input: run.input.clone(),
-        deadline: run.deadline,
+        workflow,
+        version: "1.0.0".into(),
+        signal_id: None,
+        directive_id: None,
+        input: None,
+        parent: None,
+        source: None,
+        keys: FlowKeys::default(),
+        queue: None,
+        deadline: None,
         output: None,
         error: None,
         by: None,
         reason: None,
+        ending: None,
+        from: Vec::new(),
     }
+}
+
+/// What the steps are does not matter to what is recorded of them.
+fn definition(slug: &str, steps: usize) -> Workflow {
+    let step = |index: usize| json!({"id": format!("step_{index}"), "type": "agent", "agent_ref": {"slug": "a"}});
+    let steps: Vec<_> = (0..steps).map(step).collect();
+    let document = json!({"workflow": {"name": slug, "slug": slug, "version": "1.0.0", "steps": steps}});
+    let read = workflow::read(&document.to_string(), Format::Json, &Catalog::default());
+    read.expect("a valid definition").0
 }

@@ -4,12 +4,15 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use fleetprompt_core::directive::{Input, Request};
+use fleetprompt_core::run::{Place, RunChange, StepChange};
+use fleetprompt_core::{Failure, Span};
 use fleetprompt_store::sqlite::SqliteStore;
 use fleetprompt_store::{Batch, Error, Page, SignalFilter, Store};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::samples::{Samples, facts, tenants};
+use crate::samples::{Samples, changed, facts, started_by, tenants, whole};
 
 struct File {
     folder: TempDir,
@@ -101,7 +104,106 @@ fn a_newer_schema_is_refused_by_its_version() {
     drop(file.open());
     file.change("INSERT INTO migrations VALUES (99, 'from the future', 'x', 0)");
     let refusal = file.refusal();
-    assert!(matches!(refusal, Error::Newer { found: 99, known: 1, .. }), "{refusal}");
+    assert!(matches!(refusal, Error::Newer { found: 99, known: 3, .. }), "{refusal}");
+}
+
+/// The tables as they first were, with the same records in them.
+fn of_the_first_schema(file: &File) -> File {
+    const SCHEMA: &str = include_str!("../../src/sqlite/migrations/0001_initial.sql");
+    let old = File::new();
+    let sql = Connection::open(old.path()).expect("opened");
+    sql.execute_batch(SCHEMA).expect("the first schema");
+    sql.execute("ATTACH ?1 AS now", [file.path().to_str()]).expect("attached");
+    let tables: Vec<String> = rows(&sql, "SELECT name FROM main.sqlite_schema WHERE type = 'table'");
+    for table in tables {
+        let columns = rows(&sql, &format!("SELECT name FROM pragma_table_info('{table}', 'main')")).join(", ");
+        let from = if table == "steps" { "places" } else { &table };
+        let renamed = columns.replace("ended_by", "status_by");
+        let copy = format!("INSERT INTO main.{table} ({columns}) SELECT {renamed} FROM now.{from}");
+        sql.execute(&copy, []).expect(&copy);
+    }
+    let checksum = blake3::hash(SCHEMA.as_bytes()).to_hex();
+    sql.execute_batch(&format!(
+        "PRAGMA main.application_id = 0x466c6565;
+         CREATE TABLE main.migrations (
+           version INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at INTEGER NOT NULL
+         ) STRICT;
+         INSERT INTO main.migrations VALUES (1, 'initial', '{checksum}', 0)"
+    ))
+    .expect("as it was applied");
+    old
+}
+
+fn rows(sql: &Connection, query: &str) -> Vec<String> {
+    let mut statement = sql.prepare(query).expect(query);
+    let rows = statement.query_map([], |row| row.get(0)).expect(query);
+    rows.map(|row| row.expect("text")).collect()
+}
+
+#[test]
+fn a_file_of_the_first_schema_is_read_as_it_was_and_goes_on() {
+    let (file, mut samples) = (File::new(), Samples::new());
+    let tenant = samples.tenant("acme");
+    let (ended, mut batch) = samples.cascade(tenant.id, "triage", 3);
+    let fact = samples.fact(tenant.id, "forum.thread.created");
+    let (mut open, started) = samples.run(tenant.id, "audit", 3, &fact);
+    // A directive that waited for its turn, of a step that is not the first.
+    let request = samples.request_of_step(&open, Place::step(2), "mail.send");
+    let (directive, requested) = samples.requested(Request { timeout: Some(Span(7)), ..request });
+    samples.wait(Span::from_secs(5));
+    let (directive, begun) = samples.moved(directive, Input::Begin);
+    let outcome = Input::Outcome { attempt: 1, result: Err(Failure::retry("busy", "later")), logs: vec![] };
+    let (directive, retried) = samples.moved(directive, outcome);
+    assert_ne!(directive.started_at, Some(directive.requested_at));
+    batch.tenants.push(tenant.clone());
+    batch.dispositions.push(started_by(&fact, &open));
+    let moves = [(0, StepChange::Completed), (1, StepChange::Retrying), (2, StepChange::Started)];
+    let moves = moves.map(|(step, change)| samples.step(&mut open, step, change));
+    let signals = [fact, started].into_iter().chain(requested).chain(begun).chain(retried).chain(moves);
+    batch.signals.extend(signals.map(Arc::new));
+    batch.directives.push(Arc::new(directive));
+    batch.runs.push(whole(&open));
+    file.open().commit(&batch).expect("committed");
+
+    let old = of_the_first_schema(&file);
+    let (old, now) = (old.open(), file.open());
+    for run in [&ended, &open] {
+        assert_eq!(old.run(tenant.id, run.id).expect("read").as_ref(), Some(run));
+    }
+    for directive in &batch.directives {
+        assert_eq!(old.directive(tenant.id, directive.id).expect("read").as_ref(), Some(&**directive));
+    }
+    for signal in &batch.signals {
+        let dispositions = now.dispositions(tenant.id, signal.id).expect("read");
+        assert_eq!(old.dispositions(tenant.id, signal.id).expect("read"), dispositions);
+    }
+    assert_eq!(old.open_work().expect("read"), now.open_work().expect("read"));
+
+    let paused = samples.change(&mut open, RunChange::Paused);
+    old.commit(&Batch { runs: vec![whole(&open)], ..facts([paused]) }).expect("committed");
+    assert_eq!(old.run(tenant.id, open.id).expect("read"), Some(open));
+}
+
+#[test]
+fn a_step_over_many_items_is_written_and_read_whole() {
+    let (file, mut samples) = (File::new(), Samples::new());
+    let tenant = samples.tenant("acme");
+    let (mut run, started) = samples.run_with(tenant.id, "triage", 2, None, |_| {});
+    let begun = samples.place(&mut run, Place::step(1), StepChange::Started, |record| record.items = Some(10_000));
+    let items = samples.places(&mut run, (0..10_000).map(|item| Place::step(1).item(item)), StepChange::Completed);
+    let batch = facts([started, begun].into_iter().chain(items));
+    let store = file.open();
+    store.commit(&Batch { tenants: vec![tenant.clone()], runs: vec![whole(&run)], ..batch }).expect("committed");
+    assert_eq!(store.run(tenant.id, run.id).expect("read").as_ref(), Some(&run));
+
+    // They all go with the step that they are of.
+    let before = run.clone();
+    let reset = samples.step(&mut run, 1, StepChange::Reset);
+    store.commit(&Batch { runs: vec![changed(&before, &run)], ..facts([reset]) }).expect("committed");
+    assert_eq!(store.run(tenant.id, run.id).expect("read"), Some(run));
+    drop(store);
+    let sql = Connection::open(file.path()).expect("opened");
+    assert_eq!(rows(&sql, "SELECT step || ' ' || part FROM places"), ["1 0"]);
 }
 
 #[test]
@@ -162,7 +264,8 @@ fn a_row_that_we_cannot_have_written_is_damage_and_no_panic() {
         "UPDATE runs SET status = 'dancing'",
         "UPDATE runs SET status = 'completed', steps = 1",
         "UPDATE runs SET steps = 3, workflow = 4711",
-        "UPDATE signals SET payload = '{'",
+        "UPDATE runs SET workflow = (SELECT workflow FROM dispositions); UPDATE places SET part = 3 WHERE step = 0",
+        "UPDATE places SET part = 0; UPDATE signals SET payload = '{'",
     ] {
         file.change(change);
         let found = file.open().run(tenant.id, run.id);
@@ -178,7 +281,7 @@ fn a_batch_that_fails_late_is_as_if_it_never_was() {
     store.commit(&tenants(&[&tenant])).expect("committed");
     let (run, batch) = samples.cascade(tenant.id, "not-yet-numbered", 1);
     let mut broken = batch.clone();
-    broken.runs[0].steps.push(7);
+    broken.runs[0].places.push(Place::step(7));
     store.commit(&broken).expect_err("no such step");
     store.commit(&Batch { ..batch }).expect("committed");
     drop(store);

@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use super::budget::Budget;
 use super::path::{Path, Start};
-use super::{Context, Invalid, Reference, scan};
+use super::{Context, Invalid, Reference, StepField, scan};
 use crate::Failure;
 use cost::Extent;
 
@@ -46,6 +46,8 @@ pub struct Compiled {
     pub program: Program,
     pub references: Vec<Reference>,
     pub roots: Vec<&'static str>,
+    /// What must be there of which steps wherever this holds.
+    pub present: Vec<(String, StepField)>,
 }
 
 pub fn compile(source: &str) -> Result<Compiled, Invalid> {

@@ -12,9 +12,9 @@ use regex::Regex;
 use super::functions::{self, Style};
 use super::{Compiled, Program, Read, variable};
 use crate::expression::near::{listed, nearest};
-use crate::expression::path::{NoPath, Path, ROOTS, Segment, unknown_root};
+use crate::expression::path::{NoPath, Path, ROOTS, ROOTS_SHADOWED, Segment, unknown_root};
 use crate::expression::template::merged;
-use crate::expression::{Invalid, Reference, scan};
+use crate::expression::{Invalid, Reference, StepField, scan};
 
 const DEPTH_MAX: usize = 48;
 const LOOPS_MAX: usize = 3;
@@ -24,14 +24,18 @@ pub fn rewrite(source: &str, root: IdedExpr) -> Result<Compiled, Invalid> {
         return Err(scan::too_deep(0..source.len()));
     }
     let mut rewriting = Rewriting { source, ..Rewriting::default() };
+    let present = present_if(&root, true);
     let root = rewriting.expression(root)?;
     let references = rewriting.references;
     Ok(Compiled {
         program: Program { root, reads: rewriting.reads, patterns: rewriting.patterns },
         references: merged(references),
         roots: rewriting.roots.into_iter().collect(),
+        present,
     })
 }
+
+type Present = (String, StepField);
 
 #[derive(Default)]
 struct Rewriting<'s> {
@@ -43,8 +47,8 @@ struct Rewriting<'s> {
     /// The variables of the loops around.
     loop_variables: Vec<String>,
     loops: usize,
-    /// Steps that are known to have what is asked of them, where we are.
-    guarded: Vec<String>,
+    /// What is known to be there of which steps, where we are.
+    guarded: Vec<Present>,
 }
 
 impl Rewriting<'_> {
@@ -96,7 +100,9 @@ impl Rewriting<'_> {
         let mut expr = expr;
         let root = loop {
             match expr {
-                Expr::Ident(name) if name == "steps" || ROOTS.contains(&name.as_str()) => break name,
+                Expr::Ident(name) if ROOTS.contains(&name.as_str()) && !self.loop_variables.contains(name) => {
+                    break name;
+                }
                 Expr::Select(select) if !select.test => {
                     segments.push(Segment::Name(select.field.clone()));
                     expr = &select.operand.expr;
@@ -129,10 +135,11 @@ impl Rewriting<'_> {
     }
 
     fn read(&mut self, id: u64, read: Read) -> IdedExpr {
-        self.roots.insert(read.path().root());
-        if let Some(step) = read.path().step() {
-            let guarded = matches!(read, Read::Presence(_)) || self.guarded.iter().any(|guard| guard == step);
-            self.references.push(Reference { step: step.to_owned(), guarded });
+        self.roots.insert(read.path().reads());
+        if let Some((step, field)) = read.path().step_field() {
+            let is_guard = |guard: &Present| guard.0 == step && guard.1 == field;
+            let guarded = matches!(read, Read::Presence(_)) || self.guarded.iter().any(is_guard);
+            self.references.push(Reference { step: step.to_owned(), field, guarded });
         }
         let index = self.reads.iter().position(|known| *known == read).unwrap_or_else(|| {
             self.reads.push(read);
@@ -186,8 +193,8 @@ impl Rewriting<'_> {
         }
     }
 
-    /// Each argument, where the steps that its neighbours asked for are known to be there.
-    fn guarded_call<const N: usize>(&mut self, call: CallExpr, guards: [Vec<String>; N]) -> Result<Expr, Invalid> {
+    /// Each argument, where what its neighbours asked for is known to be there.
+    fn guarded_call<const N: usize>(&mut self, call: CallExpr, guards: [Vec<Present>; N]) -> Result<Expr, Invalid> {
         let mut args = Vec::with_capacity(N);
         for (arg, guards) in call.args.into_iter().zip(guards) {
             let outside = self.guarded.len();
@@ -281,7 +288,7 @@ impl Rewriting<'_> {
     }
 
     fn check_loop_variable(&self, name: &str) -> Result<(), Invalid> {
-        if ROOTS.contains(&name) {
+        if ROOTS.contains(&name) && !ROOTS_SHADOWED.contains(&name) {
             let help = "give the loop another variable, such as `x`".to_owned();
             let message = format!("`{name}` already has a meaning");
             return Err(Invalid::new(message, Some(help), self.find(name)));
@@ -325,19 +332,23 @@ fn literal_segment(index: &Expr) -> Option<Segment> {
     }
 }
 
-/// The steps that have something, given that `node` is `outcome`.
-fn present_if(node: &IdedExpr, outcome: bool) -> Vec<String> {
+/// What is there of which steps, given that `node` is `outcome`.
+fn present_if(node: &IdedExpr, outcome: bool) -> Vec<Present> {
     match &node.expr {
         Expr::Select(select) if select.test && outcome => tested_step(select).into_iter().collect(),
         Expr::Call(call) => match (call.func_name.as_str(), call.args.as_slice()) {
             (operators::LOGICAL_NOT, [inner]) => present_if(inner, !outcome),
+            (operators::EQUALS, [left, right]) if outcome => told_by_status(&left.expr, &right.expr)
+                .or_else(|| told_by_status(&right.expr, &left.expr))
+                .into_iter()
+                .collect(),
             (name @ (operators::LOGICAL_AND | operators::LOGICAL_OR), [left, right]) => {
                 let (mut left, right) = (present_if(left, outcome), present_if(right, outcome));
                 // Both sides of a true `&&` hold; of a true `||`, one does. False is the reverse.
                 if (name == operators::LOGICAL_AND) == outcome {
                     left.extend(right);
                 } else {
-                    left.retain(|step| right.contains(step));
+                    left.retain(|present| right.contains(present));
                 }
                 left
             }
@@ -347,13 +358,33 @@ fn present_if(node: &IdedExpr, outcome: bool) -> Vec<String> {
     }
 }
 
-/// The step in `has(steps.a.output.x)`.
-fn tested_step(select: &SelectExpr) -> Option<String> {
+/// The step in `steps.a.status == "failed"`, and what it has then.
+fn told_by_status(asked: &Expr, status: &Expr) -> Option<Present> {
+    let (Expr::Select(select), Expr::Literal(LiteralValue::String(status))) = (asked, status) else { return None };
+    let (step, StepField::Status) = tested_step(select)? else { return None };
+    match status.inner() {
+        "completed" => Some((step, StepField::Output)),
+        "failed" => Some((step, StepField::Error)),
+        _ => None,
+    }
+}
+
+/// The step and its field in `has(steps.a.output.x)`.
+fn tested_step(select: &SelectExpr) -> Option<Present> {
     let mut names = vec![select.field.as_str()];
     let mut expr = &select.operand.expr;
     loop {
         match expr {
-            Expr::Ident(root) if root == "steps" => return names.last().map(|step| (*step).to_owned()),
+            Expr::Ident(root) if root == "steps" => {
+                let [.., field, step] = names[..] else { return None };
+                let field = match field {
+                    "output" => StepField::Output,
+                    "error" => StepField::Error,
+                    "status" => StepField::Status,
+                    _ => return None,
+                };
+                return Some((step.to_owned(), field));
+            }
             Expr::Select(select) => {
                 names.push(&select.field);
                 expr = &select.operand.expr;

@@ -2,12 +2,29 @@
 
 use super::super::context::View;
 use super::super::record::{RunChange, RunRecord, StepChange, StepRecord};
-use super::Plan;
-use crate::{Json, Name, Signal, SignalId};
+use super::super::{FlowKeys, Place, Step};
+use super::{Plan, Todo};
+use crate::{Json, Name, RecordId, Signal, SignalId};
 
 impl Plan<'_> {
+    /// What is seen from nowhere in particular: by edges, and by the end.
     pub(super) fn view(&self) -> View<'_> {
-        View { setting: self.setting, run: &self.run, fixed: &self.fixed }
+        View { setting: self.setting, run: &self.run, fixed: &self.fixed, place: None, event: None }
+    }
+
+    pub(super) fn view_at(&self, place: Place) -> View<'_> {
+        View { place: Some(place), ..self.view() }
+    }
+
+    /// What is at a place that is known to be there.
+    pub(super) fn unit(&self, place: Place) -> &Step {
+        self.run.at(place).expect("a decision only goes where the run has a place")
+    }
+
+    /// The signal that made a place what it is, as the cause of what follows.
+    pub(super) fn caused_by_place(&mut self, place: Place) {
+        let signal = self.run.at(place).and_then(|step| step.signal_id);
+        self.cause = signal.map_or(self.origin, RecordId::from);
     }
 
     pub(super) fn run_record(&self) -> RunRecord {
@@ -17,11 +34,17 @@ impl Plan<'_> {
             signal_id: None,
             directive_id: None,
             input: None,
+            parent: None,
+            source: None,
+            keys: FlowKeys::default(),
+            queue: None,
             deadline: None,
             output: None,
             error: None,
             by: None,
             reason: None,
+            ending: None,
+            from: Vec::new(),
         }
     }
 
@@ -33,16 +56,19 @@ impl Plan<'_> {
         id
     }
 
-    pub(super) fn emit_step(&mut self, index: usize, change: StepChange, record: StepRecord) -> SignalId {
-        let step = &self.setting.workflow.steps[index];
-        let record = StepRecord { step: step.id.clone(), kind: step.kind.name().to_owned(), ..record };
+    pub(super) fn emit_step(&mut self, place: Place, change: StepChange, record: StepRecord) -> SignalId {
+        let step = &self.setting.workflow.steps[place.index()];
+        let place = Place { undo: change.is_undo(), ..place };
+        let record =
+            StepRecord { step: step.id.clone(), kind: step.kind.name().to_owned(), item: place.item, ..record };
         let signal = self.signal(change.signal_name(), Json::of(&record));
-        self.run.steps[index].evolve(change, &record, signal.id, signal.recorded_at);
-        let id = signal.id;
+        let (id, at) = (signal.id, signal.recorded_at);
         self.signals.push(signal);
-        self.changed.push(index);
-        if self.run.steps[index].status.is_settled() {
-            self.queue.extend(&step.before);
+        self.run.change(place, |unit| unit.evolve(change, &record, id, at));
+        self.changed.push(place);
+        let is_step = place.item.is_none() && !place.undo;
+        if is_step && self.run.steps[place.index()].status.is_settled() {
+            self.todo.extend(step.before.iter().copied().map(Todo::Check));
         }
         id
     }

@@ -4,25 +4,40 @@
 //! world. Pure functions are part of the decision, so a run that needs nothing else starts and ends
 //! in a single one.
 //!
-//! Here is what comes in; `follow` is what follows from it, `emit` how it is recorded.
+//! Here is what comes in and what goes out. `order` says which steps may begin, `begin` what each of
+//! them asks for, `wait` what ends a wait, `settle` what the end of an attempt means, `stop` how a run
+//! ends before its steps do, `operate` what people may do to it, and `emit` how all this is recorded.
 
+mod begin;
 mod emit;
-mod follow;
+mod operate;
+mod order;
+mod settle;
+mod stop;
+mod wait;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::context::{Fixed, View};
-use super::record::{RunChange, RunRecord, StepRecord};
-use super::{Run, Setting, Status, Step, StepStatus, step_key};
+use super::record::{RunChange, RunRecord};
+use super::{FlowKeys, Parent, Place, Queue, Run, Setting, Status, StepStatus, Steps};
 use crate::retry::RetryPolicy;
-use crate::workflow::StepKind;
-use crate::{DirectiveId, Failure, Json, Lineage, Moment, Name, Party, RecordId, RunId, Signal, SignalId, Slug, Span};
+use crate::tenant::Role;
+use crate::{DirectiveId, Failure, Json, Lineage, Moment, Name, Party, RecordId, RunId, Signal, SignalId, Slug};
+use crate::{Span, Timestamp};
+
+pub use wait::awaits;
 
 /// The outputs of a run's steps, and what its next steps are given at once: a run is held in memory
 /// whole. Each may be 1 MiB, but not each of 10,000.
 const BYTES_MAX: usize = 64 << 20;
+/// A decision that has come to so many signals leaves further iterations to the next one.
+const SIGNALS_MANY: usize = 1_000;
+/// Steps and items of one run.
+const PLACES_MAX: usize = 50_000;
 
 /// The deterministic functions that steps may call.
 pub trait Functions {
@@ -37,39 +52,142 @@ pub struct Start {
     pub input: Option<Json>,
     /// Of the directive; the run continues it.
     pub lineage: Lineage,
+    pub parent: Option<Parent>,
+    pub source: Option<RunId>,
+    pub keys: FlowKeys,
+    /// It does not begin yet.
+    pub queue: Option<Queue>,
+    /// Outputs of the run that this one does again, by step.
+    pub carried: Vec<(usize, Json)>,
+}
+
+impl Start {
+    pub fn new(id: RunId, directive_id: DirectiveId, lineage: Lineage) -> Self {
+        Self {
+            id,
+            directive_id,
+            input: None,
+            lineage,
+            parent: None,
+            source: None,
+            keys: FlowKeys::default(),
+            queue: None,
+            carried: Vec::new(),
+        }
+    }
+}
+
+/// What a person, or somebody outside, says to a step that waits for it.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// To a wait for input: by somebody with that role.
+    Input { value: Json, role: Role },
+    /// To a wait for a callback.
+    Report(Result<Json, Failure>),
+    /// It is still being worked on.
+    Heartbeat,
 }
 
 #[derive(Debug, Clone)]
 pub enum Input {
+    /// Its turn has come.
+    Begin,
+    /// It is still not its turn, and it waits for something else now.
+    Queue(Queue),
     /// How an attempt of an agent step ended.
     Outcome {
-        step: usize,
+        place: Place,
         attempt: u32,
         result: Result<Json, Failure>,
         execution: Option<Json>,
         logs: Vec<String>,
     },
-    /// The directive of a step has settled, by the signal `by`; or it was refused and never recorded.
+    /// The directive of a place has settled, by the signal `by`; or it was refused and never recorded.
     Settled {
-        step: usize,
+        place: Place,
         directive: DirectiveId,
         by: Option<SignalId>,
         result: Result<Json, Failure>,
+        /// The directive whose recorded outcome this is, when nothing was done again.
+        reused: Option<DirectiveId>,
+    },
+    /// What the place asked for is on its way already, as another directive.
+    Attached {
+        place: Place,
+        asked: DirectiveId,
+        directive: DirectiveId,
+    },
+    /// A signal that a wait may be for.
+    Event {
+        place: Place,
+        signal: Arc<Signal>,
+    },
+    Answered {
+        place: Place,
+        by: Party,
+        answer: Answer,
+    },
+    /// The run that a step started has ended, by the signal `by`.
+    ChildEnded {
+        place: Place,
+        run: RunId,
+        by: Option<SignalId>,
+        result: Result<Json, Failure>,
+    },
+    /// The run that a step had waited for goes on after all.
+    ChildRetried {
+        place: Place,
+        run: RunId,
+        by: Party,
+    },
+    /// The lock that a place waits for is free.
+    Granted {
+        place: Place,
     },
     /// `wake_at` has come.
     Due,
-    Cancel {
+    Pause {
         by: Party,
         reason: String,
     },
+    Resume {
+        by: Party,
+        reason: String,
+    },
+    Cancel {
+        by: Party,
+        reason: String,
+        /// Undo what was done before it ends.
+        compensate: bool,
+    },
+    /// Do it again from these steps on; from those that failed, where none is named.
+    Retry {
+        by: Party,
+        reason: String,
+        from: Vec<usize>,
+        /// Also what has succeeded already.
+        reissue: bool,
+    },
+    Skip {
+        place: Place,
+        by: Party,
+        reason: String,
+    },
+    /// An operator says what a place comes to.
+    Complete {
+        place: Place,
+        by: Party,
+        reason: String,
+        output: Json,
+    },
 }
 
-/// What is to be done in the world once the decision is committed.
+/// What is to be done once, or before, the decision is committed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     Agent {
         run: RunId,
-        step: usize,
+        place: Place,
         attempt: u32,
         agent: Slug,
         input: Json,
@@ -78,17 +196,37 @@ pub enum Effect {
     },
     Directive {
         id: DirectiveId,
-        step: usize,
+        place: Place,
         name: Name,
         payload: Json,
         key: String,
+        /// The same place in the run that this one does again.
+        source_key: Option<String>,
+        /// It may have been asked for before, under the same key.
+        again: bool,
         retry: Option<RetryPolicy>,
         timeout: Option<Span>,
+        heartbeat: Option<Span>,
         lineage: Lineage,
     },
     /// The run no longer needs this directive.
     Withdraw {
         directive: DirectiveId,
+        reason: String,
+    },
+    /// Offer it the signals of these names that came since then.
+    Lookback {
+        place: Place,
+        names: Vec<Name>,
+        since: Timestamp,
+    },
+    /// It wants this lock.
+    Lock {
+        place: Place,
+        name: Arc<str>,
+    },
+    CancelRun {
+        run: RunId,
         reason: String,
     },
 }
@@ -99,18 +237,30 @@ pub struct Decision {
     pub run: Run,
     pub signals: Vec<Signal>,
     pub effects: Vec<Effect>,
-    /// The steps that are no longer what they were, by index.
-    pub changed: Vec<usize>,
+    /// What is no longer what it was.
+    pub changed: Vec<Place>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Illegal {
     #[error("the run has {} already", .0.as_str())]
     Ended(Status),
-    #[error("the outcome is of attempt {got} of step {step}, which is not under way")]
-    Stale { step: usize, got: u32 },
+    #[error("this is not what step {} waits for", .0.step)]
+    Stale(Place),
     #[error("nothing is due")]
     NotDue,
+    #[error("the signal does not fit what the step waits for")]
+    NoMatch,
+    #[error("the run is {0}; {1}")]
+    Status(Status, &'static str),
+    #[error("the step is {0}; {1}")]
+    StepStatus(StepStatus, &'static str),
+    #[error("there is no such step or item in the run")]
+    NoSuchPlace,
+    #[error("{0}")]
+    Unfit(String),
+    #[error("this wants the role {}", .0.as_str())]
+    Role(Role),
 }
 
 pub fn start(setting: Setting<'_>, functions: &dyn Functions, start: Start, moment: &mut Moment) -> Decision {
@@ -125,43 +275,43 @@ pub fn start(setting: Setting<'_>, functions: &dyn Functions, start: Start, mome
         signal_id,
         directive_id: start.directive_id,
         input: start.input,
+        parent: start.parent,
+        source: start.source,
+        keys: start.keys,
         lineage: start.lineage.caused_by(cause),
         started_at: moment.now(),
-        deadline: workflow.timeout.map(|timeout| moment.now() + timeout),
+        deadline: None,
         status: Status::Running,
-        steps: vec![Step::default(); workflow.steps.len()],
+        status_by: None,
+        standing: None,
+        steps: Steps::pending(workflow.steps.len()),
         output: None,
         error: None,
         ended_at: None,
-        ended_by: None,
+        begun_at: None,
     };
     let mut plan = Plan::new(setting, functions, run, start.directive_id.into(), moment);
-    plan.started();
-    plan.queue.extend(0..workflow.steps.len());
+    plan.first(start.queue);
+    plan.carry(start.carried);
     plan.advance();
     plan.decision()
 }
 
+/// `cause` is the directive that asks for it, where one does.
 pub fn decide(
     setting: Setting<'_>,
     functions: &dyn Functions,
     run: Run,
     input: Input,
+    cause: Option<RecordId>,
     moment: &mut Moment,
 ) -> Result<Decision, Illegal> {
-    if run.status.has_ended() {
+    if run.status.has_ended() && !matches!(input, Input::Retry { .. } | Input::ChildRetried { .. }) {
         return Err(Illegal::Ended(run.status));
     }
-    let cause = run.id.into();
+    let cause = cause.unwrap_or(run.id.into());
     let mut plan = Plan::new(setting, functions, run, cause, moment);
-    match input {
-        Input::Outcome { step, attempt, result, execution, logs } => {
-            plan.outcome(step, attempt, result, execution, logs)?;
-        }
-        Input::Settled { step, directive, by, result } => plan.settled(step, directive, by, result)?,
-        Input::Due => plan.due()?,
-        Input::Cancel { by, reason } => plan.cancel(by, reason),
-    }
+    plan.take(input)?;
     plan.advance();
     Ok(plan.decision())
 }
@@ -169,28 +319,12 @@ pub fn decide(
 /// The effects of a run whose outcomes were never recorded: what to deliver again after a restart.
 pub fn effects_in_flight(setting: Setting<'_>, run: &Run) -> Vec<Effect> {
     let fixed = Fixed::default();
-    let view = View { setting, run, fixed: &fixed };
-    let running = |index: &usize| run.steps[*index].status == StepStatus::Running;
-    (0..run.steps.len())
-        .filter(running)
-        .filter_map(|index| agent_effect(&view, index, run.steps[index].attempt)?.ok())
-        .collect()
-}
-
-/// The call that an agent step makes, if it is one; its input is rendered from the run as it is.
-fn agent_effect(view: &View<'_>, index: usize, attempt: u32) -> Option<Result<Effect, Failure>> {
-    let step = &view.setting.workflow.steps[index];
-    let StepKind::Agent { agent, input } = &step.kind else { return None };
-    let effect = |input| Effect::Agent {
-        run: view.run.id,
-        step: index,
-        attempt,
-        agent: agent.clone(),
-        input,
-        key: step_key(view.run.id, &step.id),
-        timeout: step.timeout,
+    let running = |place: &Place| run.at(*place).is_some_and(|step| step.status == StepStatus::Running);
+    let effect = |place: Place| {
+        let view = View { setting, run, fixed: &fixed, place: Some(place), event: None };
+        begin::agent_effect(&view, place, run.at(place)?.attempt)?.ok()
     };
-    Some(input.render(view).map(effect))
+    run.places().filter(running).filter_map(effect).collect()
 }
 
 /// A decision in the making: the run as it is after the signals so far.
@@ -202,15 +336,24 @@ struct Plan<'a> {
     run: Run,
     signals: Vec<Signal>,
     effects: Vec<Effect>,
-    changed: Vec<usize>,
-    /// Of the outputs so far, and of what was rendered in this decision.
+    changed: Vec<Place>,
+    /// Of the run's outputs when this decision began, and of what was rendered since.
     bytes: usize,
-    /// Steps that may have become ready.
-    queue: VecDeque<usize>,
-    /// What the whole decision follows from: `workflow.run.started`, or the run itself.
+    todo: VecDeque<Todo>,
+    /// What the whole decision follows from: the first signal of the run, or the run itself.
     origin: RecordId,
     /// What the next signal follows from.
     cause: RecordId,
+}
+
+/// What may follow.
+enum Todo {
+    /// This step may have become ready.
+    Check(usize),
+    /// This place is to begin its next attempt.
+    Act(Place),
+    /// Items of this step have ended: others may begin, or the step ends.
+    Items(usize),
 }
 
 impl<'a> Plan<'a> {
@@ -221,19 +364,17 @@ impl<'a> Plan<'a> {
         cause: RecordId,
         moment: &'a mut Moment,
     ) -> Self {
-        let outputs = run.steps.iter().filter_map(|step| step.output.as_ref());
-        let bytes = outputs.map(|output| output.text().len()).sum();
         Self {
             setting,
             functions,
             moment,
             fixed: Fixed::default(),
-            bytes,
+            bytes: run.steps.bytes(),
             run,
             signals: Vec::new(),
             effects: Vec::new(),
             changed: Vec::new(),
-            queue: VecDeque::new(),
+            todo: VecDeque::new(),
             origin: cause,
             cause,
         }
@@ -245,80 +386,78 @@ impl<'a> Plan<'a> {
         Decision { run: self.run, signals: self.signals, effects: self.effects, changed: self.changed }
     }
 
-    fn started(&mut self) {
+    /// The first signal of the run says all that is known about it.
+    fn first(&mut self, queue: Option<Queue>) {
+        let change = if queue.is_some() { RunChange::Queued } else { RunChange::Started };
+        let deadline = if queue.is_some() { None } else { self.deadline() };
         let record = RunRecord {
             signal_id: self.run.signal_id,
             directive_id: Some(self.run.directive_id),
             input: self.run.input.clone(),
-            deadline: self.run.deadline,
+            parent: self.run.parent,
+            source: self.run.source,
+            keys: self.run.keys.clone(),
+            queue,
+            deadline,
             ..self.run_record()
         };
-        self.origin = self.emit_run(RunChange::Started, record).into();
+        self.origin = self.emit_run(change, record).into();
+        self.cause = self.origin;
+        self.check_all();
     }
 
-    fn outcome(
-        &mut self,
-        step: usize,
-        attempt: u32,
-        result: Result<Json, Failure>,
-        execution: Option<Json>,
-        logs: Vec<String>,
-    ) -> Result<(), Illegal> {
-        let stale = Illegal::Stale { step, got: attempt };
-        let current = self.run.steps.get(step).ok_or(stale.clone())?;
-        let is_agents = current.directive_id.is_none();
-        if !is_agents || current.status != StepStatus::Running || current.attempt != attempt {
-            return Err(stale);
-        }
-        self.cause = current.signal_id.map_or(self.cause, RecordId::from);
-        let record = StepRecord { attempt, execution, logs, ..StepRecord::default() };
-        self.attempt_ended(step, result, record);
-        Ok(())
+    fn deadline(&self) -> Option<Timestamp> {
+        self.setting.workflow.timeout.map(|timeout| self.moment.now() + timeout)
     }
 
-    fn settled(
-        &mut self,
-        step: usize,
-        directive: DirectiveId,
-        by: Option<SignalId>,
-        result: Result<Json, Failure>,
-    ) -> Result<(), Illegal> {
-        let stale = Illegal::Stale { step, got: 1 };
-        let current = self.run.steps.get(step).ok_or(stale.clone())?;
-        if current.status != StepStatus::Running || current.directive_id != Some(directive) {
-            return Err(stale);
-        }
-        self.cause = by.or(current.signal_id).map_or(self.cause, RecordId::from);
-        // The directive has made its own attempts; for the step this is the end.
-        let result = result.map_err(|failure| Failure { retryable: false, ..failure });
-        self.attempt_ended(step, result, StepRecord { attempt: 1, ..StepRecord::default() });
-        Ok(())
-    }
-
-    fn due(&mut self) -> Result<(), Illegal> {
-        let now = self.moment.now();
-        if self.run.wake_at().is_none_or(|due| due > now) {
-            return Err(Illegal::NotDue);
-        }
-        if self.run.deadline.is_some_and(|deadline| deadline <= now) {
-            let timeout = self.setting.workflow.timeout.unwrap_or_default();
-            self.fail(Failure::fatal("timeout", format!("the run did not end within {timeout}")));
-            return Ok(());
-        }
-        for index in 0..self.run.steps.len() {
-            let step = &self.run.steps[index];
-            if step.due_at.is_some_and(|due| due <= now) {
-                self.cause = step.signal_id.map_or(self.cause, RecordId::from);
-                let attempt = step.attempt + 1;
-                self.call_agent(index, attempt);
+    fn take(&mut self, input: Input) -> Result<(), Illegal> {
+        match input {
+            Input::Begin => self.begin_run(),
+            Input::Queue(queue) => self.queue_again(queue),
+            Input::Outcome { place, attempt, result, execution, logs } => {
+                self.outcome(place, attempt, result, execution, logs)
             }
+            Input::Settled { place, directive, by, result, reused } => {
+                self.settled(place, directive, by, result, reused)
+            }
+            Input::Attached { place, asked, directive } => self.attached(place, asked, directive),
+            Input::Event { place, signal } => self.event(place, &signal),
+            Input::Answered { place, by, answer } => self.answered(place, by, answer),
+            Input::ChildEnded { place, run, by, result } => self.child_ended(place, run, by, result),
+            Input::ChildRetried { place, run, by } => self.child_retried(place, run, by),
+            Input::Granted { place } => self.granted(place),
+            Input::Due => self.due(),
+            Input::Pause { by, reason } => self.pause(by, reason),
+            Input::Resume { by, reason } => self.resume(by, reason),
+            Input::Cancel { by, reason, compensate } => self.cancel(by, reason, compensate),
+            Input::Retry { by, reason, from, reissue } => self.retry(by, reason, from, reissue),
+            Input::Skip { place, by, reason } => self.skip_place(place, by, reason),
+            Input::Complete { place, by, reason, output } => self.complete_place(place, by, reason, output),
         }
+    }
+
+    fn begin_run(&mut self) -> Result<(), Illegal> {
+        if self.run.status != Status::Queued {
+            return Err(Illegal::Status(self.run.status, "only a queued run begins"));
+        }
+        let record = RunRecord { deadline: self.deadline(), ..self.run_record() };
+        self.cause = self.run.status_by.map_or(self.cause, RecordId::from);
+        self.origin = self.emit_run(RunChange::Started, record).into();
+        self.check_all();
         Ok(())
     }
 
-    fn cancel(&mut self, by: Party, reason: String) {
-        self.withdraw_steps("the run was canceled");
-        let record = RunRecord { by: Some(by), reason: Some(reason), ..self.run_record() };
-        self.emit_run(RunChange::Canceled, record);
+    fn queue_again(&mut self, queue: Queue) -> Result<(), Illegal> {
+        if self.run.status != Status::Queued {
+            return Err(Illegal::Status(self.run.status, "only a queued run waits for its turn"));
+        }
+        let record = RunRecord { queue: Some(queue), ..self.run_record() };
+        self.cause = self.run.status_by.map_or(self.cause, RecordId::from);
+        self.emit_run(RunChange::Queued, record);
+        Ok(())
+    }
+
+    fn check_all(&mut self) {
+        self.todo.extend((0..self.run.steps.len()).map(Todo::Check));
     }
 }

@@ -98,7 +98,7 @@ impl<'s> Drawing<'s> {
     fn name(&self, row: &Row, name: &str) -> String {
         let tone = match row.mark {
             Mark::Fact => Tone::Strong,
-            Mark::Begun | Mark::Good | Mark::Bad | Mark::Again | Mark::Stopped => Tone::Plain,
+            Mark::Begun | Mark::Good | Mark::Bad | Mark::Again | Mark::Stopped | Mark::Stands => Tone::Plain,
         };
         self.screen.paint(tone, name)
     }
@@ -158,6 +158,7 @@ impl<'s> Drawing<'s> {
             Mark::Bad => (self.screen.pick("✗", "x"), Tone::Bad),
             Mark::Again => (self.screen.pick("↻", "@"), Tone::Warn),
             Mark::Stopped => (self.screen.pick("⊘", "o"), Tone::Warn),
+            Mark::Stands => (self.screen.pick("◌", "~"), Tone::Warn),
         }
     }
 

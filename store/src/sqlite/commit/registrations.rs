@@ -1,5 +1,6 @@
 //! Tenants, keys, and what tenants register: rows as they are now.
 
+use fleetprompt_core::registration::ScheduleEntry;
 use rusqlite::params;
 
 use super::super::columns::{Id, micros};
@@ -15,7 +16,8 @@ impl Write<'_> {
         self.workflows(batch)?;
         self.workflow_versions(batch)?;
         self.agents(batch)?;
-        self.directive_types(batch)
+        self.directive_types(batch)?;
+        self.schedules(batch)
     }
 
     fn tenants(&mut self, batch: &Batch) -> Result<()> {
@@ -126,6 +128,46 @@ impl Write<'_> {
                 kind.document.text(),
             ])?;
         }
+        Ok(())
+    }
+    fn schedules(&self, batch: &Batch) -> Result<()> {
+        for schedule in &batch.schedules {
+            let tenant = self.numbers.tenant(schedule.tenant)?;
+            // A fire changes the state alone; the document is then not written again.
+            let mut statement = self.sql.prepare_cached(
+                "INSERT INTO schedules (tenant, slug, digest, document) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (tenant, slug) DO UPDATE SET digest = excluded.digest, document = excluded.document
+                 WHERE digest <> excluded.digest",
+            )?;
+            let document = schedule.document.text();
+            statement.execute(params![tenant, schedule.slug.as_str(), schedule.digest, document])?;
+            self.schedule_state(tenant, schedule)?;
+        }
+        Ok(())
+    }
+
+    fn schedule_state(&self, tenant: i64, schedule: &ScheduleEntry) -> Result<()> {
+        let mut statement = self.sql.prepare_cached(
+            "INSERT INTO schedule_states (tenant, slug, status, anchor_at, next_at, last_at, last_signal, queued_at,
+               reason, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+             ON CONFLICT (tenant, slug) DO UPDATE SET status = excluded.status, anchor_at = excluded.anchor_at,
+               next_at = excluded.next_at, last_at = excluded.last_at, last_signal = excluded.last_signal,
+               queued_at = excluded.queued_at, reason = excluded.reason, updated_at = excluded.updated_at",
+        )?;
+        let state = &schedule.state;
+        statement.execute(params![
+            tenant,
+            schedule.slug.as_str(),
+            state.status.as_str(),
+            state.anchor_at.0,
+            micros(state.next_at),
+            micros(state.last_at),
+            state.last_signal.map(|id| Id(id.0)),
+            micros(state.queued_at),
+            state.reason,
+            state.updated_at.0,
+        ])?;
         Ok(())
     }
 }

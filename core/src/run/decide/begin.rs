@@ -1,0 +1,320 @@
+//! How a step begins: whether it does at all, what it goes over, and what it asks for.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::super::context::View;
+use super::super::record::{Ending, StepChange, StepRecord};
+use super::super::{Awaited, Place, Run, Status, StepStatus, Waiting, step_key};
+use super::{BYTES_MAX, Effect, PLACES_MAX, Plan};
+use crate::retry::RetryPolicy;
+use crate::workflow::{Finish, ForEach, OnRunError, Step, StepKind};
+use crate::{DirectiveId, Failure, Json, Name, Span};
+
+/// What a directive is to do, wherever in the run it is wanted.
+pub(super) struct Wanted<'a> {
+    pub name: &'a Name,
+    pub retry: Option<RetryPolicy>,
+    pub timeout: Option<Span>,
+    pub heartbeat: Option<Span>,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn definition(&self, place: Place) -> &'a Step {
+        &self.setting.workflow.steps[place.index()]
+    }
+
+    pub(super) fn begin_step(&mut self, index: usize) {
+        let place = Place::step(index);
+        let step = self.definition(place);
+        match step.when.as_ref().map(|when| (when, when.holds(&self.view()))) {
+            Some((when, Ok(false))) => {
+                let reason = Some(format!("`when` did not hold: {}", when.source()));
+                self.emit_step(place, StepChange::Skipped, StepRecord { reason, ..StepRecord::default() });
+                return;
+            }
+            Some((_, Err(failure))) => return self.place_failed(place, failure, StepRecord::default()),
+            Some((_, Ok(true))) | None => {}
+        }
+        self.withdraw_rest(step);
+        match &step.for_each {
+            Some(for_each) => self.expand(index, for_each),
+            None => self.begin_place(place),
+        }
+    }
+
+    /// `cancel_rest`: the others that lead only here.
+    fn withdraw_rest(&mut self, step: &Step) {
+        for &other in &step.cancels {
+            match self.run.steps[other].status {
+                StepStatus::Pending => {
+                    let reason = Some(format!("step `{}` began without it", step.id));
+                    let record = StepRecord { reason, ..StepRecord::default() };
+                    self.emit_step(Place::step(other), StepChange::Canceled, record);
+                }
+                status if status.is_in_flight() => {
+                    self.withdraw(Place::step(other), &format!("step `{}` began without it", step.id));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn expand(&mut self, index: usize, for_each: &ForEach) {
+        let place = Place::step(index);
+        let items = match self.list_len(for_each) {
+            Ok(items) => items,
+            Err(failure) => return self.place_failed(place, failure, StepRecord::default()),
+        };
+        self.emit_step(
+            place,
+            StepChange::Started,
+            StepRecord { items: Some(items), attempt: 1, ..StepRecord::default() },
+        );
+        self.cause = self.run.steps[index].signal_id.map_or(self.cause, Into::into);
+        self.next_items(index);
+    }
+
+    fn list_len(&self, for_each: &ForEach) -> Result<u32, Failure> {
+        let list = for_each.items.render(&self.view())?;
+        let Some(items) = list.value().as_array() else {
+            return Err(Failure::fatal("items_invalid", "`for_each` needs a list, and this is none"));
+        };
+        if items.len() > ForEach::ITEMS_MAX {
+            let message = format!("`for_each` got {} items; at most {} are allowed", items.len(), ForEach::ITEMS_MAX);
+            return Err(Failure::fatal("items_too_many", message));
+        }
+        let there: usize =
+            self.run.steps.iter().filter_map(|step| step.items.as_ref()).map(|items| items.steps.len()).sum();
+        if there + items.len() > PLACES_MAX {
+            let message = format!("the run's steps would have more than {PLACES_MAX} items in all");
+            return Err(Failure::fatal("run_too_large", message));
+        }
+        Ok(items.len() as u32)
+    }
+
+    /// What one place does first: it gets its lock, if it wants one, and then it acts.
+    pub(super) fn begin_place(&mut self, place: Place) {
+        let Some(lock) = &self.definition(place).lock else { return self.act(place) };
+        let name = match lock.render(&self.view_at(place)).and_then(|name| lock_name(&name)) {
+            Ok(name) => name,
+            Err(failure) => return self.place_failed(place, failure, StepRecord::default()),
+        };
+        let waiting = Waiting::new(Awaited::Lock { name: name.to_string() });
+        let record = StepRecord { waiting: Some(waiting.into()), lock: Some(name.clone()), ..StepRecord::default() };
+        self.emit_step(place, StepChange::Waiting, record);
+        self.effects.push(Effect::Lock { place, name });
+    }
+
+    /// The next attempt of what a place does.
+    pub(super) fn act(&mut self, place: Place) {
+        if place.undo {
+            return self.undo(place.done());
+        }
+        let status = self.unit(place).status;
+        if status.is_settled() || matches!(status, StepStatus::Running | StepStatus::Canceling) {
+            return;
+        }
+        let step = self.definition(place);
+        match &step.kind {
+            StepKind::Function { function, input } => {
+                let input = input.render(&self.view_at(place));
+                let output = input.and_then(|input| self.functions.call(function, input.value()));
+                self.attempt_ended(place, output, StepRecord { attempt: 1, ..StepRecord::default() });
+            }
+            StepKind::Agent { .. } => self.call_agent(place),
+            StepKind::Directive { directive, payload } => {
+                let wanted = Wanted {
+                    name: directive,
+                    retry: step.retry.clone(),
+                    timeout: step.timeout,
+                    heartbeat: step.heartbeat,
+                };
+                let payload = payload.render(&self.view_at(place));
+                self.request(place, wanted, payload, StepChange::Started);
+            }
+            StepKind::Workflow { workflow, version, input, .. } => {
+                let name = Name::known("workflow.run.start");
+                let wanted = Wanted { name: &name, retry: None, timeout: None, heartbeat: None };
+                let payload = input.render(&self.view_at(place)).map(|input| {
+                    let mut payload = json!({"workflow": workflow, "input": input.value()});
+                    if let Some(version) = version {
+                        payload["version"] = json!(version);
+                    }
+                    Json::from(payload)
+                });
+                self.request(place, wanted, payload, StepChange::Started);
+            }
+            StepKind::Wait(wait) => self.begin_wait(place, wait),
+            StepKind::Finish(finish) => self.finish(place, finish),
+        }
+    }
+
+    fn call_agent(&mut self, place: Place) {
+        let attempt = self.unit(place).attempt + 1;
+        let record = StepRecord { attempt, ..StepRecord::default() };
+        let effect = agent_effect(&self.view_at(place), place, attempt).map(|effect| match effect {
+            Ok(Effect::Agent { ref input, .. }) => self.count(input).and(effect),
+            other => other,
+        });
+        match effect {
+            Some(Ok(effect)) => {
+                let lock = self.unit(place).lock.clone();
+                self.emit_step(place, StepChange::Started, StepRecord { lock, ..record });
+                self.effects.push(effect);
+            }
+            Some(Err(failure)) => self.place_failed(place, failure, record),
+            None => unreachable!("only agent steps are called and retried as agents"),
+        }
+    }
+
+    /// Asks for a directive, under the key of the place.
+    pub(super) fn request(
+        &mut self,
+        place: Place,
+        wanted: Wanted<'_>,
+        payload: Result<Json, Failure>,
+        change: StepChange,
+    ) {
+        let payload = match payload.and_then(|payload| self.count(&payload).map(|()| payload)) {
+            Ok(payload) => payload,
+            Err(failure) if place.undo => return self.undo_ended(place.done(), Err(failure)),
+            Err(failure) => return self.place_failed(place, failure, StepRecord::default()),
+        };
+        let id = DirectiveId(self.moment.uuid());
+        let lock = self.run.at(place).and_then(|unit| unit.lock.clone());
+        let record = StepRecord { attempt: 1, directive_id: Some(id), lock, ..StepRecord::default() };
+        let asked = self.emit_step(place, change, record);
+        let step = &self.definition(place).id;
+        let (iteration, issue) = (self.unit(place.done()).iteration, issue_of(&self.run, place));
+        self.effects.push(Effect::Directive {
+            id,
+            place,
+            name: wanted.name.clone(),
+            payload,
+            key: step_key(self.run.id, step, place, iteration, issue),
+            source_key: self.source_key(place, iteration, issue),
+            again: self.run.status_by.is_some(),
+            retry: wanted.retry,
+            timeout: wanted.timeout,
+            heartbeat: wanted.heartbeat,
+            lineage: self.run.lineage.caused_by(asked),
+        });
+    }
+
+    /// What was undone, or is asked for anew, is not taken over from another run.
+    fn source_key(&self, place: Place, iteration: u32, issue: u32) -> Option<String> {
+        let source = self.run.source.filter(|_| issue == 0 && !place.undo)?;
+        Some(step_key(source, &self.definition(place).id, place, iteration, 0))
+    }
+
+    fn finish(&mut self, place: Place, finish: &Finish) {
+        let result = match finish {
+            Finish::Completed { output } => {
+                let output = output.as_ref().or(self.setting.workflow.output.as_ref());
+                output.map(|output| output.render(&self.view())).transpose().map(Ok)
+            }
+            Finish::Failed { code, message } => message.render(&self.view()).map(|message| {
+                let message = message.value().as_str().map_or_else(|| message.text().to_owned(), str::to_owned);
+                Err(Failure::fatal(code, message))
+            }),
+        };
+        let ended = match result {
+            Ok(ended) => ended,
+            Err(failure) => return self.place_failed(place, failure, StepRecord::default()),
+        };
+        let done = self.emit_step(place, StepChange::Completed, StepRecord::default());
+        self.cause = done.into();
+        match ended {
+            Ok(output) => self.finish_run(Status::Completed, output, None),
+            Err(failure) => self.finish_run(Status::Failed, None, Some(failure)),
+        }
+    }
+
+    /// What a run holds at once is bounded, whatever its steps give.
+    pub(super) fn count(&mut self, document: &Json) -> Result<(), Failure> {
+        self.bytes += document.text().len();
+        if self.bytes <= BYTES_MAX {
+            return Ok(());
+        }
+        let message = format!("the outputs and inputs of the run's steps are more than {} MiB", BYTES_MAX >> 20);
+        Err(Failure::fatal("run_too_large", message))
+    }
+
+    /// Begins as many items as may be under way at once, in their order.
+    pub(super) fn next_items(&mut self, index: usize) {
+        let Some(for_each) = &self.setting.workflow.steps[index].for_each else { return };
+        let Some(items) = &self.run.steps[index].items else { return };
+        if self.items_verdict(index).is_some() {
+            return self.items_ended(index);
+        }
+        let room = (for_each.max_parallel as usize).saturating_sub(items.steps.in_flight());
+        let next: Vec<usize> = items.steps.not_begun().take(room).collect();
+        for item in next {
+            let is_wanted = self.run.steps[index].status == StepStatus::Running && self.items_verdict(index).is_none();
+            if self.run.status != Status::Running || !is_wanted {
+                return;
+            }
+            self.caused_by_place(Place::step(index));
+            self.begin_place(Place::step(index).item(item as u32));
+        }
+    }
+
+    /// A run does its steps again with what they gave before, where that was asked for.
+    pub(super) fn carry(&mut self, carried: Vec<(usize, Json)>) {
+        for (index, output) in carried {
+            if self.count(&output).is_ok() {
+                let record = StepRecord { output: Some(output), reused: true, ..StepRecord::default() };
+                self.emit_step(Place::step(index), StepChange::Completed, record);
+            }
+        }
+    }
+
+    /// The run ends here and now. The definition wants it so, also as failed: nobody is to decide.
+    fn finish_run(&mut self, status: Status, output: Option<Json>, error: Option<Failure>) {
+        let compensate = error.is_some() && self.setting.workflow.on_error == OnRunError::Compensate;
+        let ending = Ending { status, output, error, by: None, reason: None, compensate };
+        self.stop(ending, "the run was finished");
+    }
+}
+
+/// The call that an agent makes at a place, if it is one; its input is rendered from the run as it is.
+pub(super) fn agent_effect(view: &View<'_>, place: Place, attempt: u32) -> Option<Result<Effect, Failure>> {
+    let step = &view.setting.workflow.steps[place.index()];
+    let StepKind::Agent { agent, input } = &step.kind else { return None };
+    if place.undo || (step.for_each.is_some() && place.item.is_none()) {
+        return None;
+    }
+    let unit = view.run.at(place)?;
+    let effect = |input| Effect::Agent {
+        run: view.run.id,
+        place,
+        attempt,
+        agent: agent.clone(),
+        input,
+        key: step_key(view.run.id, &step.id, place, unit.iteration, issue_of(view.run, place)),
+        timeout: step.timeout,
+    };
+    Some(input.render(view).map(effect))
+}
+
+/// How often the effect of a place was asked for anew: itself, or its step as a whole.
+fn issue_of(run: &Run, place: Place) -> u32 {
+    let own = run.at(place).map_or(0, |unit| unit.issue);
+    let of_step = run.steps[place.index()].issue;
+    if place.item.is_some() || place.undo { own + of_step } else { own }
+}
+
+fn lock_name(rendered: &Json) -> Result<Arc<str>, Failure> {
+    const BYTES_MAX: usize = 255;
+    let name = match rendered.value() {
+        serde_json::Value::String(name) => name.clone(),
+        other => other.to_string(),
+    };
+    if name.is_empty() || name.len() > BYTES_MAX {
+        let message = format!("the name of the lock must have 1 to {BYTES_MAX} bytes");
+        return Err(Failure::fatal("lock_invalid", message));
+    }
+    Ok(name.into())
+}

@@ -1,0 +1,132 @@
+//! The steps of a run, or the items of a step: thousands of them, of which a decision changes a few.
+//! They are shared in chunks between the run as it was and as it is, and what is asked of all of them
+//! is counted as they change.
+
+use std::ops::Index;
+use std::sync::Arc;
+
+use super::{Step, StepStatus};
+use crate::Timestamp;
+
+const CHUNK: usize = 64;
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Steps {
+    chunks: Vec<Arc<Vec<Step>>>,
+    len: usize,
+    tally: [u32; StepStatus::ALL.len()],
+    /// Of the outputs.
+    bytes: usize,
+    /// How many must be looked at again at a time.
+    timed: usize,
+    /// Of each chunk, how many have not begun.
+    open: Vec<u8>,
+}
+
+impl Steps {
+    /// So many that have not begun.
+    pub fn pending(len: usize) -> Self {
+        std::iter::repeat_n(Step::default(), len).collect()
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub fn get(&self, index: usize) -> Option<&Step> {
+        self.chunks.get(index / CHUNK)?.get(index % CHUNK)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Step> {
+        self.chunks.iter().flat_map(|chunk| chunk.iter())
+    }
+
+    pub fn count(&self, status: StepStatus) -> usize {
+        self.tally[status as usize] as usize
+    }
+
+    /// How many have begun and not settled.
+    pub fn in_flight(&self) -> usize {
+        let settled = StepStatus::ALL.into_iter().filter(|status| status.is_settled());
+        self.len - self.count(StepStatus::Pending) - settled.map(|status| self.count(status)).sum::<usize>()
+    }
+
+    /// Those that have not begun, in their order.
+    pub(super) fn not_begun(&self) -> impl Iterator<Item = usize> {
+        let open = self.chunks.iter().zip(&self.open).enumerate().filter(|(_, (_, open))| **open > 0);
+        open.flat_map(|(at, (chunk, _))| {
+            let steps = chunk.iter().enumerate().filter(|(_, step)| step.status == StepStatus::Pending);
+            steps.map(move |(index, _)| at * CHUNK + index)
+        })
+    }
+
+    pub fn all_settled(&self) -> bool {
+        self.in_flight() == 0 && self.count(StepStatus::Pending) == 0
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn timed(&self) -> usize {
+        self.timed
+    }
+
+    /// The soonest time at which one of them must be looked at again.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        if self.timed == 0 { None } else { self.iter().filter_map(Step::wake_at).min() }
+    }
+
+    /// Changes one; what is counted stays true.
+    pub fn change<T>(&mut self, index: usize, change: impl FnOnce(&mut Step) -> T) -> Option<T> {
+        let chunk = Arc::make_mut(self.chunks.get_mut(index / CHUNK)?);
+        let step = chunk.get_mut(index % CHUNK)?;
+        self.tally[step.status as usize] -= 1;
+        self.open[index / CHUNK] -= u8::from(step.status == StepStatus::Pending);
+        self.bytes -= step.bytes();
+        self.timed -= step.timed();
+        let changed = change(step);
+        self.tally[step.status as usize] += 1;
+        self.open[index / CHUNK] += u8::from(step.status == StepStatus::Pending);
+        self.bytes += step.bytes();
+        self.timed += step.timed();
+        Some(changed)
+    }
+}
+
+impl FromIterator<Step> for Steps {
+    fn from_iter<I: IntoIterator<Item = Step>>(steps: I) -> Self {
+        let mut all = Self::default();
+        let mut chunk = Vec::new();
+        for step in steps {
+            if chunk.is_empty() {
+                all.open.push(0);
+            }
+            all.open[all.len / CHUNK] += u8::from(step.status == StepStatus::Pending);
+            all.len += 1;
+            all.tally[step.status as usize] += 1;
+            all.bytes += step.bytes();
+            all.timed += step.timed();
+            chunk.push(step);
+            if chunk.len() == CHUNK {
+                all.chunks.push(Arc::new(std::mem::take(&mut chunk)));
+            }
+        }
+        if !chunk.is_empty() {
+            all.chunks.push(Arc::new(chunk));
+        }
+        all
+    }
+}
+
+impl Index<usize> for Steps {
+    type Output = Step;
+
+    fn index(&self, index: usize) -> &Step {
+        &self.chunks[index / CHUNK][index % CHUNK]
+    }
+}

@@ -1,0 +1,153 @@
+//! Size. The limits are of an unoptimized build on a slow machine.
+
+use std::time::{Duration, Instant};
+
+use fleetprompt_core::run::{Input, Place, Status, StepStatus};
+use fleetprompt_core::{Failure, Json};
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+const LIMIT: Duration = Duration::from_secs(10);
+const MANY: usize = 10_000;
+
+fn within<T>(what: &str, action: impl FnOnce() -> T) -> T {
+    let begun = Instant::now();
+    let result = action();
+    let took = begun.elapsed();
+    println!("{what}: {took:?}");
+    assert!(took < LIMIT, "{what} took {took:?}");
+    result
+}
+
+fn many(step: impl Fn(usize) -> Value) -> World {
+    World::of((0..MANY).map(step).collect())
+}
+
+/// Ends what is under way at a place, as the engine would: one decision each, and when it wakes next.
+fn end(world: &mut World, place: Place, result: Result<Json, Failure>) {
+    let input = world.ending(place, result);
+    world.tell_unchecked(input).expect("it is in flight");
+    let _ = (world.run.wake_at(), world.run.reason_to_wake());
+}
+
+#[test]
+fn ten_thousand_functions_in_a_chain_are_one_decision() {
+    let world =
+        within("a chain of functions", || many(|i| json!({"id": format!("s{i}"), "input": "${run.input.title}"})));
+    assert_eq!((world.run.status, world.log.len()), (Status::Completed, MANY + 2));
+}
+
+#[test]
+fn ten_thousand_skips_in_a_row_do_not_use_up_the_stack() {
+    let world = many(|i| match i {
+        0 => json!({"id": "s0", "when": "false", "needs": []}),
+        _ => json!({"id": format!("s{i}"), "needs": [format!("s{}", i - 1)]}),
+    });
+    assert_eq!((world.run.status, world.log.len()), (Status::Completed, MANY + 2));
+}
+
+#[test]
+fn ten_thousand_directives_in_a_chain_end_one_by_one() {
+    let mut world = many(|i| json!({"id": format!("s{i}"), "type": "directive"}));
+    within("a chain of directives", || {
+        (0..MANY).for_each(|index| end(&mut world, Place::step(index), Ok(Json::null())));
+    });
+    world.check();
+    assert_eq!((world.run.status, world.log.len()), (Status::Completed, 2 * MANY + 2));
+}
+
+#[test]
+fn ten_thousand_directives_side_by_side_end_one_by_one() {
+    let mut world = many(|i| json!({"id": format!("s{i}"), "type": "directive", "needs": []}));
+    within("directives side by side", || {
+        (0..MANY).rev().for_each(|index| end(&mut world, Place::step(index), Ok(Json::null())));
+    });
+    world.check();
+    assert_eq!((world.run.status, world.log.len()), (Status::Completed, 2 * MANY + 2));
+}
+
+fn over_a_list(fields: Value) -> World {
+    let mut step = json!({"id": "a", "type": "directive"});
+    step.as_object_mut().expect("an object").extend(fields.as_object().expect("fields").clone());
+    let fields = json!({"output": "${size(steps.a.output)}", "steps": [step]});
+    World::triggered(fields, json!({"list": vec![0; MANY]}), 1)
+}
+
+#[test]
+fn ten_thousand_items_end_one_by_one() {
+    for max_parallel in [1, 100, MANY] {
+        let mut world =
+            over_a_list(json!({"for_each": {"items": "${signal.payload.list}", "max_parallel": max_parallel}}));
+        within(&format!("items, {max_parallel} at once"), || {
+            (0..MANY).for_each(|item| end(&mut world, Place::step(0).item(item as u32), Ok(json!(item).into())));
+        });
+        world.check();
+        assert_eq!(world.run.output.as_ref().map(Json::value), Some(&json!(MANY)));
+    }
+}
+
+#[test]
+fn ten_thousand_items_are_withdrawn_and_end_one_by_one() {
+    let mut world = over_a_list(json!({"for_each": {"items": "${signal.payload.list}", "max_parallel": MANY}}));
+    within("withdrawn items", || {
+        (0..MANY).for_each(|item| {
+            let failure = Failure::fatal("broken", "it is broken");
+            end(&mut world, Place::step(0).item(item as u32), Err(failure));
+        });
+    });
+    assert_eq!((world.run.status, world.error().code.as_str()), (Status::Failed, "items_failed"));
+}
+
+#[test]
+fn ten_thousand_functions_over_a_list_are_one_decision_and_do_not_use_up_the_stack() {
+    for fields in [
+        json!({"type": "function", "function": "next", "input": "${item}", "for_each": "${signal.payload.list}"}),
+        json!({"type": "wait", "until": "2020-01-01T00:00:00Z", "for_each": {"items": "${signal.payload.list}", "max_parallel": 1}}),
+        json!({"type": "function", "function": "fail", "for_each": {"items": "${signal.payload.list}", "tolerate": "100%"}}),
+    ] {
+        let world = within("items at once", || over_a_list(fields));
+        assert_eq!((world.run.status, world.log.len()), (Status::Completed, MANY + 4));
+    }
+}
+
+#[test]
+fn ten_thousand_iterations_let_others_have_their_turn() {
+    let repeated = json!({"id": "a", "function": "next", "input": "${repeat.output}", "repeat": {"max": MANY}});
+    let mut world = World::of(json!([repeated]));
+    let mut decisions = 1;
+    while !world.run.status.has_ended() {
+        world.tell_unchecked(Input::Due).expect("the next iteration is due at once");
+        decisions += 1;
+    }
+    world.check();
+    assert!((5..50).contains(&decisions), "{decisions}");
+    assert_eq!(world.step("a").output.as_ref().map(Json::value), Some(&json!(MANY)));
+}
+
+#[test]
+fn a_step_may_wait_for_a_thousand() {
+    let agent = |i: usize| json!({"id": format!("s{i}"), "type": "agent", "needs": []});
+    let mut steps: Vec<Value> = (0..1_000).map(agent).collect();
+    let all: Vec<String> = (0..1_000).map(|i| format!("s{i}")).collect();
+    steps.push(json!({"id": "join", "needs": all}));
+    let mut world = World::of(Value::from(steps));
+    within("a fan-in of 1,000", || {
+        // In the order that looks through the most edges before it finds one that is open.
+        (0..1_000).rev().for_each(|index| end(&mut world, Place::step(index), Ok(Json::null())));
+    });
+    assert_eq!((world.run.status, world.step("join").status), (Status::Completed, StepStatus::Completed));
+}
+
+#[test]
+fn a_run_of_ten_thousand_is_withdrawn_and_begun_again_at_once() {
+    let mut world = many(|i| json!({"id": format!("s{i}"), "type": "agent", "needs": []}));
+    let place = Place::step(17);
+    within("a failure among many, and a retry", || {
+        end(&mut world, place, Err(Failure::fatal("broken", "it is broken")));
+        assert_eq!(world.run.status, Status::Failed);
+        let (by, reason) = (crate::world::somebody(), String::new());
+        world.tell_unchecked(Input::Retry { by, reason, from: vec![], reissue: false }).expect("it failed");
+    });
+    assert_eq!(world.run.steps.count(StepStatus::Running), MANY);
+}

@@ -1,0 +1,161 @@
+//! Admit: what stands at the door of a workflow. Debounce, then throttle, then concurrency: a run
+//! that has to wait for one of them is there, queued, and says for which.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use fleetprompt_core::expression::{Context, Root, Template};
+use fleetprompt_core::run::{self, FlowKeys, Queue, QueueReason, Status};
+use fleetprompt_core::tenant::Tenant;
+use fleetprompt_core::workflow::{OnLimit, Workflow};
+use fleetprompt_core::{Failure, Json, Party, RunId, Signal, TenantId};
+use serde_json::{Value, json};
+
+use super::{Cascade, Work};
+use crate::Error;
+
+/// Whether a run may begin.
+pub(crate) enum Admitted {
+    Now,
+    Queued(Queue),
+    /// There is to be no such run, and why.
+    Not(String),
+}
+
+/// A run of the workflow that is asked for.
+pub(crate) struct Candidate<'a> {
+    pub tenant: &'a Tenant,
+    pub signal: Option<&'a Signal>,
+    pub input: Option<&'a Json>,
+}
+
+impl Cascade<'_> {
+    /// The keys that a run would be counted under.
+    pub(crate) fn flow_keys(&self, workflow: &Workflow, candidate: &Candidate<'_>) -> Result<FlowKeys, Failure> {
+        let key = |template: Option<&Template>| match template {
+            Some(template) => template.render(candidate).map(|key| key_text(&key)),
+            None => Ok(Arc::from("")),
+        };
+        let of = |rule: Option<Option<&Template>>| rule.map(key).transpose();
+        Ok(FlowKeys {
+            concurrency: of(workflow.concurrency.as_ref().map(|rule| rule.key.as_ref()))?,
+            throttle: of(workflow.throttle.as_ref().map(|rule| rule.key.as_ref()))?,
+            debounce: of(workflow.debounce.as_ref().map(|rule| rule.key.as_ref()))?,
+        })
+    }
+
+    /// From the first rule on; what makes room for it is done.
+    pub(crate) fn admit(&mut self, tenant: TenantId, workflow: &Workflow, keys: &FlowKeys) -> Admitted {
+        let (Some(rule), Some(key)) = (&workflow.debounce, &keys.debounce) else {
+            return self.admit_after(tenant, workflow, keys, QueueReason::Debounce);
+        };
+        let now = self.moment.now();
+        let earlier = self.standing.debounced(tenant, &workflow.slug, key);
+        let since = earlier.and_then(|id| self.supersede(tenant, id)).unwrap_or(now);
+        let quiet = now + rule.period;
+        let until = rule.max.map_or(quiet, |max| quiet.min(since + max).max(now));
+        Admitted::Queued(Queue { reason: QueueReason::Debounce, until: Some(until), since: Some(since) })
+    }
+
+    /// The run that stood for the earlier signals gives way; since when it did.
+    fn supersede(&mut self, tenant: TenantId, id: RunId) -> Option<fleetprompt_core::Timestamp> {
+        let open = self.find_run(tenant, id).ok().flatten()?;
+        let since = open.run.standing.as_ref()?.queue.as_ref()?.since;
+        let reason = "debounced: a later signal came".to_owned();
+        let input = run::Input::Cancel { by: Party::engine(), reason, compensate: false };
+        self.try_advance(tenant, id, input, None).ok()??.ok()?;
+        since
+    }
+
+    /// From the rule after the one that it has passed; how fast runs may begin is asked once more.
+    fn admit_after(&mut self, tenant: TenantId, workflow: &Workflow, keys: &FlowKeys, passed: QueueReason) -> Admitted {
+        if let (Some(rule), Some(key)) = (&workflow.throttle, &keys.throttle) {
+            let now = self.moment.now();
+            // What had its time already, and comes late, may come together with others that do.
+            let after_begun = passed != QueueReason::Debounce;
+            let at = self.standing.next_begin(tenant, &workflow.slug, key, (rule.limit, rule.per), now, after_begun);
+            if at > now {
+                return Admitted::Queued(Queue { reason: QueueReason::Throttle, until: Some(at), since: None });
+            }
+        }
+        let (Some(rule), Some(key)) = (&workflow.concurrency, &keys.concurrency) else { return Admitted::Now };
+        let limit = rule.limit as usize;
+        if self.standing.running(tenant, &workflow.slug, key, limit) < limit {
+            return Admitted::Now;
+        }
+        match rule.on_limit {
+            OnLimit::Queue => Admitted::Queued(Queue { reason: QueueReason::Concurrency, until: None, since: None }),
+            OnLimit::Drop => {
+                let plural = if limit == 1 { "run is" } else { "runs are" };
+                Admitted::Not(format!("{limit} {plural} under way already, and that is the limit"))
+            }
+            OnLimit::CancelOldest => {
+                self.cancel_oldest(tenant, workflow, key, limit);
+                Admitted::Now
+            }
+        }
+    }
+
+    /// Makes room for one: those that end already no longer count, and a retry may have brought too many.
+    fn cancel_oldest(&mut self, tenant: TenantId, workflow: &Workflow, key: &Arc<str>, limit: usize) {
+        let running = self.standing.all_running(tenant, &workflow.slug, key);
+        let goes_on = |id: &RunId| {
+            let open = self.find_run(tenant, *id).ok().flatten();
+            open.is_some_and(|open| !matches!(open.run.status, Status::Stopping | Status::Compensating))
+        };
+        let running: Vec<RunId> = running.into_iter().filter(goes_on).collect();
+        let too_many = (running.len() + 1).saturating_sub(limit);
+        for id in running.into_iter().take(too_many).rev() {
+            let reason = "a newer run takes its place".to_owned();
+            let input = run::Input::Cancel { by: Party::engine(), reason, compensate: false };
+            self.work.push_front(Work::Advance(tenant, id, input));
+        }
+    }
+
+    /// A queued run has waited for this long enough: it begins, or waits for the next thing.
+    pub(super) fn turn(&mut self, tenant: TenantId, id: RunId, passed: QueueReason) -> Result<(), Error> {
+        let Some(open) = self.find_run(tenant, id)? else { return Ok(()) };
+        let queue = open.run.standing.as_ref().and_then(|standing| standing.queue.as_ref());
+        if open.run.status != Status::Queued || queue.is_none_or(|queue| queue.reason != passed) {
+            return Ok(());
+        }
+        let is_still = |queued: &Queue| Some(queued) == queue;
+        match self.admit_after(tenant, &open.workflow, &open.run.keys, passed) {
+            Admitted::Now => self.advance(tenant, id, run::Input::Begin),
+            Admitted::Queued(queued) if is_still(&queued) => Ok(()),
+            Admitted::Queued(queued) => self.advance(tenant, id, run::Input::Queue(queued)),
+            Admitted::Not(reason) => {
+                self.advance(tenant, id, run::Input::Cancel { by: Party::engine(), reason, compensate: false })
+            }
+        }
+    }
+}
+
+impl Context for Candidate<'_> {
+    fn resolve(&self, root: Root<'_>) -> Option<Cow<'_, Value>> {
+        match root {
+            Root::Signal => self.signal.map(|signal| Cow::Owned(signal.view())),
+            Root::SignalPayload => self.signal.map(|signal| Cow::Borrowed(signal.payload.value())),
+            Root::Tenant => {
+                let tenant = self.tenant;
+                Some(Cow::Owned(json!({"id": tenant.id, "slug": tenant.slug, "name": tenant.name})))
+            }
+            Root::Run => {
+                let payload = self.signal.map(|signal| signal.payload.value());
+                let input = self.input.map(Json::value).or(payload);
+                Some(Cow::Owned(json!({"input": input})))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Keys are compared as text; long ones by what they are digested to.
+fn key_text(key: &Json) -> Arc<str> {
+    const BYTES_MAX: usize = 255;
+    match key.value() {
+        Value::String(text) if text.len() <= BYTES_MAX => text.as_str().into(),
+        _ if key.text().len() <= BYTES_MAX => key.text().into(),
+        _ => blake3::hash(key.text().as_bytes()).to_hex().as_str().into(),
+    }
+}

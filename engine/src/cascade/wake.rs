@@ -1,0 +1,168 @@
+//! Wake: what changes finds the runs that wait for it. Signals find waits, ends of runs their parents,
+//! and what is given back whoever stands in line for it.
+
+use std::sync::Arc;
+
+use fleetprompt_core::directive::Origin;
+use fleetprompt_core::run::{self, Place, QueueReason, Run, Setting, Status};
+use fleetprompt_core::signal::{Disposition, DispositionKind};
+use fleetprompt_core::{Failure, Json, Name, Party, RunId, Signal, TenantId, Timestamp};
+use fleetprompt_store::{Page, SignalFilter};
+
+use super::{Cascade, Work};
+use crate::Error;
+use crate::standing::Freed;
+
+/// How far a wait looks back at most.
+const LOOKBACK_MAX: usize = 10_000;
+
+impl Cascade<'_> {
+    /// Offers a new signal to the runs that wait for such a one.
+    pub(super) fn wake(&mut self, signal: &Arc<Signal>) -> Result<(), Error> {
+        for (run, place) in self.standing.waiting_for(signal) {
+            self.offer_to(signal, run, place)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the wait took it, and is over.
+    fn offer_to(&mut self, signal: &Arc<Signal>, id: RunId, place: Place) -> Result<bool, Error> {
+        let tenant = signal.tenant;
+        let Some(open) = self.find_run(tenant, id)? else { return Ok(false) };
+        let setting =
+            Setting { workflow: &open.workflow, tenant: &self.tenant(tenant)?.tenant, signal: open.signal.as_deref() };
+        match run::awaits(setting, &open.run, place, signal) {
+            Ok(true) => {}
+            Ok(false) => return Ok(false),
+            Err(failure) => {
+                tracing::debug!(target: "route", run = %id, message = failure.message, "a wait could not tell");
+                return Ok(false);
+            }
+        }
+        let input = run::Input::Event { place, signal: signal.clone() };
+        if !matches!(self.try_advance(tenant, id, input, None)?, Some(Ok(()))) {
+            return Ok(false);
+        }
+        self.stage.dispositions.push(Disposition {
+            tenant,
+            signal_id: signal.id,
+            workflow: open.run.workflow.clone(),
+            kind: DispositionKind::Advanced,
+            run_id: Some(id),
+            reason: None,
+            at: self.moment.now(),
+        });
+        Ok(true)
+    }
+
+    /// A wait that began just now asks for signals from before it did: the oldest that fits ends it.
+    pub(super) fn look_back(
+        &mut self,
+        tenant: TenantId,
+        id: RunId,
+        place: Place,
+        names: Vec<Name>,
+        since: Timestamp,
+    ) -> Result<(), Error> {
+        let filter = SignalFilter { names: names.clone(), since: Some(since), ..SignalFilter::default() };
+        let stored = self.store.signals(tenant, &filter, Page::after(None, LOOKBACK_MAX))?;
+        let is_meant = |signal: &&Arc<Signal>| {
+            signal.tenant == tenant && signal.recorded_at >= since && names.contains(&signal.name)
+        };
+        let staged = self.before.signals.iter().chain(&self.stage.signals).filter(is_meant).cloned();
+        let candidates: Vec<Arc<Signal>> = stored.into_iter().map(Arc::new).chain(staged).collect();
+        for signal in candidates {
+            if self.offer_to(&signal, id, place)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    // Other runs
+
+    /// Whoever waits for a run learns how it ended, or that it goes on after all.
+    pub(super) fn tell_parent(&mut self, before: Option<&Run>, run: &Arc<Run>) {
+        let Some(parent) = run.parent.filter(|parent| parent.waits) else { return };
+        let had_ended = before.is_some_and(|before| before.status.has_ended());
+        let place = parent.place;
+        let goes_on = run::Input::ChildRetried { place, run: run.id, by: Party::engine() };
+        let ended = || run::Input::ChildEnded { place, run: run.id, by: run.status_by, result: outcome_of(run) };
+        let inputs = match (had_ended, run.status.has_ended()) {
+            (false, true) => vec![ended()],
+            (true, false) => vec![goes_on],
+            // It was retried, and ended again at once.
+            (true, true) => vec![goes_on, ended()],
+            (false, false) => return,
+        };
+        self.work.extend(inputs.into_iter().map(|input| Work::Advance(run.tenant, parent.run_id, input)));
+    }
+
+    /// A run that had failed its parent tries again; of any other it is heard at once how it ended.
+    pub(super) fn await_ended(&mut self, tenant: TenantId, id: RunId, origin: Origin) -> Result<(), Error> {
+        let Some(open) = self.find_run(tenant, id)? else { return Ok(()) };
+        let is_own = open.run.parent.is_some_and(|parent| parent.run_id == origin.run_id);
+        if is_own && open.run.status != Status::Completed {
+            let (by, reason) = (Party::new("run", origin.run_id), format!("{} waits for it again", origin.run_id));
+            let input = run::Input::Retry { by, reason, from: Vec::new(), reissue: false };
+            if matches!(self.try_advance(tenant, id, input, None)?, Some(Ok(()))) {
+                return Ok(());
+            }
+        }
+        let (place, by, result) = (origin.place, open.run.status_by, outcome_of(&open.run));
+        let input = run::Input::ChildEnded { place, run: id, by, result };
+        self.work.push_back(Work::Advance(tenant, origin.run_id, input));
+        Ok(())
+    }
+
+    // Time, and what is given back
+
+    pub(super) fn run_due(&mut self, tenant: TenantId, id: RunId) -> Result<(), Error> {
+        let Some(open) = self.find_run(tenant, id)? else { return Ok(()) };
+        let queue = open.run.standing.as_ref().and_then(|standing| standing.queue.as_ref());
+        match queue.filter(|_| open.run.status == Status::Queued) {
+            Some(queue) if queue.until.is_some_and(|until| until <= self.moment.now()) => {
+                self.turn(tenant, id, queue.reason)
+            }
+            Some(_) => Ok(()),
+            None => self.advance(tenant, id, run::Input::Due),
+        }
+    }
+
+    pub(super) fn freed(&mut self, freed: Freed) -> Result<(), Error> {
+        match freed {
+            Freed::Lock(tenant, name) => {
+                for (run, place) in self.standing.next_for_lock(tenant, &name) {
+                    let granted = self.try_advance(tenant, run, run::Input::Granted { place }, None)?;
+                    // Whoever had done with it at once leaves it to the next.
+                    if matches!(granted, Some(Ok(()))) && self.standing.next_for_lock(tenant, &name).is_empty() {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+            Freed::Slot(tenant, workflow, key) => {
+                let Some(next) = self.standing.next_queued(tenant, &workflow, &key) else { return Ok(()) };
+                self.turn(tenant, next, QueueReason::Concurrency)?;
+                // It may have ended at once, or wait for something else: then there is room for another.
+                if self.standing.next_queued(tenant, &workflow, &key) != Some(next) {
+                    self.work.push_back(Work::Freed(Freed::Slot(tenant, workflow, key)));
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// What a step that waited for this run goes on with.
+pub(super) fn outcome_of(run: &Run) -> Result<Json, Failure> {
+    match run.status {
+        Status::Completed => Ok(run.output.clone().unwrap_or_else(Json::null)),
+        Status::Canceled => Err(Failure::fatal("canceled", format!("{} was canceled", run.id))),
+        _ => {
+            let unknown = || Failure::fatal("failed", "the run failed");
+            let failure = run.error.clone().unwrap_or_else(unknown);
+            Err(Failure { message: format!("{}: {}", run.id, failure.message), ..failure })
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Never stuck: whoever waits, waits for something that can still come; and what has ended, has ended.
+
+use fleetprompt_core::directive::{HandlerKind, Status as DirectiveStatus};
+use fleetprompt_core::run::{Awaited, Place, QueueReason, Run, Status, Step, StepStatus};
+use fleetprompt_core::{DirectiveId, RunId, Timestamp};
+use fleetprompt_engine::TaskKind;
+
+use super::flow::{counted, holders, waits_for_lock};
+use super::{Held, hold};
+use crate::seen::in_flight;
+use crate::world::World;
+
+pub fn check(world: &World) -> Held {
+    for run in world.seen.runs.values() {
+        match run.status.has_ended() {
+            true => nothing_in_flight(world, run)?,
+            false => hold(run.reason_to_wake().is_some(), || {
+                format!("{} is {} without a reason to wake", run.id, run.status)
+            })?,
+        }
+    }
+    // What could not be committed is still to be decided.
+    if world.is_behind {
+        return Ok(());
+    }
+    for run in world.seen.open_runs() {
+        has_a_live_reason(world, run).map_err(|why| format!("{} is {}, and {why}", run.id, run.status))?;
+    }
+    directives(world)
+}
+
+fn nothing_in_flight(world: &World, run: &Run) -> Held {
+    let left = in_flight(run).next();
+    hold(left.is_none(), || {
+        let name = left.map(|(place, _)| world.seen.name_of(run, place)).unwrap_or_default();
+        format!("{} has {}, and {name} is still under way", run.id, run.status)
+    })?;
+    let of_run =
+        |one: &&fleetprompt_core::directive::Directive| one.origin.is_some_and(|origin| origin.run_id == run.id);
+    let open = world.seen.directives.values().filter(of_run).find(|one| !one.status.is_settled());
+    hold(open.is_none(), || {
+        format!("{} has {}, and its {:?} has not settled", run.id, run.status, open.map(|one| one.id))
+    })
+}
+
+fn has_a_live_reason(world: &World, run: &Run) -> Held {
+    match run.status {
+        Status::Queued => return queued(world, run),
+        Status::Paused => {
+            let by = run.standing.as_ref().and_then(|standing| standing.by.as_ref());
+            hold(by.is_some(), || "nobody is named who paused it".to_owned())?;
+        }
+        _ => {}
+    }
+    for (place, step) in in_flight(run) {
+        let name = || world.seen.name_of(run, place);
+        place_is_alive(world, run, place, step)
+            .map_err(|why| format!("{}, which is {}, {why}", name(), step.status))?;
+    }
+    if run.status == Status::Running {
+        in_time(world, run.wake_at())?;
+        free_locks_are_taken(world, run)?;
+    }
+    Ok(())
+}
+
+fn queued(world: &World, run: &Run) -> Held {
+    let queue = run.standing.as_ref().and_then(|standing| standing.queue.as_ref());
+    let queue = queue.ok_or_else(|| "it does not say for what".to_owned())?;
+    match (queue.reason, queue.until) {
+        (QueueReason::Concurrency, _) => {
+            let (Some(rule), Some(key)) = (&world.seen.workflow(run).concurrency, &run.keys.concurrency) else {
+                return Err("there is no limit that it waits for".into());
+            };
+            let running = counted(world, run.tenant, &run.workflow, key).count();
+            hold(running >= rule.limit as usize, || format!("there is room: {running} of {} run", rule.limit))
+        }
+        (_, Some(until)) => in_time(world, Some(until)),
+        (_, None) => Err("it does not say until when".into()),
+    }
+}
+
+/// What is due has been seen to, and the engine knows when the next thing is.
+fn in_time(world: &World, due: Option<Timestamp>) -> Held {
+    let Some(due) = due else { return Ok(()) };
+    hold(due > world.engine.now(), || format!("was due at {due}"))?;
+    let next = world.engine.next_due();
+    hold(next.is_some_and(|next| next <= due), || format!("is due at {due}, and the engine looks at {next:?} next"))
+}
+
+fn place_is_alive(world: &World, run: &Run, place: Place, step: &Step) -> Held {
+    let waiting = step.waiting.as_ref().map(|waiting| &waiting.what);
+    match (step.status, waiting, step.directive_id) {
+        (StepStatus::Waiting | StepStatus::Canceling, Some(Awaited::Run { run_id }), _) => runs(world, *run_id),
+        (StepStatus::Running | StepStatus::Canceling, _, Some(directive)) => is_open(world, directive),
+        (StepStatus::Running, _, None) => is_called(world, run.id, place),
+        (StepStatus::Canceling, _, None) => Err("has nothing that could end it".into()),
+        (StepStatus::Waiting, Some(Awaited::Time { .. }), _) => hold(step.due_at.is_some(), || "has no time".into()),
+        (StepStatus::Waiting, Some(_), _) => Ok(()),
+        (StepStatus::Waiting, None, _) => Err("waits for nothing".into()),
+        (StepStatus::Retrying, ..) => hold(step.due_at.is_some(), || "has no time for its next attempt".into()),
+        (StepStatus::Repeating, ..) if run.status == Status::Running => {
+            hold(step.due_at.is_some(), || "has no time for its next iteration".into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn runs(world: &World, child: RunId) -> Held {
+    let child = world.seen.runs.get(&child);
+    let ended = child.is_none_or(|child| child.status.has_ended());
+    hold(!ended, || format!("waits for {:?}, which has ended", child.map(|child| child.id)))
+}
+
+fn is_open(world: &World, directive: DirectiveId) -> Held {
+    let row = world.seen.directives.get(&directive);
+    let is_open = row.is_some_and(|row| !row.status.is_settled());
+    hold(is_open, || format!("waits for {directive}, which is {:?}", row.map(|row| row.status)))
+}
+
+fn is_called(world: &World, id: RunId, at: Place) -> Held {
+    let is_this = |kind: &TaskKind| matches!(kind, TaskKind::Agent { run, place, .. } if *run == id && *place == at);
+    hold(world.tasks.iter().any(|task| is_this(&task.kind)), || "was not asked for".into())
+}
+
+fn free_locks_are_taken(world: &World, run: &Run) -> Held {
+    let waits = in_flight(run).find(|(_, step)| waits_for_lock(step) && step.status == StepStatus::Waiting);
+    let Some((place, step)) = waits else { return Ok(()) };
+    let Some(name) = step.lock.clone() else { return Err("waits for a lock without a name".into()) };
+    hold(holders(world).contains_key(&(run.tenant, name.clone())), || {
+        format!("{} waits for `{name}`, which nobody holds", world.seen.name_of(run, place))
+    })
+}
+
+fn directives(world: &World) -> Held {
+    for row in world.seen.directives.values().filter(|row| !row.status.is_settled()) {
+        in_time(world, row.wake_at).map_err(|why| format!("{} {why}", row.id))?;
+        let is_begun = row.status == DirectiveStatus::Running && row.handler != HandlerKind::BuiltIn;
+        hold(is_begun, || format!("{} {} is {:?}, and nobody begins it", row.name, row.id, row.status))?;
+        let is_this = |kind: &TaskKind| matches!(kind, TaskKind::Directive(one) if one.id == row.id);
+        let is_asked =
+            !row.is_in_flight() || world.tasks.iter().any(|task| is_this(&task.kind) && task.attempt == row.attempt);
+        hold(is_asked, || format!("{} {} is under way, and was not asked for", row.name, row.id))?;
+    }
+    Ok(())
+}

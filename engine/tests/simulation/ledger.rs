@@ -1,0 +1,147 @@
+//! What the world outside saw of the engine: every effect that was asked for, under which key, and
+//! what of it is on record.
+
+use std::collections::BTreeMap;
+
+use fleetprompt_core::directive::{Directive, Status};
+use fleetprompt_core::run::{Place, Run, StepStatus, step_key};
+use fleetprompt_core::{DirectiveId, RunId, Signal, SignalId, TenantId};
+use fleetprompt_engine::{Task, TaskKind};
+
+use crate::check::{Held, hold};
+use crate::seen::Seen;
+
+#[derive(Default)]
+pub struct Ledger {
+    intents: BTreeMap<(TenantId, String), Intent>,
+    /// The last call of each agent step, by the signal that began it, and to which each answer was given.
+    calls: BTreeMap<(RunId, Place), Option<SignalId>>,
+    answers: BTreeMap<u64, Option<SignalId>>,
+    next: u64,
+}
+
+/// What a directive's key stands for, for ever.
+#[derive(Clone, PartialEq)]
+struct Intent {
+    id: DirectiveId,
+    name: String,
+    payload: String,
+}
+
+impl Ledger {
+    /// Nothing is asked for that is not on record as under way, or that has been done before.
+    pub fn begun(&mut self, seen: &Seen, under_way: &[Task], task: &Task) -> Held {
+        let twice = under_way.iter().any(|other| is_same(other, task));
+        match &task.kind {
+            TaskKind::Agent { run: id, place, .. } => {
+                let run = seen.runs.get(id).ok_or_else(|| format!("{id} asks for an agent, and is not on record"))?;
+                let name = || seen.name_of(run, *place);
+                let is_begun = seen.logs[id].iter().any(|signal| Some(signal.id) == task.begun);
+                hold(is_begun, || format!("{} is called, and that is not what is on record", name()))?;
+                hold(!twice, || format!("{} is called twice by one engine", name()))?;
+                self.calls.insert((*id, *place), task.begun);
+            }
+            TaskKind::Directive(directive) => {
+                hold(!twice, || format!("attempt {} of {} is begun twice by one engine", task.attempt, directive.id))?;
+                let row = seen.directives.get(&directive.id);
+                let is_so = row.is_some_and(|row| row.is_in_flight() && row.attempt == task.attempt);
+                hold(is_so, || format!("{} is carried out, and that is not what is on record", directive.id))?;
+                not_done_before(seen, directive)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A number that an agent answers with, by which its answer is known again.
+    pub fn answer(&mut self, task: &Task) -> u64 {
+        self.next += 1;
+        self.answers.insert(self.next, task.begun);
+        self.next
+    }
+
+    pub fn recorded(&mut self, seen: &Seen, fresh: &[Signal]) -> Held {
+        for signal in fresh {
+            if let Some(directive) = signal.directive_id.and_then(|id| seen.directives.get(&id)) {
+                self.keeps_its_intent(directive)?;
+            }
+            if matches!(signal.name.as_str(), "workflow.step.completed" | "workflow.step.repeating") {
+                self.is_of_its_call(seen, signal)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The same key is the same intent, whatever happens.
+    fn keeps_its_intent(&mut self, row: &Directive) -> Held {
+        let intent = Intent { id: row.id, name: row.name.to_string(), payload: row.payload.text().to_owned() };
+        let key = (row.tenant, row.idempotency_key.clone());
+        let known = self.intents.entry(key).or_insert_with(|| intent.clone());
+        hold(*known == intent, || {
+            format!("the key {} stands for two intents: {} and {}", row.idempotency_key, known.id, row.id)
+        })
+    }
+
+    /// An answer to an earlier call is not taken for a later one's.
+    fn is_of_its_call(&self, seen: &Seen, signal: &Signal) -> Held {
+        let Some(run) = signal.run_id.and_then(|id| seen.runs.get(&id)) else { return Ok(()) };
+        let record = signal.payload.value();
+        let Some(call) = record["output"]["answer"].as_u64().and_then(|answer| self.answers.get(&answer)) else {
+            return Ok(());
+        };
+        if record["type"] != "agent" || record.get("reused").is_some() || record.get("by").is_some() {
+            return Ok(());
+        }
+        let index = seen.workflow(run).index[record["step"].as_str().unwrap_or_default()];
+        let place = Place { item: record["item"].as_u64().map(|item| item as u32), ..Place::step(index) };
+        let last = self.calls.get(&(run.id, place));
+        hold(last == Some(call), || {
+            format!("{} took the answer to {call:?}, and had asked {last:?}", seen.name_of(run, place))
+        })
+    }
+}
+
+fn is_same(one: &Task, other: &Task) -> bool {
+    match (&one.kind, &other.kind) {
+        (TaskKind::Agent { .. }, TaskKind::Agent { .. }) => one.begun == other.begun,
+        (TaskKind::Directive(one), TaskKind::Directive(other)) => {
+            (one.id, one.attempt, one.started_at) == (other.id, other.attempt, other.started_at)
+        }
+        _ => false,
+    }
+}
+
+/// A run that does another one again takes over what that one's directives came to.
+fn not_done_before(seen: &Seen, directive: &Directive) -> Held {
+    let Some(origin) = directive.origin.filter(|origin| !origin.place.undo) else { return Ok(()) };
+    let Some(run) = seen.runs.get(&origin.run_id) else { return Ok(()) };
+    if issues(run, origin.place) > 0 {
+        return Ok(());
+    }
+    let step = &seen.workflow(run).steps[origin.place.index()].id;
+    let iteration = run.at(origin.place).map_or(0, |unit| unit.iteration);
+    let mut source = run.source;
+    while let Some(earlier) = source.and_then(|id| seen.runs.get(&id)) {
+        let Some(index) = seen.workflow(earlier).index.get(step).copied() else { return Ok(()) };
+        let place = Place { step: index as u32, ..origin.place };
+        if earlier.at(place.undo()).is_some_and(|undo| undo.status == StepStatus::Completed) {
+            return Ok(());
+        }
+        let keys = (0..=issues(earlier, place)).map(|issue| step_key(earlier.id, step, place, iteration, issue));
+        let keys: Vec<(TenantId, String)> = keys.map(|key| (run.tenant, key)).collect();
+        let mut known = seen.directives.values().filter(|one| one.status == Status::Succeeded);
+        let is_before = |one: &&Directive| one.settled_by.is_some_and(|by| by.0 < directive.id.0);
+        let done = known.find(|one| is_before(one) && keys.contains(&(one.tenant, one.idempotency_key.clone())));
+        hold(done.is_none(), || {
+            let before = done.map(|done| done.idempotency_key.as_str()).unwrap_or_default();
+            format!("{} is done again under {}: it succeeded under {before}", directive.name, directive.idempotency_key)
+        })?;
+        source = earlier.source;
+    }
+    Ok(())
+}
+
+/// How often it was asked for anew.
+fn issues(run: &Run, place: Place) -> u32 {
+    let of_item = place.item.and_then(|_| run.at(place)).map_or(0, |unit| unit.issue);
+    of_item + run.steps[place.index()].issue
+}

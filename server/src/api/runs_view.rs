@@ -1,0 +1,266 @@
+//! What runs and their steps look like on the wire, and in words why one has not ended.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use fleetprompt_client::wire;
+use fleetprompt_core::diagnostic::shown;
+use fleetprompt_core::registration::WorkflowVersion;
+use fleetprompt_core::run::{self, Items, QueueReason, Run, RunRecord, Status, Step, StepStatus};
+use fleetprompt_core::workflow::Workflow;
+use fleetprompt_core::{Failure, SignalId, Timestamp};
+use serde::Deserialize;
+
+/// More of what the items of a step gave is read by page.
+const OUTPUT_OF_ITEMS_BYTES_MAX: usize = 1 << 20;
+
+/// Id and type of one step, as its workflow's document has them.
+#[derive(Debug, Clone, Deserialize)]
+pub struct StepName {
+    pub id: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+pub fn step_names(workflow: &Workflow) -> Vec<StepName> {
+    let name =
+        |step: &fleetprompt_core::workflow::Step| StepName { id: step.id.clone(), kind: step.kind.name().to_owned() };
+    workflow.steps.iter().map(name).collect()
+}
+
+/// From a version that is stored and not active. It was checked when it was applied, so that only
+/// the names are read here.
+pub fn step_names_of_document(version: &WorkflowVersion) -> Vec<StepName> {
+    #[derive(Deserialize)]
+    struct Document {
+        workflow: Steps,
+    }
+    #[derive(Deserialize)]
+    struct Steps {
+        steps: Vec<StepName>,
+    }
+    serde_json::from_str::<Document>(version.document.text()).map_or(Vec::new(), |document| document.workflow.steps)
+}
+
+/// With its steps as far as `names` knows them; without names it is a run in a list.
+pub fn run(run: &Run, names: &[StepName]) -> wire::Run {
+    wire::Run {
+        id: run.id,
+        workflow: run.workflow.clone(),
+        version: run.version.to_string(),
+        status: run.status,
+        standing: standing(run),
+        parent: run.parent.map(|parent| wire::Parent {
+            run_id: parent.run_id,
+            step: None,
+            item: parent.place.item,
+            waits: parent.waits,
+        }),
+        source: run.source,
+        keys: run.keys.clone(),
+        signal_id: run.signal_id,
+        directive_id: run.directive_id,
+        correlation_id: run.lineage.correlation_id.to_string(),
+        causation_id: run.lineage.causation_id,
+        started_at: run.started_at,
+        begun_at: run.begun_at,
+        ended_at: run.ended_at,
+        deadline: run.deadline,
+        waiting_for: waiting_for(run, names),
+        input: run.input.clone(),
+        output: run.output.clone(),
+        error: run.error.clone(),
+        steps: run.steps.iter().zip(names).map(|(step, name)| self::step(step, name)).collect(),
+    }
+}
+
+fn standing(run: &Run) -> Option<wire::Standing> {
+    let RunRecord { queue, by, reason, error, ending, .. } = run.standing.as_deref()?.clone();
+    let queue = queue.map(|queue| wire::Queued {
+        reason: queue.reason,
+        key: key_of(run, queue.reason),
+        until: queue.until,
+        since: queue.since,
+    });
+    let ending = ending.map(|ending| wire::Ending {
+        status: ending.status,
+        compensate: ending.compensate,
+        by: ending.by,
+        reason: ending.reason,
+        error: ending.error,
+    });
+    Some(wire::Standing { since: recorded_at(run.status_by?), queue, by, reason, error, ending })
+}
+
+fn key_of(run: &Run, reason: QueueReason) -> Option<String> {
+    let key = match reason {
+        QueueReason::Concurrency => &run.keys.concurrency,
+        QueueReason::Throttle => &run.keys.throttle,
+        QueueReason::Debounce => &run.keys.debounce,
+    };
+    key.as_deref().filter(|key| !key.is_empty()).map(str::to_owned)
+}
+
+/// When a signal was recorded, to the millisecond, which its id holds.
+pub fn recorded_at(id: SignalId) -> Timestamp {
+    let millis = (id.0.as_u128() >> 80) as i64;
+    Timestamp(millis * 1_000)
+}
+
+pub fn step(step: &Step, name: &StepName) -> wire::Step {
+    let items = step.items.as_deref().map(items);
+    let bytes_max = if items.is_some() { OUTPUT_OF_ITEMS_BYTES_MAX } else { usize::MAX };
+    wire::Step {
+        id: name.id.clone(),
+        kind: name.kind.clone(),
+        item: None,
+        status: step.status,
+        attempt: step.attempt,
+        iteration: step.iteration,
+        issue: step.issue,
+        directive_id: step.directive_id,
+        waiting: step.waiting.as_deref().cloned(),
+        lock: step.lock.as_deref().map(str::to_owned),
+        started_at: step.started_at,
+        ended_at: step.ended_at,
+        due_at: step.due_at,
+        output: step.output().filter(|output| output.text().len() <= bytes_max).cloned(),
+        error: step.error.clone(),
+        items,
+        compensation: step.undo.as_deref().map(compensation),
+    }
+}
+
+fn items(items: &Items) -> wire::Items {
+    let count = |status| (status, u32::try_from(items.steps.count(status)).unwrap_or(u32::MAX));
+    let by_status: BTreeMap<_, _> = StepStatus::ALL.into_iter().map(count).filter(|(_, count)| *count > 0).collect();
+    wire::Items { total: u32::try_from(items.steps.len()).unwrap_or(u32::MAX), by_status }
+}
+
+fn compensation(undo: &Step) -> wire::Compensation {
+    wire::Compensation {
+        status: undo.status,
+        directive_id: undo.directive_id,
+        started_at: undo.started_at,
+        ended_at: undo.ended_at,
+        output: undo.output.clone(),
+        error: undo.error.clone(),
+    }
+}
+
+// In words
+
+/// Why a run has not ended. The first few of its steps say enough.
+fn waiting_for(run: &Run, names: &[StepName]) -> Option<String> {
+    if run.status.has_ended() {
+        return None;
+    }
+    let steps = of_steps(run, names);
+    let of_run = of_run(run);
+    let mut text = [of_run, steps].into_iter().flatten().collect::<Vec<_>>().join("; ");
+    if let Some(deadline) = run.deadline.filter(|_| run.status == Status::Running && !text.is_empty()) {
+        let _ = write!(text, "; it must end by {deadline}");
+    }
+    Some(text).filter(|text| !text.is_empty())
+}
+
+fn of_run(run: &Run) -> Option<String> {
+    let standing = standing(run)?;
+    let by = standing.by.as_ref().map(|by| format!(" by {}", shown(&by.id))).unwrap_or_default();
+    let reason = standing.reason.as_deref().filter(|reason| !reason.is_empty());
+    let reason = reason.map(|reason| format!(": {}", shown(reason))).unwrap_or_default();
+    match run.status {
+        Status::Queued => standing.queue.as_ref().map(queued),
+        Status::Paused => Some(format!("it was paused{by}{reason}")),
+        Status::Parked => {
+            let failure = standing.error.as_ref().map(|error| format!(": {}", said(error))).unwrap_or_default();
+            Some(format!("an operator is to decide{failure}"))
+        }
+        Status::Stopping => Some(format!("what was begun ends before it does{}", ending(&standing))),
+        Status::Compensating => Some(format!("what it did is being undone{}", ending(&standing))),
+        Status::Running | Status::Completed | Status::Failed | Status::Canceled => None,
+    }
+}
+
+fn queued(queue: &wire::Queued) -> String {
+    let key = queue.key.as_deref().map(|key| format!(" of `{}`", shown(key))).unwrap_or_default();
+    let until = queue.until.map(|until| format!(", at the latest at {until}")).unwrap_or_default();
+    format!("its turn by {}{key}{until}", queue.reason.as_str())
+}
+
+fn ending(standing: &wire::Standing) -> String {
+    let Some(ending) = &standing.ending else { return String::new() };
+    let why = ending.error.as_ref().map(said).or_else(|| ending.reason.as_deref().map(shown));
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    format!("; it will be {}{why}", ending.status)
+}
+
+fn said(failure: &Failure) -> String {
+    format!("{}: {}", shown(&failure.code), shown(&failure.message))
+}
+
+fn of_steps(run: &Run, names: &[StepName]) -> Option<String> {
+    const SHOWN_MAX: usize = 3;
+    let mut open = run.steps.iter().zip(names).filter_map(|(step, name)| of_step(step, &name.id));
+    let mut text = open.by_ref().take(SHOWN_MAX).collect::<Vec<_>>().join("; ");
+    let more = open.count();
+    if more > 0 {
+        let _ = write!(text, "; and {more} more");
+    }
+    Some(text).filter(|text| !text.is_empty())
+}
+
+fn of_step(step: &Step, id: &str) -> Option<String> {
+    if let Some(undo) = step.undo.as_deref().filter(|undo| undo.status.is_in_flight()) {
+        let directive = undo.directive_id.map(|id| format!(" by directive {id}")).unwrap_or_default();
+        return Some(format!("step `{id}` is being undone{directive}"));
+    }
+    match step.status {
+        StepStatus::Running => Some(running(step, id)),
+        StepStatus::Waiting => {
+            step.waiting.as_ref().map(|waiting| format!("step `{id}` waits for {}", awaited(waiting)))
+        }
+        StepStatus::Retrying => Some(format!("step `{id}` tries again{}", at(step.due_at))),
+        StepStatus::Repeating => {
+            Some(format!("step `{id}` begins iteration {}{}", step.iteration + 1, at(step.due_at)))
+        }
+        StepStatus::Canceling => Some(format!("step `{id}` was withdrawn and has not ended")),
+        StepStatus::Pending
+        | StepStatus::Completed
+        | StepStatus::Failed
+        | StepStatus::Skipped
+        | StepStatus::Canceled => None,
+    }
+}
+
+fn running(step: &Step, id: &str) -> String {
+    match (step.items.as_deref(), step.directive_id) {
+        (Some(items), _) => {
+            let open = items.steps.in_flight() + items.steps.count(StepStatus::Pending);
+            format!("step `{id}` has {open} of {} items left", items.steps.len())
+        }
+        (None, Some(directive)) => format!("step `{id}` waits for directive {directive}"),
+        (None, None) => format!("step `{id}` is at work, attempt {}", step.attempt),
+    }
+}
+
+fn at(due: Option<Timestamp>) -> String {
+    due.map(|due| format!(" at {due}")).unwrap_or_default()
+}
+
+/// `a signal payment.received, until 2026-11-22T09:30:00Z`.
+fn awaited(waiting: &run::Waiting) -> String {
+    use fleetprompt_core::run::Awaited;
+    let what = match &waiting.what {
+        Awaited::Time { until } => return format!("{until}"),
+        Awaited::Signal { events, .. } => {
+            format!("the signal {}", events.iter().map(|event| event.name.as_str()).collect::<Vec<_>>().join(" or "))
+        }
+        Awaited::Input { role, .. } => format!("the answer of somebody with the role {}", role.as_str()),
+        Awaited::Callback { key } => format!("a report under the key {}", shown(key)),
+        Awaited::Run { run_id } => format!("run {run_id}"),
+        Awaited::Lock { name } => format!("the lock `{}`", shown(name)),
+    };
+    let until = waiting.timeout_at.map(|at| format!(", until {at}")).unwrap_or_default();
+    what + &until
+}

@@ -1,0 +1,176 @@
+//! Reading what stands at the places of runs: steps, their items, and what undoes either. What a place
+//! waits for, and how it ended, is read from the signal that made it what it is.
+
+use std::sync::Arc;
+
+use fleetprompt_core::json::present;
+use fleetprompt_core::run::{Awaited, Items, Place, Run, Step, StepStatus, Waiting};
+use fleetprompt_core::{DirectiveId, Failure, Json, RunId, SignalId, TenantId};
+use rusqlite::types::Value;
+use rusqlite::{Row, params, params_from_iter};
+use serde::Deserialize;
+
+use super::View;
+use super::columns::{self, Id};
+use super::fault::{Fault, Result};
+use crate::{Order, Page, WaitingFilter};
+
+const COLUMNS: &str = "p.step, p.part, p.status, p.attempt, p.iteration, p.issue, p.items, p.due_at, p.directive_id, \
+    p.started_at, p.ended_at, p.signal_id, p.output_by, s.payload, o.payload";
+const JOIN: &str = "LEFT JOIN signals s ON s.tenant = p.tenant AND s.id = p.signal_id \
+    LEFT JOIN signals o ON o.tenant = p.tenant AND o.id = p.output_by";
+
+/// Fills in the steps of a run; what has no row is as it began. Whole steps come first, and then what
+/// is part of them.
+pub fn restore(view: &View, tenant: i64, run: &mut Run) -> Result<()> {
+    let sql = format!("SELECT {COLUMNS} FROM places p {JOIN} WHERE p.tenant = ?1 AND p.run_id = ?2");
+    let mut statement = view.sql.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![tenant, Id(run.id.0)])?;
+    let mut parts = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (place, step) = place(row)?;
+        match place.part() {
+            0 => put(run, place, step)?,
+            _ => parts.push((place, step)),
+        }
+    }
+    parts.into_iter().try_for_each(|(place, step)| put(run, place, step))
+}
+
+fn put(run: &mut Run, place: Place, step: Step) -> Result<()> {
+    if run.at(place.done()).is_none() {
+        let nowhere = format!("{} has no step {} with a part {}", run.id, place.step, place.part());
+        return Err(Fault::damaged("a run", nowhere));
+    }
+    run.restore(place, step);
+    Ok(())
+}
+
+/// What waits in runs that have not ended, in the order of the signals that say so.
+pub fn waiting(view: &View, tenant: TenantId, filter: &WaitingFilter, page: Page) -> Result<Vec<(RunId, Place, Step)>> {
+    let Some(no) = view.interned.tenant(tenant) else { return Ok(Vec::new()) };
+    let mut found = match (filter.run_id, &filter.awaits) {
+        (Some(run), awaits) => waiting_in(view, no, run, awaits.as_deref(), page)?,
+        (None, Some(word)) => waiting_for(view, no, word, page)?,
+        // Each word by itself, and no further than the page goes: there is no order over all of them.
+        (None, None) => {
+            let mut all = Vec::new();
+            for word in Awaited::WORDS {
+                all.extend(waiting_for(view, no, word, page)?);
+            }
+            all
+        }
+    };
+    found.sort_unstable_by_key(|(_, _, step)| step.signal_id);
+    if page.order == Order::NewestFirst {
+        found.reverse();
+    }
+    found.truncate(page.limit);
+    Ok(found)
+}
+
+/// How they are found: by an index, and by what.
+pub(super) type Found = (&'static str, &'static str);
+
+pub(super) const BY_WORD: Found = ("INDEXED BY places_waiting", "p.awaits IS NOT NULL AND p.awaits = ?");
+const OF_RUN: Found = ("", "p.run_id = ? AND (+p.awaits) IS NOT NULL");
+const OF_RUN_BY_WORD: Found = ("", "p.run_id = ? AND +p.awaits = ?");
+
+fn waiting_for(view: &View, tenant: i64, word: &str, page: Page) -> Result<Vec<(RunId, Place, Step)>> {
+    waiting_where(view, tenant, BY_WORD, vec![word.to_owned().into()], page)
+}
+
+fn waiting_in(
+    view: &View,
+    tenant: i64,
+    run: RunId,
+    awaits: Option<&str>,
+    page: Page,
+) -> Result<Vec<(RunId, Place, Step)>> {
+    let mut values = vec![Id(run.0).into()];
+    values.extend(awaits.map(|word| Value::from(word.to_owned())));
+    let found = if awaits.is_some() { OF_RUN_BY_WORD } else { OF_RUN };
+    waiting_where(view, tenant, found, values, page)
+}
+
+fn waiting_where(
+    view: &View,
+    tenant: i64,
+    found: Found,
+    values: Vec<Value>,
+    page: Page,
+) -> Result<Vec<(RunId, Place, Step)>> {
+    let sql = waiting_sql(found, page);
+    let mut values: Vec<Value> = std::iter::once(tenant.into()).chain(values).collect();
+    values.extend(page.cursor.map(|cursor| Value::from(Id(cursor))));
+    values.push(Value::Integer(i64::try_from(page.limit).unwrap_or(i64::MAX)));
+    let mut statement = view.sql.prepare_cached(&sql)?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (place, step) = place(row)?;
+        found.push((RunId(columns::id(row, 15)?), place, step));
+    }
+    Ok(found)
+}
+
+pub(super) fn waiting_sql((index, condition): Found, page: Page) -> String {
+    let (side, direction) = match page.order {
+        Order::NewestFirst => ("<", "DESC"),
+        Order::OldestFirst => (">", "ASC"),
+    };
+    let beyond = page.cursor.map_or(String::new(), |_| format!("AND p.signal_id {side} ?"));
+    format!(
+        "SELECT {COLUMNS}, p.run_id FROM places p {index} \
+         CROSS JOIN runs r ON r.tenant = p.tenant AND r.id = p.run_id {JOIN} \
+         WHERE p.tenant = ? AND {condition} {beyond} AND r.ended_at IS NULL \
+         ORDER BY p.signal_id {direction} LIMIT ?"
+    )
+}
+
+/// Of a `StepRecord`, what stands in no column.
+#[derive(Deserialize, Default)]
+struct Said {
+    #[serde(default, deserialize_with = "present")]
+    output: Option<Json>,
+    #[serde(default)]
+    error: Option<Failure>,
+    #[serde(default)]
+    waiting: Option<Arc<Waiting>>,
+    #[serde(default)]
+    lock: Option<Arc<str>>,
+}
+
+/// Without what is part of it.
+fn place(row: &Row) -> Result<(Place, Step)> {
+    let place = Place::from_part(row.get(0)?, row.get(1)?);
+    let items: Option<u32> = row.get(6)?;
+    let signal_id = columns::id_if_any(row, 11)?.map(SignalId);
+    let said: Said = columns::record(row, 13)?.unwrap_or_default();
+    let (output, output_by) = match columns::id_if_any(row, 12)?.map(SignalId) {
+        Some(by) => (columns::end(row, 14)?.0, Some(by)),
+        None => {
+            let by = signal_id.filter(|_| said.output.is_some());
+            (said.output, by)
+        }
+    };
+    let step = Step {
+        status: columns::word(row, 2, &StepStatus::ALL, StepStatus::as_str)?,
+        attempt: row.get(3)?,
+        iteration: row.get::<_, Option<u32>>(4)?.unwrap_or(0),
+        issue: row.get::<_, Option<u32>>(5)?.unwrap_or(0),
+        due_at: columns::time_if_any(row, 7)?,
+        directive_id: columns::id_if_any(row, 8)?.map(DirectiveId),
+        waiting: said.waiting,
+        lock: said.lock,
+        output,
+        output_by,
+        error: said.error,
+        started_at: columns::time_if_any(row, 9)?,
+        ended_at: columns::time_if_any(row, 10)?,
+        signal_id,
+        items: items.map(|items| Box::new(Items::pending(items as usize))),
+        undo: None,
+    };
+    Ok((place, step))
+}
