@@ -10,22 +10,25 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use fleetprompt_core::directive::{self, Directive, HandlerKind, Request};
+use fleetprompt_core::document::Format;
 use fleetprompt_core::retry::RetryPolicy;
 use fleetprompt_core::run::{self, Functions, Run, RunChange, Setting, Start, StepChange};
-use fleetprompt_core::{DirectiveId, Span};
-use fleetprompt_core::{Failure, Json, Lineage, Moment, Name, RunId, Signal, SignalId, TenantId};
+use fleetprompt_core::schedule;
+use fleetprompt_core::{
+    DirectiveId, Failure, Json, Lineage, Moment, Name, RunId, Signal, SignalId, Span, TenantId, Timestamp,
+};
 use serde_json::json;
 use world::{BEGINNING, Pure, broken, busy, somebody};
 
 const INTRODUCTION: &str = "\
 # State machines
 
-What a run, its steps and a directive can be, and the signals by which they move. Each arrow is a
+What a run, its steps, a directive and a schedule can be, and the signals by which they move. Each arrow is a
 signal in the log; a row is what folding its signals gives. An arrow that leads back to where it
 began is a signal that moves something else than the status: an attempt, a due time, a wish to cancel.
 
 These pictures are not drawn: a test puts every input to every state that can be reached and
-collects what the decisions in `core/src/run` and `core/src/directive` answer. When they change,
+collects what the decisions in `core/src/run`, `core/src/directive` and `core/src/schedule` answer. When they change,
 `UPDATE_DOCS=1 cargo test -p fleetprompt-core --test state_diagrams` writes this file anew.
 ";
 
@@ -55,6 +58,11 @@ cancel is recorded, and then whatever became of it. A `manual` directive waits f
 or was canceled is requested again when the step that asked for it is retried.
 ";
 
+const OF_SCHEDULE: &str = "\
+What fires is a signal of the tenant's own and moves nothing here. A schedule that was archived may be applied
+again.
+";
+
 #[test]
 fn the_diagrams_show_what_the_machines_do() {
     let runs = explore_runs();
@@ -72,6 +80,10 @@ fn the_diagrams_show_what_the_machines_do() {
     let statuses = directive::Status::ALL.map(directive::Status::as_str);
     all_are_shown(&directives, directive::Change::ALL.map(directive::Change::signal_name), statuses);
 
+    let schedules = explore_schedules();
+    let statuses = schedule::Status::ALL.map(schedule::Status::as_str);
+    all_are_shown(&schedules, schedule::Change::ALL.map(schedule::Change::signal_name), statuses);
+
     let ended = run::Status::ALL.into_iter().filter(|status| status.has_ended()).map(run::Status::as_str).collect();
     let settled = run::StepStatus::ALL.into_iter().filter(|status| status.is_settled());
     let settled: Vec<_> = settled.map(run::StepStatus::as_str).collect();
@@ -83,6 +95,7 @@ fn the_diagrams_show_what_the_machines_do() {
         section("Step", OF_STEP, &runs.of_step, &Ends { begins: &["pending"], ends: settled.clone() }),
         section("Compensation", OF_UNDO, &runs.of_undo, &Ends { begins: &[], ends: settled }),
         section("Directive", OF_DIRECTIVE, &directives, &Ends { begins: &[], ends: carried_out }),
+        section("Schedule", OF_SCHEDULE, &schedules, &Ends { begins: &[], ends: vec!["archived"] }),
     ]
     .join("\n");
     compare(&document);
@@ -405,4 +418,74 @@ fn directive_inputs(directive: &Directive) -> Vec<directive::Input> {
         inputs.push(Report { by: somebody(), result });
     }
     inputs
+}
+
+// Schedules
+
+/// Each policy that leaves out a due time, or lets one wait.
+fn explore_schedules() -> Moves {
+    let mut moves = Moves::default();
+    for policy in [json!({"overlap": "skip"}), json!({"overlap": "queue", "catch_up": "none"})] {
+        let mut document = json!({"slug": "hourly", "signal": "digest.due", "every": "1h"});
+        document.as_object_mut().expect("an object").extend(policy.as_object().expect("fields").clone());
+        let text = json!({"schedule": document}).to_string();
+        let (schedule, _) = schedule::read(&text, Format::Json).expect("it is valid");
+        explore_schedule(&schedule, &mut moves);
+    }
+    moves
+}
+
+fn explore_schedule(schedule: &schedule::Schedule, moves: &mut Moves) {
+    let mut moment = Moment::new(7);
+    moment.advance(BEGINNING);
+    let tenant = TenantId(moment.uuid());
+    let setting = |is_open| schedule::Setting { tenant, schedule, is_open };
+    let first = schedule::apply(setting(false), None, somebody(), &mut moment);
+    collect_schedule(BEGIN, &first, moves);
+    let mut seen = HashSet::new();
+    let mut open = VecDeque::from([(first.state, moment)]);
+    while let Some((before, moment)) = open.pop_front() {
+        let from = before.status.as_str();
+        let mut decisions = Vec::new();
+        for (input, is_open) in schedule_inputs(moment.now()) {
+            let mut moment = moment.clone();
+            // Two are due, so that one is left out.
+            let due = before.next_at.filter(|_| matches!(input, schedule::Input::Due | schedule::Input::Resume { .. }));
+            moment.advance(due.map_or(moment.now(), |due| due + Span::from_secs(3_600)));
+            let decided = schedule::decide(setting(is_open), before.clone(), input, &mut moment);
+            decisions.extend(decided.ok().map(|decision| (decision, moment)));
+        }
+        let mut moment = moment;
+        let again = schedule::apply(setting(false), Some((schedule, before)), somebody(), &mut moment);
+        decisions.push((again, moment));
+        for (decision, moment) in decisions {
+            collect_schedule(from, &decision, moves);
+            let state = decision.state;
+            if seen.insert((state.status, state.next_at.is_some(), state.queued_at.is_some())) {
+                open.push_back((state, moment));
+            }
+        }
+    }
+}
+
+fn schedule_inputs(now: Timestamp) -> Vec<(schedule::Input, bool)> {
+    use schedule::Input::{Archive, Backfill, Due, Pause, PreviousEnded, Resume, Trigger};
+    let inputs = [
+        Due,
+        PreviousEnded,
+        Pause { by: somebody(), reason: None },
+        Resume { by: somebody(), reason: None },
+        Trigger { by: somebody(), reason: None },
+        Backfill { by: somebody(), reason: None, from: now, to: now },
+        Archive { by: somebody(), reason: None },
+    ];
+    inputs.into_iter().flat_map(|input| [(input.clone(), true), (input, false)]).collect()
+}
+
+fn collect_schedule(from: &'static str, decision: &schedule::Decision, moves: &mut Moves) {
+    let to = decision.state.status.as_str();
+    for signal in &decision.signals {
+        let change = schedule::change_of(&signal.name).expect("a schedule's signals are its changes");
+        moves.add(from, change.signal_name(), to, "schedule");
+    }
 }

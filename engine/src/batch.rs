@@ -32,6 +32,9 @@ const STACK_BYTES: usize = 16 << 20;
 
 /// How long an outcome waits before it is decided again, when the store did not answer.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// The same, when deciding it broke off: that is a mistake of ours, which nothing but another version, or
+/// what else happens to its run, will mend.
+const BROKEN_OFF_AFTER: Duration = Duration::from_secs(60);
 
 pub(crate) fn start(store: Arc<dyn Store>, config: Config, runtime: tokio::runtime::Handle) -> Result<Engine, Error> {
     let directory = Arc::new(ArcSwap::from_pointee(registrations::load(store.as_ref())?));
@@ -348,6 +351,11 @@ impl Decider {
     fn decide_outcome(&mut self, open: &mut Open, outcome: Outcome) {
         match self.attempt(open, |cascade| cascade.outcome(outcome.clone())) {
             Ok(()) => open.outcomes.push(outcome),
+            Err(Error::Refused(refusal)) if refusal.code == "internal" => {
+                tracing::error!(target: "advance", "an outcome could not be decided; it is decided again, in a minute");
+                self.metrics.decisions_broken.inc();
+                self.again.push((Instant::now() + BROKEN_OFF_AFTER, outcome));
+            }
             Err(Error::Refused(refusal)) => tracing::error!(target: "advance", message = refusal.message, "dropped"),
             Err(error) => {
                 tracing::warn!(target: "store", %error, "an outcome could not be decided and is decided again");

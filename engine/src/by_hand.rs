@@ -56,7 +56,12 @@ pub enum TaskKind {
 impl ByHand {
     /// Takes up what the store holds, as a new process would. `seed` makes ids.
     pub fn start(store: Arc<dyn Store>, now: Timestamp, seed: u64) -> Result<Self, Error> {
-        let directory = Arc::new(ArcSwap::from_pointee(registrations::load(store.as_ref())?));
+        let directory = registrations::load(store.as_ref())?;
+        Self::over(store, Arc::new(directory), now, seed)
+    }
+
+    fn over(store: Arc<dyn Store>, directory: Arc<Directory>, now: Timestamp, seed: u64) -> Result<Self, Error> {
+        let directory = Arc::new(ArcSwap::new(directory));
         let clock = Arc::new(AtomicI64::new(now.0));
         let tasks = Arc::<Mutex<Vec<Task>>>::default();
         let (_, inputs) = unbounded();
@@ -97,9 +102,9 @@ impl ByHand {
     }
 
     /// What this engine remembers and a new one over the same store would not, or the other way round:
-    /// a mistake, unless a commit failed and has not been made up for.
+    /// a mistake, unless a commit failed and has not been made up for. What is registered is taken as it is.
     pub fn memory_differs(&self) -> Result<Option<String>, Error> {
-        let fresh = Self::start(self.decider.store.clone(), self.now(), 0)?;
+        let fresh = Self::over(self.decider.store.clone(), self.directory(), self.now(), 0)?;
         Ok(self.decider.memory_differs(&fresh.decider))
     }
 

@@ -25,6 +25,7 @@ pub struct Metrics {
     pub(crate) directives_settled: Family<Ended, Counter>,
     pub(crate) commits: Counter,
     pub(crate) commits_failed: Counter,
+    pub(crate) decisions_broken: Counter,
     pub(crate) commit_seconds: Histogram,
     pub(crate) commit_inputs: Histogram,
     pub(crate) queue: Gauge,
@@ -44,6 +45,7 @@ impl Default for Metrics {
             directives_settled: Family::default(),
             commits: Counter::default(),
             commits_failed: Counter::default(),
+            decisions_broken: Counter::default(),
             commit_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 16)),
             commit_inputs: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
             queue: Gauge::default(),
@@ -66,6 +68,8 @@ impl Metrics {
         to.register("directives_settled", "Directives settled, by status", self.directives_settled.clone());
         to.register("commits", "Commits", self.commits.clone());
         to.register("commits_failed", "Commits that the store refused", self.commits_failed.clone());
+        let broken = "Decisions that broke off by a mistake in FleetPrompt; they are tried again";
+        to.register("decisions_broken", broken, self.decisions_broken.clone());
         to.register_with_unit("commit", "Time of a commit", Unit::Seconds, self.commit_seconds.clone());
         to.register("commit_inputs", "Inputs decided in one commit", self.commit_inputs.clone());
         to.register("queue_inputs", "Inputs that wait", self.queue.clone());

@@ -248,9 +248,16 @@ impl Standing {
         self.waits.set.range(first..).take_while(move |wait| wait.tenant == tenant && wait.name == *name)
     }
 
-    /// Who waits for a lock that nobody holds, in the order in which they came.
-    pub fn next_for_lock(&self, tenant: TenantId, name: &Arc<str>) -> Vec<(RunId, Place)> {
-        const ASKED_MAX: usize = 1_000;
+    pub fn is_held(&self, tenant: TenantId, name: &Arc<str>) -> bool {
+        self.of_lock(tenant, name).next().is_some_and(|lock| !lock.waits)
+    }
+
+    /// Who waits for a lock, in the order in which they came.
+    pub fn waiting_for_lock(&self, tenant: TenantId, name: &Arc<str>) -> impl Iterator<Item = (RunId, Place)> {
+        self.of_lock(tenant, name).filter(|lock| lock.waits).map(|lock| (lock.run, lock.place))
+    }
+
+    fn of_lock(&self, tenant: TenantId, name: &Arc<str>) -> impl Iterator<Item = &Lock> {
         let first = Lock {
             tenant,
             name: name.clone(),
@@ -259,12 +266,7 @@ impl Standing {
             run: RunId(Uuid::nil()),
             place: Place { step: 0, item: None, undo: false },
         };
-        let all = self.locks.set.range(first..).take_while(|lock| lock.tenant == tenant && lock.name == *name);
-        let mut waiting = all.peekable();
-        match waiting.peek() {
-            Some(lock) if lock.waits => waiting.take(ASKED_MAX).map(|lock| (lock.run, lock.place)).collect(),
-            _ => Vec::new(),
-        }
+        self.locks.set.range(first..).take_while(move |lock| lock.tenant == tenant && lock.name == *name)
     }
 
     /// How many runs of a workflow are under way under a key, counted up to `limit`.

@@ -1,14 +1,17 @@
 //! Whether what is stored is what the log says: every row folded again from the signals, every
 //! cause there, no run stuck. Reads only, so it may look at a copy of a live database.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use fleetprompt_core::directive::{self, Directive, Status};
+use fleetprompt_core::registration::ScheduleEntry;
 use fleetprompt_core::run::{self, Run};
-use fleetprompt_core::{DirectiveId, RecordId, RunId, Signal, TenantId};
+use fleetprompt_core::schedule;
+use fleetprompt_core::{DirectiveId, RecordId, RunId, Signal, SignalId, Slug, TenantId};
 use fleetprompt_store::{Page, Result, SignalFilter, Store};
 
 use crate::cache::compile_stored;
+use crate::cascade::schedule_of;
 
 /// What was looked at, and what was not right.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,6 +21,7 @@ pub struct Report {
     pub runs: usize,
     pub runs_open: usize,
     pub directives: usize,
+    pub schedules: usize,
     /// Empty when all is well.
     pub problems: Vec<String>,
 }
@@ -26,10 +30,22 @@ const PAGE: usize = 1_000;
 
 pub fn verify(store: &dyn Store) -> Result<Report> {
     let mut report = Report::default();
-    for tenant in store.directory()?.tenants {
+    let directory = store.directory()?;
+    let mut schedules = HashMap::<TenantId, Vec<ScheduleEntry>>::new();
+    for entry in directory.schedules {
+        schedules.entry(entry.tenant).or_default().push(entry);
+    }
+    for tenant in directory.tenants {
         report.tenants += 1;
-        Audit { store, tenant: tenant.id, runs: HashMap::new(), directives: HashMap::new(), report: &mut report }
-            .run()?;
+        let audit = Audit {
+            store,
+            tenant: tenant.id,
+            runs: HashMap::new(),
+            directives: HashMap::new(),
+            schedules: BTreeMap::new(),
+            report: &mut report,
+        };
+        audit.run(schedules.remove(&tenant.id).unwrap_or_default())?;
     }
     Ok(report)
 }
@@ -41,11 +57,22 @@ struct Audit<'a> {
     /// The signals so far of what has not ended.
     runs: HashMap<RunId, Vec<Signal>>,
     directives: HashMap<DirectiveId, Vec<Signal>>,
+    schedules: BTreeMap<Slug, ScheduleLog>,
     report: &'a mut Report,
 }
 
+/// What the log says of a schedule so far.
+#[derive(Default)]
+struct ScheduleLog {
+    last: Option<schedule::Record>,
+    fires: HashSet<SignalId>,
+    backfills: HashSet<SignalId>,
+    /// By itself or by hand: a backfill only tells history again.
+    has_fired: bool,
+}
+
 impl Audit<'_> {
-    fn run(mut self) -> Result<()> {
+    fn run(mut self, stored: Vec<ScheduleEntry>) -> Result<()> {
         let mut cursor = None;
         loop {
             let signals = self.store.signals(self.tenant, &SignalFilter::default(), Page::after(cursor, PAGE))?;
@@ -61,12 +88,19 @@ impl Audit<'_> {
         for (id, signals) in std::mem::take(&mut self.directives) {
             self.check_directive(id, &signals)?;
         }
+        for entry in stored {
+            self.check_schedule(&entry);
+        }
+        for slug in std::mem::take(&mut self.schedules).into_keys() {
+            self.problem(format!("schedule {slug} has a log and no row"));
+        }
         Ok(())
     }
 
     fn signal(&mut self, signal: Signal) -> Result<()> {
         self.report.signals += 1;
         self.check_cause(&signal)?;
+        self.schedule_signal(&signal);
         // What has ended may go on after all, so only its last end is the end of its log.
         let (tenant, by) = (self.tenant, Some(signal.id));
         if let Some(id) = signal.directive_id {
@@ -135,6 +169,44 @@ impl Audit<'_> {
             self.problem(format!("{id} is {}, and its log says {}", stored.status.as_str(), folded.status.as_str()));
         }
         Ok(())
+    }
+
+    fn schedule_signal(&mut self, signal: &Signal) {
+        if let Some(slug) = schedule_of(signal) {
+            let log = self.schedules.entry(slug).or_default();
+            let told_by = signal.lineage.causation_id;
+            log.has_fired |= !matches!(told_by, Some(RecordId::Signal(by)) if log.backfills.contains(&by));
+            log.fires.insert(signal.id);
+        } else if let Some(change) = schedule::change_of(&signal.name)
+            && let Ok(record) = serde_json::from_str::<schedule::Record>(signal.payload.text())
+        {
+            let log = self.schedules.entry(record.schedule.clone()).or_default();
+            if change == schedule::Change::Backfilled {
+                log.backfills.insert(signal.id);
+            }
+            log.last = Some(record);
+        }
+    }
+
+    fn check_schedule(&mut self, entry: &ScheduleEntry) {
+        self.report.schedules += 1;
+        let (slug, state) = (&entry.slug, &entry.state);
+        let log = self.schedules.remove(slug).unwrap_or_default();
+        let Some(last) = log.last else {
+            return self.problem(format!("schedule {slug} has a row and no log"));
+        };
+        if (last.status, &last.digest) != (state.status, &entry.digest) {
+            let (stored, told) = (state.status.as_str(), last.status.as_str());
+            self.problem(format!("schedule {slug} is not what its log says: {stored} in its row, {told} in its log"));
+        }
+        let is_on_record = match state.last_signal {
+            // A due time that a backfill had told before is that fire.
+            Some(fire) => log.fires.contains(&fire),
+            None => !log.has_fired,
+        };
+        if !is_on_record {
+            self.problem(format!("schedule {slug} has another last fire in its row than in its log"));
+        }
     }
 
     fn problem(&mut self, problem: String) {

@@ -12,7 +12,7 @@ use fleetprompt_core::diagnostic::{Diagnostic, render};
 use fleetprompt_core::document::Format;
 use fleetprompt_core::tenant::Role;
 use fleetprompt_core::workflow::{self, Catalog};
-use fleetprompt_core::{Json, Party, Scope, agent};
+use fleetprompt_core::{Json, Party, Scope, agent, schedule};
 use fleetprompt_engine::Error;
 use notify::{RecursiveMode, Watcher};
 use serde_json::Value;
@@ -26,7 +26,7 @@ pub struct Args {
     /// Where to listen for HTTP
     #[arg(long, env = "FLEETPROMPT_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7070")]
     pub listen: std::net::SocketAddr,
-    /// The folder with workflows/, agents/ and directives/
+    /// The folder with workflows/, agents/, directives/ and schedules/
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
     /// What to log
@@ -122,7 +122,7 @@ struct Workbench<'a> {
 impl Workbench<'_> {
     /// Agents and directive types first: workflows name them.
     async fn apply_changes(&mut self) {
-        for folder in ["agents", "directives", "workflows"] {
+        for folder in ["agents", "directives", "workflows", "schedules"] {
             for path in definitions(&self.dir.join(folder)) {
                 let text = match std::fs::read_to_string(&path) {
                     Ok(text) => text,
@@ -138,6 +138,7 @@ impl Workbench<'_> {
                 let applied = match folder {
                     "agents" => self.agent(&path, &text).await,
                     "directives" => self.directive_type(&path, &text).await,
+                    "schedules" => self.schedule(&path, &text).await,
                     _ => self.workflow(&path, &text).await,
                 };
                 match applied {
@@ -164,6 +165,17 @@ impl Workbench<'_> {
         let applied = applied.map_err(|error| format!("{}: {error}", path.display()))?;
         let secret = applied.secret.map(|secret| format!("  signed with {secret}")).unwrap_or_default();
         Ok(format!("directive {}{secret}", applied.entry.name))
+    }
+
+    async fn schedule(&self, path: &Path, text: &str) -> Result<String, String> {
+        let format = Format::of(path, text);
+        let (_, warnings) = schedule::read(text, format).map_err(|diagnostics| shown(&diagnostics, text, path))?;
+        if !warnings.is_empty() {
+            eprintln!("{}", shown(&warnings, text, path));
+        }
+        let applied = self.node.engine().schedule_apply(&self.scope, text.to_owned(), format).await;
+        let applied = applied.map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(format!("schedule {}", applied.entry.slug))
     }
 
     async fn workflow(&self, path: &Path, text: &str) -> Result<String, String> {

@@ -22,11 +22,12 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let store = SqliteStore::open(&folder.database())?;
     let report = fleetprompt_engine::verify(&store)?;
     println!(
-        "{} signals, {} runs ({} open), {} directives of {} tenants: {}",
+        "{} signals, {} runs ({} open), {} directives, {} schedules of {} tenants: {}",
         report.signals,
         report.runs,
         report.runs_open,
         report.directives,
+        report.schedules,
         report.tenants,
         if report.problems.is_empty() {
             "all as the log says".into()

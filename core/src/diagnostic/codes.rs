@@ -374,6 +374,17 @@ Wrong: `{"steps": [{"id": "pay", "type": "directive", "directive": "forum.post.c
 Right: `{"on_error": "compensate", "steps": [{"id": "pay", "type": "directive", "directive": "forum.post.create",
 "compensate": {"directive": "mail.send"}}]}`"#
 
+LIST_NOT_CERTAIN "FP0221" "the list of a for_each may change"
+r#"A step with `join: any` begins while others are under way. A list that reads one of these would depend on who is faster,
+and would be another one when it is looked up again after a restart. Make the list in a step of its own, which waits for
+what it reads.
+
+Wrong: `{"steps": [{"id": "a", "needs": []}, {"id": "b", "needs": []}, {"id": "c", "needs": ["a", "b"], "join": "any",
+"for_each": "${has(steps.a.output) ? steps.a.output : []}"}]}`
+
+Right: `{"steps": [{"id": "a", "needs": []}, {"id": "b", "needs": []}, {"id": "c", "needs": ["a", "b"], "join": "any"},
+{"id": "d", "for_each": "${has(steps.a.output) ? steps.a.output : []}"}]}`"#
+
 INVALID_EXPRESSION "FP0301" "an expression cannot be read"
 r#"Text inside of `${…}` is an expression in CEL. It can read `signal`, `steps.<id>.output`, `steps.<id>.status`,
 `steps.<id>.error`, `run` and `tenant`, in some places `item`, `index`, `repeat` and `event`, and is limited in length, nesting and work. A `when` is one expression; in

@@ -16,6 +16,7 @@ pub fn check(reader: &mut Reader<'_>, plan: &Plan<'_, '_>, graph: &Graph, order:
     let checks = Checks::of(plan, graph, order);
     for step in 0..plan.drafts.len() {
         checks.step(reader, step);
+        checks.list(reader, step);
         checks.never_runs(reader, step);
         for way in &graph.into[step] {
             if let Some((index, on)) = way.transition() {
@@ -47,6 +48,8 @@ impl Asked {
         let draft = &plan.drafts[step];
         let has_alternatives = graph.has_alternatives(step, draft.join);
         self.take_reads(plan, draft.reads.iter().filter(|read| has_alternatives || read.field == StepField::Error));
+        let lists = draft.reads.iter().filter(|read| read.is_list && draft.join != Join::All);
+        self.settled.extend(lists.filter_map(|read| plan.found(read)));
         for way in &graph.into[step] {
             let Some((index, on)) = way.transition() else { continue };
             self.take_reads(plan, plan.transitions[index].reads.iter());
@@ -101,6 +104,19 @@ impl<'a, 'n> Checks<'a, 'n> {
                 StepField::Error if !self.failed.holds(step, at) => not_failed(reader, read),
                 StepField::Error | StepField::Status => {}
             }
+        }
+    }
+
+    /// What a list is made of has settled where it is made: it is made again after a restart.
+    fn list(&self, reader: &mut Reader<'_>, at: usize) {
+        let draft = &self.plan.drafts[at];
+        for read in draft.reads.iter().filter(|read| read.is_list && draft.join != Join::All) {
+            let Some(step) = self.plan.found(read).filter(|step| !self.settled.holds(*step, at)) else { continue };
+            let (id, own) = (shown(&read.step), self.id(step));
+            let message = format!("`{own}` need not have settled when the list of this `for_each` is made");
+            let help = format!("make the list in a step of its own that waits for `{id}`, or take the `join` away");
+            let place = reader.place_of_step(read.node, &read.step);
+            reader.report(Diagnostic::error(codes::LIST_NOT_CERTAIN, message).at(place).help(Some(help)));
         }
     }
 

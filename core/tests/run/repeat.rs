@@ -112,3 +112,12 @@ fn a_repeated_step_that_is_withdrawn_ends_with_the_iteration_that_is_under_way()
     let world = World::play_all(fields, &["a ok 1", "cancel", "a ok 2"]);
     assert_eq!(world.since(4), "run stopping, a canceling, a completed, run canceled");
 }
+
+#[test]
+fn what_an_iteration_gave_makes_room_for_what_the_next_one_gives() {
+    // 200 times 900 KB, of which one is kept, where 64 MiB is the most.
+    let text = "x".repeat(900_000);
+    let step = json!({"id": "a", "input": "${signal.payload.text}", "repeat": {"max": 200}});
+    let world = World::triggered(json!({"steps": [step]}), json!({"text": text}), crate::world::SEED);
+    assert_eq!((world.run.status, world.step("a").iteration), (Status::Completed, 199));
+}

@@ -72,6 +72,14 @@ fn one_that_takes_too_long_is_canceled_and_the_step_fails() {
 }
 
 #[test]
+fn one_that_takes_too_long_and_may_be_left_alone_goes_on_by_itself() {
+    let fields = json!({"timeout": "1h", "on_cancel": "abandon"});
+    let mut world = World::play_all(json!({"steps": [child(fields)]}), &["a ok", "wait 1h"]);
+    assert_eq!(world.tell(fleetprompt_core::run::Input::Due), Ok(vec![]));
+    assert_eq!((world.error().code.as_str(), world.run.status), ("timeout", Status::Failed));
+}
+
+#[test]
 fn a_withdrawn_step_cancels_it_and_the_run_ends_when_it_has() {
     let mut world = World::play_all(json!({"steps": [child(json!({}))]}), &["a ok"]);
     let run = run_of(&world);

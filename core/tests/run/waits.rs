@@ -270,3 +270,14 @@ fn an_item_waits_for_what_it_sees() {
     world.play(r#"a[0] hears order.paid {"id": "x", "for": 0}"#);
     assert_eq!(output(&world)[0]["payload"]["id"], "x");
 }
+
+#[test]
+fn what_waits_are_for_counts_among_what_a_run_holds() {
+    // 100 prompts of 900 KB, where 64 MiB is the most.
+    let wait = json!({"id": "a", "type": "wait", "for_each": (0..100).collect::<Vec<_>>(),
+        "input": {"prompt": "${signal.payload.text}"}});
+    let payload = json!({"text": "x".repeat(900_000)});
+    let world = World::triggered(json!({"steps": [wait]}), payload, crate::world::SEED);
+    assert_eq!(world.run.status, Status::Failed);
+    assert!(world.error().message.contains("64 MiB"), "{}", world.error());
+}

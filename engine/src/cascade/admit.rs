@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use fleetprompt_core::expression::{Context, Root, Template};
-use fleetprompt_core::run::{self, FlowKeys, Queue, QueueReason, Status};
+use fleetprompt_core::run::{self, FlowKeys, Parent, Queue, QueueReason, Status};
 use fleetprompt_core::tenant::Tenant;
 use fleetprompt_core::workflow::{OnLimit, Workflow};
 use fleetprompt_core::{Failure, Json, Party, RunId, Signal, TenantId};
@@ -42,6 +42,31 @@ impl Cascade<'_> {
             throttle: of(workflow.throttle.as_ref().map(|rule| rule.key.as_ref()))?,
             debounce: of(workflow.debounce.as_ref().map(|rule| rule.key.as_ref()))?,
         })
+    }
+
+    /// A run that stands under the same key as one that waits for it shares its place among those that may
+    /// run at once: in line behind it, it would never come.
+    pub(crate) fn share_place(
+        &mut self,
+        tenant: TenantId,
+        workflow: &Workflow,
+        keys: &mut FlowKeys,
+        mut parent: Option<Parent>,
+    ) -> Result<(), Error> {
+        if keys.concurrency.is_none() || workflow.concurrency.as_ref().is_none_or(|rule| rule.on_limit == OnLimit::Drop)
+        {
+            return Ok(());
+        }
+        // A chain of causes is bounded, and so is this.
+        while let Some(Parent { run_id, waits: true, .. }) = parent {
+            let Some(open) = self.find_run(tenant, run_id)? else { break };
+            if open.run.workflow == workflow.slug && open.run.keys.concurrency == keys.concurrency {
+                keys.concurrency = None;
+                break;
+            }
+            parent = open.run.parent;
+        }
+        Ok(())
     }
 
     /// From the first rule on; what makes room for it is done.

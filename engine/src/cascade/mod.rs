@@ -33,7 +33,7 @@ pub(crate) use handle::{Intent, StartRun};
 pub(crate) use ingest::{KnownKeys, refused};
 pub(crate) use operate::no_run;
 pub(crate) use reuse::child_of;
-pub(crate) use schedule::ScheduleRow;
+pub(crate) use schedule::{ScheduleRow, schedule_of};
 pub(crate) use stage::Stage;
 
 use crate::cache::{Cache, OpenRun};

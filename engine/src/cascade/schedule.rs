@@ -193,7 +193,7 @@ impl Cascade<'_> {
 }
 
 /// The schedule whose fire a signal is.
-pub(super) fn schedule_of(fire: &Signal) -> Option<Slug> {
+pub(crate) fn schedule_of(fire: &Signal) -> Option<Slug> {
     // Nobody else may use the source.
     fire.source.as_deref().filter(|source| *source == SOURCE)?;
     fire.actor.as_ref()?.id.parse().ok()

@@ -1,6 +1,7 @@
 //! Wake: what changes finds the runs that wait for it. Signals find waits, ends of runs their parents,
 //! and what is given back whoever stands in line for it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use fleetprompt_core::directive::Origin;
@@ -13,8 +14,9 @@ use super::{Cascade, Work};
 use crate::Error;
 use crate::standing::Freed;
 
-/// How far a wait looks back at most.
-const LOOKBACK_MAX: usize = 10_000;
+/// How many signals a wait looks back over at most, and how many of them are held at once.
+const LOOKBACK_MAX: usize = 100_000;
+const LOOKBACK_PAGE: usize = 500;
 
 impl Cascade<'_> {
     /// Offers a new signal to the runs that wait for such a one.
@@ -65,13 +67,25 @@ impl Cascade<'_> {
         since: Timestamp,
     ) -> Result<(), Error> {
         let filter = SignalFilter { names: names.clone(), since: Some(since), ..SignalFilter::default() };
-        let stored = self.store.signals(tenant, &filter, Page::after(None, LOOKBACK_MAX))?;
+        let mut cursor = None;
+        for _ in 0..LOOKBACK_MAX / LOOKBACK_PAGE {
+            let stored = self.store.signals(tenant, &filter, Page::after(cursor, LOOKBACK_PAGE))?;
+            cursor = stored.last().map(|last| last.id.0);
+            let is_last = stored.len() < LOOKBACK_PAGE;
+            for signal in stored {
+                if self.offer_to(&Arc::new(signal), id, place)? {
+                    return Ok(());
+                }
+            }
+            if is_last {
+                break;
+            }
+        }
         let is_meant = |signal: &&Arc<Signal>| {
             signal.tenant == tenant && signal.recorded_at >= since && names.contains(&signal.name)
         };
-        let staged = self.before.signals.iter().chain(&self.stage.signals).filter(is_meant).cloned();
-        let candidates: Vec<Arc<Signal>> = stored.into_iter().map(Arc::new).chain(staged).collect();
-        for signal in candidates {
+        let staged: Vec<_> = self.before.signals.iter().chain(&self.stage.signals).filter(is_meant).cloned().collect();
+        for signal in staged {
             if self.offer_to(&signal, id, place)? {
                 break;
             }
@@ -131,16 +145,7 @@ impl Cascade<'_> {
 
     pub(super) fn freed(&mut self, freed: Freed) -> Result<(), Error> {
         match freed {
-            Freed::Lock(tenant, name) => {
-                for (run, place) in self.standing.next_for_lock(tenant, &name) {
-                    let granted = self.try_advance(tenant, run, run::Input::Granted { place }, None)?;
-                    // Whoever had done with it at once leaves it to the next.
-                    if matches!(granted, Some(Ok(()))) && self.standing.next_for_lock(tenant, &name).is_empty() {
-                        break;
-                    }
-                }
-                Ok(())
-            }
+            Freed::Lock(tenant, name) => self.grant(tenant, &name),
             Freed::Slot(tenant, workflow, key) => {
                 let Some(next) = self.standing.next_queued(tenant, &workflow, &key) else { return Ok(()) };
                 self.turn(tenant, next, QueueReason::Concurrency)?;
@@ -151,6 +156,28 @@ impl Cascade<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// A lock that nobody holds goes to the first in line; one who had done with it at once leaves it to
+    /// the next. Runs that stand still are passed over, whole.
+    fn grant(&mut self, tenant: TenantId, name: &Arc<str>) -> Result<(), Error> {
+        let in_line: Vec<(RunId, Place)> = self.standing.waiting_for_lock(tenant, name).collect();
+        let mut standing_still = HashSet::new();
+        for (run, place) in in_line {
+            if self.standing.is_held(tenant, name) {
+                break;
+            }
+            if standing_still.contains(&run) {
+                continue;
+            }
+            match self.find_run(tenant, run)? {
+                Some(open) if open.run.status == Status::Running => {
+                    self.try_advance(tenant, run, run::Input::Granted { place }, None)?;
+                }
+                _ => _ = standing_still.insert(run),
+            }
+        }
+        Ok(())
     }
 }
 

@@ -82,7 +82,9 @@ impl BuiltIn for WorkflowRunStart {
         }
         let tenant = cascade.tenant(directive.tenant)?.tenant.clone();
         let candidate = Candidate { tenant: &tenant, signal: signal.as_deref(), input: input.as_ref() };
-        let keys = cascade.flow_keys(&workflow, &candidate)?;
+        let mut keys = cascade.flow_keys(&workflow, &candidate)?;
+        let (parent, source) = origin(cascade, directive)?;
+        cascade.share_place(directive.tenant, &workflow, &mut keys, parent)?;
         let queue = match cascade.admit(directive.tenant, &workflow, &keys) {
             Admitted::Now => None,
             Admitted::Queued(queue) => Some(queue),
@@ -92,7 +94,6 @@ impl BuiltIn for WorkflowRunStart {
         if signal.is_none() {
             lineage.depth += 1;
         }
-        let (parent, source) = origin(cascade, directive)?;
         let start = Start { input, parent, source, keys, queue, ..Start::new(run_id, directive.id, lineage) };
         let output = Json::from(json!({"run_id": run_id}));
         Ok(Handled { start: Some(StartRun { workflow, tenant, signal, start }), ..Handled::with(output) })

@@ -23,6 +23,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use world::go;
 
+// Half of what a world does is making and dropping small things.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SEEDS: u64 = 2_000;
 const THREADS: usize = 2;
 /// So many are enough to see what is wrong.

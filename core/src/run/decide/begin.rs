@@ -234,7 +234,11 @@ impl<'a> Plan<'a> {
 
     /// What a run holds at once is bounded, whatever its steps give.
     pub(super) fn count(&mut self, document: &Json) -> Result<(), Failure> {
-        self.bytes += document.text().len();
+        self.count_bytes(document.text().len())
+    }
+
+    pub(super) fn count_bytes(&mut self, bytes: usize) -> Result<(), Failure> {
+        self.bytes += bytes;
         if self.bytes <= BYTES_MAX {
             return Ok(());
         }

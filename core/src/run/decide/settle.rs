@@ -104,6 +104,8 @@ impl Plan<'_> {
         let is_wanted = self.unit(place).status != StepStatus::Canceling;
         // What `while` sees is how the place is after this iteration.
         let kept = self.unit(place).clone();
+        // Of its outputs the last one stays.
+        let kept_bytes = kept.output.as_ref().map_or(0, |output| output.text().len());
         self.run.change(place, |unit| (unit.iteration, unit.output) = (iteration, Some(output.clone())));
         let again = match &repeat.again {
             Some(again) => again.holds(&self.view_at(place)),
@@ -113,6 +115,7 @@ impl Plan<'_> {
         match again {
             Ok(true) if is_wanted && iteration < repeat.max => {
                 // One that does not end soon lets others have their turn: it is due at once.
+                self.bytes -= kept_bytes.min(self.bytes);
                 let later = repeat.delay > Span::default() || self.signals.len() >= SIGNALS_MANY;
                 let due_at = later.then(|| self.moment.now() + repeat.delay);
                 let record = StepRecord { output: Some(output), iteration, due_at, lock, ..record };

@@ -48,7 +48,8 @@ fn holds(defined: &EventMatch, view: &View<'_>) -> Result<bool, Failure> {
 
 impl Plan<'_> {
     pub(super) fn begin_wait(&mut self, place: Place, wait: &Wait) {
-        let awaited = match self.awaited(place, wait) {
+        let awaited = match self.awaited(place, wait).and_then(|awaited| self.count_awaited(&awaited).map(|()| awaited))
+        {
             Ok(awaited) => awaited,
             Err(failure) => return self.place_failed(place, failure, StepRecord::default()),
         };
@@ -117,6 +118,19 @@ impl Plan<'_> {
             }
             Wait::Callback { .. } => Awaited::Callback { key: self.callback_key(place) },
         })
+    }
+
+    /// What it waits for is held as long as it waits, like an output.
+    fn count_awaited(&mut self, awaited: &Awaited) -> Result<(), Failure> {
+        let bytes = match awaited {
+            Awaited::Signal { events, .. } => {
+                let values = events.iter().flat_map(|event| &event.matches).map(|(_, value)| value);
+                values.map(|value| value.to_string().len()).sum()
+            }
+            Awaited::Input { prompt, .. } => prompt.as_ref().map_or(0, String::len),
+            Awaited::Time { .. } | Awaited::Callback { .. } | Awaited::Run { .. } | Awaited::Lock { .. } => 0,
+        };
+        self.count_bytes(bytes)
     }
 
     fn awaited_signal(&self, place: Place, event: &EventMatch) -> Result<AwaitedSignal, Failure> {
@@ -301,7 +315,10 @@ impl Plan<'_> {
 
     fn wait_timed_out(&mut self, place: Place, waiting: &Waiting, record: StepRecord) {
         let timeout = self.definition(place).timeout.unwrap_or_default();
-        if let Awaited::Run { run_id } = waiting.what {
+        let abandons = matches!(self.definition(place).kind, StepKind::Workflow { abandons: true, .. });
+        if let Awaited::Run { run_id } = waiting.what
+            && !abandons
+        {
             self.effects.push(Effect::CancelRun { run: run_id, reason: format!("it was waited for for {timeout}") });
         }
         let message = format!("{} did not come within {timeout}", waiting.reason());

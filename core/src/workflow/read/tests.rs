@@ -717,6 +717,19 @@ fn the_workflow_s_output_warns_of_what_may_be_missing(#[case] steps: Value, #[ca
 }
 
 #[rstest]
+#[case::of_a_racer("any", "${has(steps.a.output) ? steps.a.output : []}", true)]
+#[case::of_how_a_racer_ended("any", "${steps.a.status == 'completed' ? [1] : []}", true)]
+#[case::of_what_came_before("any", "${has(steps.x.output) ? steps.x.output : []}", false)]
+#[case::where_all_have_settled("all", "${has(steps.a.output) ? steps.a.output : []}", false)]
+fn a_list_is_made_of_what_has_settled(#[case] join: &str, #[case] list: &str, #[case] is_refused: bool) {
+    let read = of_steps(json!([{"id": "x", "needs": []}, {"id": "a", "needs": ["x"]}, {"id": "b", "needs": ["x"]},
+        {"id": "c", "needs": ["a", "b"], "join": join, "for_each": list}]));
+    let problems = read.err().unwrap_or_default();
+    let codes: Vec<_> = problems.iter().map(|problem| problem.code).collect();
+    assert_eq!(codes, if is_refused { vec!["FP0221"] } else { vec![] }, "{problems:?}");
+}
+
+#[rstest]
 #[case::a_race(json!([{"id": "a", "needs": []}, {"id": "b", "needs": []},
     {"id": "c", "needs": ["a", "b"], "join": "any", "cancel_rest": true}]), &[0, 1])]
 #[case::what_leads_to_them(json!([{"id": "x", "needs": []}, {"id": "a", "needs": ["x"]}, {"id": "b", "needs": []},

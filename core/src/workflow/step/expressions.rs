@@ -14,6 +14,8 @@ pub struct Read<'n> {
     pub node: &'n Node,
     /// In a `compensate`, which is rendered when its step has long completed.
     pub is_undo: bool,
+    /// In the list of a `for_each`, which must stay what it is as long as items are done.
+    pub is_list: bool,
 }
 
 #[derive(Debug, Default)]
@@ -55,6 +57,14 @@ impl<'n> Expressions<'n> {
         Some(template)
     }
 
+    /// The list of a `for_each`.
+    pub fn list(&mut self, reader: &mut Reader<'_>, node: &'n Node, sight: Sight) -> Option<Template> {
+        let before = self.reads.len();
+        let template = self.template(reader, node, sight);
+        self.reads[before..].iter_mut().for_each(|read| read.is_list = true);
+        template
+    }
+
     /// A template that gives text.
     pub fn text(&mut self, reader: &mut Reader<'_>, node: &'n Node, sight: Sight) -> Option<Template> {
         text(reader, node)?;
@@ -75,6 +85,7 @@ impl<'n> Expressions<'n> {
             guarded: reference.guarded,
             node,
             is_undo,
+            is_list: false,
         }));
     }
 }

@@ -71,7 +71,7 @@ fn items<'n>(reader: &mut Reader<'_>, node: &'n Node, expressions: &mut Expressi
             return None;
         }
     }
-    let template = expressions.template(reader, node, sight)?;
+    let template = expressions.list(reader, node, sight)?;
     if matches!(node.value, NodeValue::String(_)) && !template.is_expression() {
         let message = "this is text, where one expression is expected that gives a list";
         let help = "like \"${signal.payload.items}\", without text around it".to_owned();
