@@ -2,11 +2,13 @@
 //! cause there, no run stuck. Reads only, so it may look at a copy of a live database.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use fleetprompt_core::directive::{self, Directive, Status};
 use fleetprompt_core::registration::ScheduleEntry;
 use fleetprompt_core::run::{self, Run};
 use fleetprompt_core::schedule;
+use fleetprompt_core::workflow::Workflow;
 use fleetprompt_core::{DirectiveId, RecordId, RunId, Signal, SignalId, Slug, TenantId};
 use fleetprompt_store::{Page, Result, SignalFilter, Store};
 
@@ -27,6 +29,8 @@ pub struct Report {
 }
 
 const PAGE: usize = 1_000;
+/// Definitions that are held at once.
+const VERSIONS_MAX: usize = 1_000;
 
 pub fn verify(store: &dyn Store) -> Result<Report> {
     let mut report = Report::default();
@@ -43,6 +47,7 @@ pub fn verify(store: &dyn Store) -> Result<Report> {
             runs: HashMap::new(),
             directives: HashMap::new(),
             schedules: BTreeMap::new(),
+            versions: HashMap::new(),
             report: &mut report,
         };
         audit.run(schedules.remove(&tenant.id).unwrap_or_default())?;
@@ -58,6 +63,7 @@ struct Audit<'a> {
     runs: HashMap<RunId, Vec<Signal>>,
     directives: HashMap<DirectiveId, Vec<Signal>>,
     schedules: BTreeMap<Slug, ScheduleLog>,
+    versions: HashMap<(Slug, Arc<str>), Arc<Workflow>>,
     report: &'a mut Report,
 }
 
@@ -141,12 +147,10 @@ impl Audit<'_> {
             return Ok(());
         };
         self.report.runs_open += usize::from(!stored.status.has_ended());
-        let version = self.store.workflow_version(self.tenant, &stored.workflow, &stored.version)?;
-        let Some(version) = version else {
+        let Some(workflow) = self.version(&stored)? else {
             self.problem(format!("{id} is of {} {}, which is not on record", stored.workflow, stored.version));
             return Ok(());
         };
-        let workflow = compile_stored(version.document.text())?;
         match run::fold(&workflow, signals) {
             Some(folded) if folded == stored => {}
             Some(folded) => self.problem(format!("{id} is not what its log says: {}", difference(&stored, &folded))),
@@ -156,6 +160,23 @@ impl Audit<'_> {
             self.problem(format!("{id} has not ended, and nothing will wake it"));
         }
         Ok(())
+    }
+
+    /// The definition of a run, read once for all its runs.
+    fn version(&mut self, run: &Run) -> Result<Option<Arc<Workflow>>> {
+        let key = (run.workflow.clone(), run.version.clone());
+        if let Some(known) = self.versions.get(&key) {
+            return Ok(Some(known.clone()));
+        }
+        let Some(version) = self.store.workflow_version(self.tenant, &run.workflow, &run.version)? else {
+            return Ok(None);
+        };
+        let workflow = compile_stored(version.document.text())?;
+        if self.versions.len() >= VERSIONS_MAX {
+            self.versions.clear();
+        }
+        self.versions.insert(key, workflow.clone());
+        Ok(Some(workflow))
     }
 
     fn check_directive(&mut self, id: DirectiveId, signals: &[Signal]) -> Result<()> {
