@@ -14,6 +14,7 @@ mod schedules;
 mod signals;
 mod sse;
 mod tail;
+mod workers;
 mod workflows;
 
 use std::sync::Once;

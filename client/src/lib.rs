@@ -1,9 +1,11 @@
-//! The typed client of the FleetPrompt API. The CLI is its first user.
+//! The typed client of the FleetPrompt API, and the worker that performs what workflows ask for. The CLI is
+//! the client's first user.
 //!
 //! `wire` is what travels: the server answers with the same types, so that the two cannot drift.
 
 mod client;
 pub mod wire;
+pub mod worker;
 
 pub use client::{
     Callback, Client, DirectiveQuery, Error, InputQuery, ItemQuery, PageQuery, Replayed, RunQuery, SignalQuery,

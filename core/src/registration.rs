@@ -70,6 +70,14 @@ pub struct DirectiveTypeEntry {
     pub updated_at: Timestamp,
 }
 
+#[derive(Debug, Clone, PartialEq)]
+pub struct FunctionEntry {
+    pub tenant: TenantId,
+    pub name: Name,
+    pub document: Json,
+    pub updated_at: Timestamp,
+}
+
 /// A schedule as it was applied, and where it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScheduleEntry {

@@ -45,6 +45,12 @@ impl RetryPolicy {
         Self { max_attempts: 1, ..Self::default() }
     }
 
+    /// What is wrong with it, where it was read from a document as it stands.
+    pub fn check(&self) -> Result<(), String> {
+        let fits = (1..=Self::ATTEMPTS_MAX).contains(&self.max_attempts) && (1.0..=100.0).contains(&self.factor);
+        if fits { Ok(()) } else { Err("retry: `max_attempts` is 1 to 1000 and `factor` 1 to 100".to_owned()) }
+    }
+
     /// The delay before the attempt after `attempt`, or none when there is to be no other; `elapsed`
     /// is the time since the first one began.
     /// `key` names what is retried, so that the jitter is the same whenever it is computed.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::performs::Performs;
 use crate::{KeyId, Slug, TenantId, Timestamp};
 
 /// An organization's isolated scope.
@@ -50,6 +51,8 @@ pub struct Key {
     pub tenant: TenantId,
     pub name: String,
     pub role: Role,
+    /// Made for workers: it takes and reports what is said here, and nothing else.
+    pub performs: Option<Performs>,
     pub hash: KeyHash,
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::json;
 
-use HandlerKind::{BuiltIn, Http, Manual};
+use HandlerKind::{BuiltIn, Http, Manual, Worker};
 
 const BEGINNING: Timestamp = Timestamp(1_767_225_600_000_000);
 const SEED: u64 = 42;
@@ -106,7 +106,7 @@ impl World {
 
     fn play(&mut self, word: &str) -> Result<(), Illegal> {
         let attempt = self.directive.attempt;
-        let outcome = |attempt, result| Input::Outcome { attempt, result, logs: vec!["sent".into()] };
+        let outcome = |attempt, result| Input::Outcome { attempt, result, execution: None, logs: vec!["sent".into()] };
         let input = match word {
             "begin" => Input::Begin,
             "ok" => outcome(attempt, Ok(json!({"id": 7}).into())),
@@ -157,8 +157,8 @@ fn reached(handler: HandlerKind, state: &str) -> World {
         ("canceling", _) => &["begin", "cancel"],
         ("succeeded", BuiltIn) => &["ok"],
         ("failed", BuiltIn) => &["broken"],
-        ("succeeded", Http) => &["begin", "ok"],
-        ("failed", Http) => &["begin", "broken"],
+        ("succeeded", Http | Worker) => &["begin", "ok"],
+        ("failed", Http | Worker) => &["begin", "broken"],
         ("succeeded", Manual) => &["begin", "report_ok"],
         ("failed", Manual) => &["begin", "report_failed"],
         ("canceled", _) => &["cancel"],
@@ -208,6 +208,24 @@ const INPUTS: [&str; 12] = [
     "begun", "succeeded succeeded", "canceled canceled", "canceled canceled", "stale", "not manual", "not manual",
     "not due", "not due", "- running", "not manual", "not reopened",
 ])]
+#[case::worker_requested(Worker, "requested", [
+    "started running", "stale", "stale", "stale", "stale", "not manual", "not manual", "not due", "not due",
+    "canceled canceled", "not manual", "not reopened",
+])]
+#[case::worker_running(Worker, "running", [
+    "begun", "succeeded succeeded", "retrying running", "failed failed", "stale", "not manual", "not manual",
+    "not due", "not due", "cancel_requested running", "not manual", "not reopened",
+])]
+#[case::worker_between_two_attempts(Worker, "between", [
+    "begun", "stale", "stale", "stale", "stale", "not manual", "not manual", "not due", "started running",
+    "canceled canceled", "not manual", "not reopened",
+])]
+#[case::worker_running_and_to_be_canceled(Worker, "canceling", [
+    "begun", "succeeded succeeded", "canceled canceled", "canceled canceled", "stale", "not manual", "not manual",
+    "not due", "not due", "- running", "not manual", "not reopened",
+])]
+#[case::worker_succeeded(Worker, "succeeded", settled("not reopened"))]
+#[case::worker_failed(Worker, "failed", settled("reopened requested"))]
 #[case::manual_requested(Manual, "requested", [
     "started running", "stale", "stale", "stale", "stale", "succeeded succeeded", "failed failed", "not due",
     "not due", "canceled canceled", "not manual", "not reopened",
@@ -372,7 +390,9 @@ fn one_that_is_carried_out_again_begins_anew(#[case] state: &str) {
 fn an_attempt_waits_as_long_as_the_policy_and_the_other_side_say() {
     let mut world = reached(Http, "running");
     let error = Failure { retry_after_ms: Some(45_000), ..busy() };
-    world.tell(Input::Outcome { attempt: 1, result: Err(error), logs: vec![] }).expect("it is in flight");
+    world
+        .tell(Input::Outcome { attempt: 1, result: Err(error), execution: None, logs: vec![] })
+        .expect("it is in flight");
     assert_eq!(world.directive.wake_at.map(|at| at - world.moment.now()), Some(Span::from_secs(45)));
     world.moment.advance(world.moment.now() + Span::from_millis(44_999));
     assert_eq!(world.tell(Input::Due), Err(Illegal::NotDue));

@@ -41,9 +41,9 @@ again by somebody who says so.
 
 const OF_STEP: &str = "\
 In parentheses: the types of step that take an arrow, where not all of them do; `for_each` stands for a
-step as a whole that goes over a list, and its items move as steps of their type. A function is called
-within a decision, so nobody ever sees it running. A directive makes its own attempts, so only an agent's
-step is `retrying`. A step that was not begun when its run ended stays `pending`.
+step as a whole that goes over a list, and its items move as steps of their type. A function of the engine
+is called within a decision, so nobody ever sees it running; one that workers perform moves as an agent's
+step does. A directive makes its own attempts, so its step is never `retrying`. A step that was not begun when its run ended stays `pending`.
 ";
 
 const OF_UNDO: &str = "\
@@ -53,8 +53,8 @@ What undoes a step, or an item, that completed: a directive that is asked for wh
 
 const OF_DIRECTIVE: &str = "\
 In parentheses: the handlers that take an arrow, where not all of them do. What is built in settles in
-the commit that requests it. An `http` attempt that is under way cannot be called back: the wish to
-cancel is recorded, and then whatever became of it. A `manual` directive waits for a report. One that failed
+the commit that requests it. An attempt of `http` or `worker` that is under way cannot be called back:
+the wish to cancel is recorded, and then whatever became of it. A `manual` directive waits for a report. One that failed
 or was canceled is requested again when the step that asked for it is retried.
 ";
 
@@ -197,6 +197,8 @@ fn explore_runs() -> RunMoves {
         ("fail", json!({"type": "function", "needs": ["beside"]})),
         ("park", json!({"type": "function", "function": "fail", "needs": ["beside"]})),
         ("fail", json!({"type": "function", "repeat": {"max": 2, "delay": "1s"}})),
+        ("fail", json!({"type": "function", "function": "away", "retry": retry})),
+        ("fail", json!({"type": "function", "function": "away", "retry": retry, "lock": "the one"})),
         ("fail", json!({"type": "function", "when": "signal.payload.absent", "on_error": "continue"})),
         ("fail", json!({"type": "agent", "when": "false"})),
         ("fail", json!({"type": "wait", "for": "1m"})),
@@ -413,7 +415,7 @@ fn directive_inputs(directive: &Directive) -> Vec<directive::Input> {
     let mut inputs = vec![Begin, Due, Heartbeat, Reopen { by: somebody() }];
     inputs.push(Cancel { by: somebody(), reason: "why not".into() });
     for result in results() {
-        let outcome = |attempt| Outcome { attempt, result: result.clone(), logs: Vec::new() };
+        let outcome = |attempt| Outcome { attempt, result: result.clone(), execution: None, logs: Vec::new() };
         inputs.extend([outcome(directive.attempt), outcome(directive.attempt + 1)]);
         inputs.push(Report { by: somebody(), result });
     }

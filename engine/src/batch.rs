@@ -2,16 +2,16 @@
 //! then answer and act. A crash before the commit is as if nothing had come; a crash after it loses
 //! answers and effects under way, and both are asked for again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, bounded, select, unbounded};
-use fleetprompt_core::run::{self, Effect, Place, Setting};
-use fleetprompt_core::workflow::Workflow;
-use fleetprompt_core::{Moment, RunId, Slug, Span, TenantId, Timestamp};
+use fleetprompt_core::directive::{Directive, HandlerKind};
+use fleetprompt_core::run::{self, Setting};
+use fleetprompt_core::{Moment, Slug, Timestamp};
 use fleetprompt_store::Store;
 use tokio::sync::watch;
 
@@ -21,10 +21,11 @@ use crate::clock::{Clock, SystemClock};
 use crate::input::{Input, Outcome, Registration};
 use crate::metrics::Ended;
 use crate::models::Models;
-use crate::perform::{Perform, Performer};
+use crate::perform::{Perform, Performer, When};
 use crate::standing::Standing;
 use crate::stop::Shutdown;
 use crate::timers::{Owner, Timers};
+use crate::workers::Workers;
 use crate::{Config, Directory, Engine, Error, Metrics, registrations};
 
 /// Documents nest, and what reads them does as well; memory is only taken where it is used.
@@ -43,9 +44,11 @@ pub(crate) fn start(store: Arc<dyn Store>, config: Config, runtime: tokio::runti
     let (committed, commits) = watch::channel(0);
     let metrics = Arc::new(Metrics::default());
     let models = Arc::new(Models::new(config.models));
+    let workers = Arc::new(Workers::new(config.lease, outcomes_in.clone(), metrics.clone()));
     let (shutdown, stopped) = Shutdown::new(config.grace);
     let shutdown = Arc::new(shutdown);
 
+    runtime.spawn(workers.clone().run());
     let performer = Performer::new(
         runtime,
         outcomes_in,
@@ -53,6 +56,7 @@ pub(crate) fn start(store: Arc<dyn Store>, config: Config, runtime: tokio::runti
         config.allow_private_endpoints,
         directory.clone(),
         models.clone(),
+        workers.clone(),
         metrics.clone(),
     );
     let decider = Decider::new(
@@ -70,7 +74,7 @@ pub(crate) fn start(store: Arc<dyn Store>, config: Config, runtime: tokio::runti
         .stack_size(STACK_BYTES)
         .spawn(move || decider.run_to_the_end());
     spawned.map_err(|error| Error::Unavailable(format!("the engine's thread did not start: {error}")))?;
-    Ok(Engine { queue, store, directory, commits, metrics, models, shutdown })
+    Ok(Engine { queue, store, directory, commits, metrics, models, workers, shutdown })
 }
 
 /// Where everything comes in.
@@ -343,6 +347,11 @@ impl Decider {
                 let result = self.attempt(open, |cascade| cascade.heartbeat(&scope, id));
                 answer(open, reply, result);
             }
+            Input::Outcomes { outcomes, reply } => {
+                let decide = |outcome| self.attempt(open, |cascade| cascade.outcome(outcome));
+                let followed: Result<Vec<bool>, Error> = outcomes.into_iter().map(decide).collect();
+                answer(open, reply, followed);
+            }
             Input::Register(_) => unreachable!("registrations are committed by themselves"),
         }
         open.inputs += 1;
@@ -350,7 +359,7 @@ impl Decider {
 
     fn decide_outcome(&mut self, open: &mut Open, outcome: Outcome) {
         match self.attempt(open, |cascade| cascade.outcome(outcome.clone())) {
-            Ok(()) => open.outcomes.push(outcome),
+            Ok(_) => open.outcomes.push(outcome),
             Err(Error::Refused(refusal)) if refusal.code == "internal" => {
                 tracing::error!(target: "advance", "an outcome could not be decided; it is decided again, in a minute");
                 self.metrics.decisions_broken.inc();
@@ -434,14 +443,22 @@ impl Decider {
 
     fn take_effect(&mut self, mut stage: Stage) {
         self.count(&stage);
-        for (tenant, effect) in std::mem::take(&mut stage.effects) {
-            if let Some(begun) = stage.begun(&effect) {
-                self.performer.step(tenant, effect, Some(begun));
+        for effect in std::mem::take(&mut stage.effects) {
+            if let Some((open, begun)) = stage.begun(&effect) {
+                self.performer.step(open, effect, begun, When::Now);
             }
         }
-        for directive in stage.attempts.drain(..) {
-            self.performer.directive(directive);
+        for directive in std::mem::take(&mut stage.attempts) {
+            let workflow = self.workflow_of(&directive, &stage);
+            self.performer.directive(directive, workflow, When::Now);
         }
+        stage.changed().for_each(|(open, places)| self.performer.changed(&open.run, places));
+        for directive in stage.directives().filter(|directive| directive.handler == HandlerKind::Worker) {
+            if directive.cancel_requested || directive.status.is_settled() {
+                self.performer.withdraw(directive);
+            }
+        }
+        self.performer.flush();
         let deferred = stage.deferred.drain(..);
         let soon = Instant::now();
         self.again.extend(deferred.map(|(tenant, id)| (soon, Outcome::DirectiveDeferred { tenant, id })));
@@ -457,6 +474,16 @@ impl Decider {
         }
         self.cache.trim();
         self.metrics.timers.set(self.timers.len() as i64);
+    }
+
+    /// Which workflow asks for it, where a worker is to carry it out: they take turns.
+    fn workflow_of(&mut self, directive: &Directive, stage: &Stage) -> Option<Slug> {
+        let origin = directive.origin.filter(|_| directive.handler == HandlerKind::Worker)?;
+        if let Some(open) = stage.run(origin.run_id) {
+            return Some(open.run.workflow.clone());
+        }
+        let open = self.cache.run(directive.tenant, origin.run_id).ok().flatten()?;
+        Some(open.run.workflow.clone())
     }
 
     fn take_schedule(&mut self, row: ScheduleRow) {
@@ -529,7 +556,11 @@ impl Decider {
         for (tenant, run, place, name, since, holds) in open.locks {
             self.standing.restore_lock(tenant, run, place, name, since, holds);
         }
-        self.restore_flows(open.flows)?;
+        for (tenant, id) in open.flows {
+            if let Some(open) = self.cache.run(tenant, id)? {
+                self.standing.restore_run(&open.run);
+            }
+        }
         self.standing.settle();
         for (tenant, slug, at) in self.directory.load().schedules_due() {
             self.timers.set(Owner::Schedule(tenant, slug), Some(at));
@@ -539,7 +570,11 @@ impl Decider {
         }
         for (tenant, id) in open.directives_in_flight {
             if let Some(directive) = self.cache.directive(tenant, id)? {
-                self.performer.directive(directive);
+                let workflow = self.workflow_of(&directive, &Stage::default());
+                self.performer.directive(directive.clone(), workflow, When::Before);
+                if directive.cancel_requested && directive.handler == HandlerKind::Worker {
+                    self.performer.withdraw(&directive);
+                }
             }
         }
         for (tenant, id) in open.runs_in_flight {
@@ -550,45 +585,15 @@ impl Decider {
         Ok(())
     }
 
-    /// Whom flow control counts: runs that have not ended, and those that began lately where they are
-    /// throttled.
-    fn restore_flows(&mut self, open: Vec<(TenantId, RunId)>) -> Result<(), Error> {
-        const BEGUN_MAX: usize = 100_000;
-        // Of the versions that new runs take, and of those that runs wait on.
-        let mut throttled = BTreeMap::<(TenantId, Slug), Span>::new();
-        let mut throttle = |tenant: TenantId, workflow: &Workflow| {
-            if let Some(throttle) = &workflow.throttle {
-                let per = throttled.entry((tenant, workflow.slug.clone())).or_default();
-                *per = throttle.per.max(*per);
-            }
-        };
-        for (tenant, id) in open {
-            if let Some(open) = self.cache.run(tenant, id)? {
-                self.standing.restore_run(&open.run);
-                throttle(tenant, &open.workflow);
-            }
-        }
-        let directory = self.directory.load_full();
-        for tenant in directory.tenants() {
-            let active = tenant.workflows.values().filter_map(|workflow| workflow.active.as_ref());
-            active.for_each(|workflow| throttle(tenant.tenant.id, workflow));
-        }
-        for ((tenant, workflow), per) in throttled {
-            let since = Timestamp(self.now().0.saturating_sub(per.0));
-            for (key, at, run) in self.store.begun_since(tenant, &workflow, since, BEGUN_MAX)? {
-                self.standing.restore_begin(tenant, workflow.clone(), key, at, run);
-            }
-        }
-        Ok(())
-    }
-
     fn deliver_again(&mut self, open: OpenRun) {
         let directory = self.directory.load();
         let Some(tenant) = directory.tenant(open.run.tenant) else { return };
         let setting = Setting { workflow: &open.workflow, tenant: &tenant.tenant, signal: open.signal.as_deref() };
         for effect in run::effects_in_flight(setting, &open.run) {
-            let begun = effect_place(&effect).and_then(|place| open.run.at(place)?.signal_id);
-            self.performer.step(open.run.tenant, effect, begun);
+            let place = effect.attempt().map(|(_, place, _)| place);
+            if let Some(begun) = place.and_then(|place| open.run.at(place)?.signal_id) {
+                self.performer.step(&open, effect, begun, When::Before);
+            }
         }
     }
 
@@ -609,13 +614,6 @@ impl Decider {
         // An effect sends its outcome before it no longer counts as under way.
         let last = self.outcomes.try_iter().collect();
         self.tick(Vec::new(), last);
-    }
-}
-
-fn effect_place(effect: &Effect) -> Option<Place> {
-    match effect {
-        Effect::Agent { place, .. } => Some(*place),
-        _ => None,
     }
 }
 

@@ -19,13 +19,14 @@ use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
 use crate::batch::{Decider, Door, Limits, Shared};
+use crate::cache::OpenRun;
 use crate::clock::Clock;
 use crate::input::{Input, Outcome, Registration, Reply};
-use crate::perform::Perform;
+use crate::perform::{Perform, When};
 use crate::stop::Shutdown;
 use crate::{
-    AppliedAgent, AppliedDirectiveType, AppliedWorkflow, CreatedKey, Directory, Emitted, Error, NewDirective,
-    Requested, registrations,
+    AppliedAgent, AppliedDirectiveType, AppliedFunction, AppliedWorkflow, CreatedKey, Directory, Emitted, Error,
+    NewDirective, NewKey, Requested, registrations,
 };
 
 pub struct ByHand {
@@ -43,13 +44,25 @@ pub struct Task {
     pub attempt: u32,
     /// The idempotency key that the world would see.
     pub key: String,
-    /// The signal that began it, where it is an agent's.
+    /// The signal that began it, where it is a step's own and no directive.
     pub begun: Option<SignalId>,
 }
 
 #[derive(Debug, Clone)]
 pub enum TaskKind {
-    Agent { run: RunId, place: Place, agent: Slug, input: Json },
+    Agent {
+        run: RunId,
+        place: Place,
+        agent: Slug,
+        input: Json,
+    },
+    /// That a worker performs.
+    Function {
+        run: RunId,
+        place: Place,
+        function: Arc<str>,
+        input: Json,
+    },
     Directive(Arc<Directive>),
 }
 
@@ -169,8 +182,8 @@ impl ByHand {
     }
 
     pub fn key_create(&mut self, tenant: TenantId, role: Role) -> Result<CreatedKey, Error> {
-        let (actor, name) = (Party::engine(), role.as_str().to_owned());
-        self.register(|reply| Registration::Key { actor, tenant, name, role, expires_at: None, reply })
+        let (actor, new) = (Party::engine(), NewKey::of_role(role.as_str(), role));
+        self.register(|reply| Registration::Key { actor, tenant, new, reply })
     }
 
     pub fn workflow_apply(&mut self, scope: &Scope, text: &str, format: Format) -> Result<AppliedWorkflow, Error> {
@@ -196,6 +209,10 @@ impl ByHand {
         self.register(|reply| Registration::DirectiveType { scope: scope.clone(), document, reply })
     }
 
+    pub fn function_apply(&mut self, scope: &Scope, document: Json) -> Result<AppliedFunction, Error> {
+        self.register(|reply| Registration::Function { scope: scope.clone(), document, reply })
+    }
+
     fn register<T>(&mut self, make: impl FnOnce(Reply<T>) -> Registration) -> Result<T, Error> {
         self.ask(|reply| Input::Register(make(reply)))
     }
@@ -212,10 +229,12 @@ impl Task {
         let Self { tenant, attempt, kind, begun, .. } = self;
         let logs = Vec::new();
         match kind {
-            TaskKind::Agent { run, place, .. } => {
+            TaskKind::Agent { run, place, .. } | TaskKind::Function { run, place, .. } => {
                 Outcome::Step { tenant, run, place, attempt, begun, result, execution: None, logs }
             }
-            TaskKind::Directive(directive) => Outcome::Directive { tenant, id: directive.id, attempt, result, logs },
+            TaskKind::Directive(directive) => {
+                Outcome::Directive { tenant, id: directive.id, attempt, result, execution: None, logs }
+            }
         }
     }
 }
@@ -232,12 +251,20 @@ impl Clock for HandClock {
 struct Hands(Arc<Mutex<Vec<Task>>>);
 
 impl Perform for Hands {
-    fn step(&self, tenant: TenantId, effect: Effect, begun: Option<SignalId>) {
-        let Effect::Agent { run, place, attempt, agent, input, key, .. } = effect else { return };
-        self.0.lock().push(Task { tenant, kind: TaskKind::Agent { run, place, agent, input }, attempt, key, begun });
+    fn step(&self, open: &OpenRun, effect: Effect, begun: SignalId, _: When) {
+        let (kind, attempt, key) = match effect {
+            Effect::Agent { run, place, attempt, agent, input, key, .. } => {
+                (TaskKind::Agent { run, place, agent, input }, attempt, key)
+            }
+            Effect::Function { run, place, attempt, function, input, key, .. } => {
+                (TaskKind::Function { run, place, function, input }, attempt, key)
+            }
+            _ => return,
+        };
+        self.0.lock().push(Task { tenant: open.run.tenant, kind, attempt, key, begun: Some(begun) });
     }
 
-    fn directive(&self, directive: Arc<Directive>) {
+    fn directive(&self, directive: Arc<Directive>, _: Option<Slug>, _: When) {
         let (tenant, attempt, key) = (directive.tenant, directive.attempt, directive.idempotency_key.clone());
         self.0.lock().push(Task { tenant, kind: TaskKind::Directive(directive), attempt, key, begun: None });
     }

@@ -52,6 +52,22 @@ r#"Apply the agent's definition: `fleetprompt agent apply FILE`."#
 r#"The endpoint of a directive answered with more than 1 MiB."#
 r#"Let it answer with what the workflow needs, such as an id, and keep the rest."#
 
+"attempt_id_invalid" [Of::Problem(422)],
+r#"A worker keeps or reports an attempt under an id that was never given to anybody."#
+r#"Use the `id` with which it was taken, as it is."#
+
+"attempt_not_yours" [Of::Problem(403)],
+r#"The key may not take attempts of this tenant, or of this function or directive, so it cannot keep or report them either."#
+r#"Use the key with which it was taken; `fleetprompt key list` says what each is for."#
+
+"attempt_reported" [Of::Problem(409)],
+r#"An outcome of this attempt is being recorded at this moment."#
+r#"Ask again in a moment, with the same outcome."#
+
+"attempt_settled" [Of::Problem(409)],
+r#"Nothing waits for this attempt any more: it has an outcome, was called off, took too long, or its run has ended."#
+r#"Drop it. What happened is on record: `fleetprompt run timeline RUN`."#
+
 "backfill_range" [Of::Problem(422)],
 r#"The range of a backfill is empty, reaches into the future, or is longer than ten years."#
 r#"Give a `from` before `to`, and a `to` that has passed."#
@@ -132,6 +148,14 @@ r#"Let the worker report an error with a `code` and a `message`."#
 r#"The key is valid, and may not do this: its role is too low."#
 r#"Take a key with the role that the message names. `fleetprompt whoami` shows the role of yours."#
 
+"function_invalid" [Of::Problem(422)],
+r#"The document of a function cannot be used; the message says where it is wrong."#
+r#"Correct it, and apply it again. `docs/workers.md` has an example."#
+
+"function_reserved" [Of::Problem(422)],
+r#"The name of a function begins like those of the engine's own, so that it could be taken for one."#
+r#"Give it a name whose first part is your own, like `lead.score`."#
+
 "function_unknown" [Of::Failure],
 r#"The step names a function that this version of the engine does not have."#
 r#"`fleetprompt function list` shows what there is. After going back to an older version, go forward again."#
@@ -194,6 +218,10 @@ r#"See what the expression gives; wrap one value as `[value]`."#
 r#"A `for_each` has more items than one step may have."#
 r#"Split the list, and let each part be a run of its own."#
 
+"lease_lost" [Of::Problem(409)],
+r#"A worker was silent about an attempt for longer than its lease, so that another has it or will."#
+r#"Drop what you have of it: what counts is what the other one reports. Send heartbeats after a third of `lease_ms`; the SDKs do."#
+
 "lock_invalid" [Of::Failure],
 r#"The `lock` of a step gave no usable name: empty, too long, or no text."#
 r#"Let it name what must not be worked on twice, like `account:${signal.payload.account_id}`."#
@@ -250,6 +278,10 @@ r#"Compare the step's `payload` with `fleetprompt directive-type show NAME`."#
 "payload_too_large" [Of::Problem(422)],
 r#"The payload is larger than 1 MiB."#
 r#"Keep the data elsewhere, and send a reference."#
+
+"performs_invalid" [Of::Problem(422)],
+r#"A key for workers names nothing that it is for, or more than a key can hold."#
+r#"Give `performs` 1 to 1,000 names, like `mail.send` or `mail.*`."#
 
 "reason_too_long" [Of::Problem(422)],
 r#"The `reason` has more characters than are kept."#
@@ -381,6 +413,10 @@ r#"Give the changed document a new `version`."#
 "wait_invalid" [Of::Failure],
 r#"What a step was to wait for is no duration or no time, once its expression was evaluated."#
 r#"See what the expression gives; durations are like `15m`, times like `2027-01-01T00:00:00Z`."#
+
+"worker_lost" [Of::Failure],
+r#"Five workers took the attempt, one after the other, and were not heard of again. It may be what they are lost by."#
+r#"Look at the logs of the workers. It is tried again as `retry` says; where the input is to blame, cancel the run."#
 
 "workflow_invalid" [Of::Problem(422)],
 r#"The workflow's definition has problems; they come along as diagnostics, with their places."#

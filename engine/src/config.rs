@@ -20,6 +20,8 @@ pub struct Config {
     pub allow_private_endpoints: bool,
     /// How long `stop` lets effects that have begun come to their end.
     pub grace: Duration,
+    /// How long a worker may be silent about an attempt before another gets it.
+    pub lease: Duration,
     pub models: ModelsConfig,
 }
 
@@ -33,6 +35,7 @@ impl Default for Config {
             cache_max: 20_000,
             allow_private_endpoints: false,
             grace: Duration::from_secs(10),
+            lease: Duration::from_secs(15),
             models: ModelsConfig::default(),
         }
     }

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use fleetprompt_core::agent::Agent;
 use fleetprompt_core::directive::DirectiveType;
-use fleetprompt_core::registration::{AgentEntry, DirectiveTypeEntry, ScheduleEntry, WorkflowEntry, WorkflowStatus};
+use fleetprompt_core::function::Function;
+use fleetprompt_core::registration::{
+    AgentEntry, DirectiveTypeEntry, FunctionEntry, ScheduleEntry, WorkflowEntry, WorkflowStatus,
+};
 use fleetprompt_core::schedule::Schedule;
 use fleetprompt_core::tenant::{Key, KeyHash, Tenant};
 use fleetprompt_core::workflow::{Catalog, Workflow};
@@ -30,6 +33,7 @@ pub struct TenantDirectory {
     pub workflows: BTreeMap<Slug, Workflows>,
     pub agents: BTreeMap<Slug, (AgentEntry, Arc<Agent>)>,
     pub directive_types: BTreeMap<Name, (DirectiveTypeEntry, Arc<DirectiveType>)>,
+    pub functions: BTreeMap<Name, (FunctionEntry, Arc<Function>)>,
     pub schedules: BTreeMap<Slug, Scheduled>,
     /// The workflows that a signal of this name may start.
     subscriptions: HashMap<Name, Vec<Slug>>,
@@ -121,6 +125,7 @@ impl TenantDirectory {
             workflows: BTreeMap::new(),
             agents: BTreeMap::new(),
             directive_types: BTreeMap::new(),
+            functions: BTreeMap::new(),
             schedules: BTreeMap::new(),
             subscriptions: HashMap::new(),
         }
@@ -131,6 +136,7 @@ impl TenantDirectory {
         let built_in = directives::built_in().map(|(name, _)| Name::known(name));
         Catalog {
             functions: Some(functions::all().iter().map(|function| function.name.to_owned()).collect()),
+            worker_functions: Some(self.functions.keys().cloned().collect()),
             directives: Some(self.directive_types.keys().cloned().chain(built_in).collect()),
             agents: Some(self.agents.keys().cloned().collect()),
             workflows: Some(self.workflows.keys().cloned().collect()),

@@ -11,16 +11,26 @@ use fleetprompt_core::document::Format;
 use fleetprompt_core::registration::{WorkflowEntry, WorkflowStatus};
 use fleetprompt_core::signal::NewSignal;
 use fleetprompt_core::tenant::{Key, Role, Tenant};
-use fleetprompt_core::{DirectiveId, Failure, Json, KeyId, Party, Scope, Slug, TenantId, Timestamp};
+use fleetprompt_core::{DirectiveId, Failure, Json, KeyId, Party, Scope, Slug, TenantId};
 use fleetprompt_store::Store;
+use serde_json::json;
 use tokio::sync::{oneshot, watch};
 
 use crate::input::{Input, Registration, Reply};
 use crate::models::Models;
+use crate::workers::{self, AttemptId, Refused, Reported, Worker, Workers};
 use crate::{
-    AppliedAgent, AppliedDirectiveType, AppliedSchedule, AppliedWorkflow, Config, CreatedKey, Directory, Emitted,
-    Error, Metrics, NewDirective, OrderedSchedule, Requested, ScheduleOrder,
+    AppliedAgent, AppliedDirectiveType, AppliedFunction, AppliedSchedule, AppliedWorkflow, Config, CreatedKey,
+    Directory, Emitted, Error, Metrics, NewDirective, NewKey, OrderedSchedule, Requested, ScheduleOrder,
 };
+
+/// What a worker says of one attempt.
+#[derive(Debug, Clone)]
+pub struct AttemptReport {
+    pub id: AttemptId,
+    pub result: Result<Json, Failure>,
+    pub logs: Vec<String>,
+}
 
 /// Cheap to clone; the engine ends when `stop` is called on any of them.
 #[derive(Clone)]
@@ -31,6 +41,7 @@ pub struct Engine {
     pub(crate) commits: watch::Receiver<u64>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) models: Arc<Models>,
+    pub(crate) workers: Arc<Workers>,
     pub(crate) shutdown: Arc<crate::stop::Shutdown>,
 }
 
@@ -43,6 +54,7 @@ impl Engine {
 
     /// Takes no more, lets effects that have begun end within the grace, and commits their outcomes.
     pub async fn stop(&self) {
+        self.workers.close();
         self.shutdown.stop().await;
     }
 
@@ -66,6 +78,10 @@ impl Engine {
 
     pub fn models(&self) -> &Models {
         &self.models
+    }
+
+    pub fn workers(&self) -> &Arc<Workers> {
+        &self.workers
     }
 
     /// False for a while after the store refused a commit, and once the engine has ended.
@@ -108,6 +124,42 @@ impl Engine {
     /// Whoever carries out a `manual` directive is still at it.
     pub async fn directive_heartbeat(&self, scope: &Scope, id: DirectiveId) -> Result<Arc<Directive>, Error> {
         self.ask(|reply| Input::Heartbeat { scope: scope.clone(), id, reply }).await
+    }
+
+    /// How an attempt that a worker had taken ended. The answer comes when it is on record; what was told
+    /// before is known.
+    pub async fn attempts_report(
+        &self,
+        worker: &Worker,
+        reports: Vec<AttemptReport>,
+    ) -> Result<Vec<Result<(), Refused>>, Error> {
+        let (mut answers, mut outcomes, mut ids) = (Vec::with_capacity(reports.len()), Vec::new(), Vec::new());
+        for AttemptReport { id, result, logs } in reports {
+            let accepted = self.workers.report(worker, &id);
+            answers.push(accepted.as_ref().map(drop).map_err(|refused| *refused));
+            if let Ok(Reported::New(attempt)) = accepted {
+                let by = Json::from(json!({
+                    "worker": worker.id.name, "version": worker.version, "key": worker.id.key,
+                }));
+                ids.push((answers.len() - 1, id));
+                outcomes.push(workers::outcome(attempt.tenant, id.of, result, Some((by, logs))));
+            }
+        }
+        if ids.is_empty() {
+            return Ok(answers);
+        }
+        // Whatever becomes of this request: what was to be decided is decided, and then given free.
+        let (engine, all) = (self.clone(), ids.clone());
+        let decided = tokio::spawn(async move {
+            let decided = engine.ask(|reply| Input::Outcomes { outcomes, reply }).await;
+            all.iter().for_each(|(_, id)| engine.workers.reported(id, decided.is_ok()));
+            decided
+        });
+        let followed = decided.await.unwrap_or_else(|error| Err(Error::Unavailable(error.to_string())))?;
+        for ((at, _), followed) in ids.into_iter().zip(followed) {
+            answers[at] = if followed { Ok(()) } else { Err(Refused::Settled) };
+        }
+        Ok(answers)
     }
 
     // Registrations
@@ -155,6 +207,10 @@ impl Engine {
         self.register(|reply| Registration::DirectiveType { scope: scope.clone(), document, reply }).await
     }
 
+    pub async fn function_apply(&self, scope: &Scope, document: Json) -> Result<AppliedFunction, Error> {
+        self.register(|reply| Registration::Function { scope: scope.clone(), document, reply }).await
+    }
+
     /// A tenant with its first key, of the given role.
     pub async fn tenant_create(
         &self,
@@ -166,15 +222,8 @@ impl Engine {
         self.register(|reply| Registration::Tenant { actor, slug, name, role, reply }).await
     }
 
-    pub async fn key_create(
-        &self,
-        actor: Party,
-        tenant: TenantId,
-        name: String,
-        role: Role,
-        expires_at: Option<Timestamp>,
-    ) -> Result<CreatedKey, Error> {
-        self.register(|reply| Registration::Key { actor, tenant, name, role, expires_at, reply }).await
+    pub async fn key_create(&self, actor: Party, tenant: TenantId, new: NewKey) -> Result<CreatedKey, Error> {
+        self.register(|reply| Registration::Key { actor, tenant, new, reply }).await
     }
 
     pub async fn key_revoke(&self, actor: Party, tenant: TenantId, id: KeyId) -> Result<Key, Error> {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use fleetprompt_core::diagnostic::Located;
 use fleetprompt_core::directive::Directive;
 use fleetprompt_core::document::Format;
+use fleetprompt_core::performs::Performs;
 use fleetprompt_core::registration::{
-    AgentEntry, DirectiveTypeEntry, ScheduleEntry, WorkflowEntry, WorkflowStatus, WorkflowVersion,
+    AgentEntry, DirectiveTypeEntry, FunctionEntry, ScheduleEntry, WorkflowEntry, WorkflowStatus, WorkflowVersion,
 };
 use fleetprompt_core::run::Place;
 use fleetprompt_core::signal::{Disposition, NewSignal};
@@ -105,6 +106,28 @@ pub struct Fired {
 }
 
 #[derive(Debug, Clone)]
+pub struct AppliedFunction {
+    pub entry: FunctionEntry,
+    pub changed: bool,
+}
+
+/// A key as somebody asks for it.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    pub name: String,
+    pub role: Role,
+    /// Made for workers: it takes and reports this, and its role gives it nothing else.
+    pub performs: Option<Performs>,
+    pub expires_at: Option<Timestamp>,
+}
+
+impl NewKey {
+    pub fn of_role(name: impl Into<String>, role: Role) -> Self {
+        Self { name: name.into(), role, performs: None, expires_at: None }
+    }
+}
+
+#[derive(Debug, Clone)]
 pub struct CreatedKey {
     pub key: Key,
     pub secret: String,
@@ -114,11 +137,38 @@ pub struct CreatedKey {
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, Error>>;
 
 pub(crate) enum Input {
-    Emit { scope: Scope, signals: Vec<NewSignal>, reply: Reply<Vec<Result<Emitted, Error>>> },
-    Request { scope: Scope, directive: NewDirective, reply: Reply<Requested> },
-    CancelDirective { scope: Scope, id: DirectiveId, reason: String, reply: Reply<Arc<Directive>> },
-    Report { scope: Scope, id: DirectiveId, result: Result<Json, Failure>, reply: Reply<Arc<Directive>> },
-    Heartbeat { scope: Scope, id: DirectiveId, reply: Reply<Arc<Directive>> },
+    Emit {
+        scope: Scope,
+        signals: Vec<NewSignal>,
+        reply: Reply<Vec<Result<Emitted, Error>>>,
+    },
+    Request {
+        scope: Scope,
+        directive: NewDirective,
+        reply: Reply<Requested>,
+    },
+    CancelDirective {
+        scope: Scope,
+        id: DirectiveId,
+        reason: String,
+        reply: Reply<Arc<Directive>>,
+    },
+    Report {
+        scope: Scope,
+        id: DirectiveId,
+        result: Result<Json, Failure>,
+        reply: Reply<Arc<Directive>>,
+    },
+    Heartbeat {
+        scope: Scope,
+        id: DirectiveId,
+        reply: Reply<Arc<Directive>>,
+    },
+    /// From workers: whether anything followed of each.
+    Outcomes {
+        outcomes: Vec<Outcome>,
+        reply: Reply<Vec<bool>>,
+    },
     Register(Registration),
 }
 
@@ -162,6 +212,11 @@ pub(crate) enum Registration {
         document: Json,
         reply: Reply<AppliedDirectiveType>,
     },
+    Function {
+        scope: Scope,
+        document: Json,
+        reply: Reply<AppliedFunction>,
+    },
     Tenant {
         actor: Party,
         slug: Slug,
@@ -172,9 +227,7 @@ pub(crate) enum Registration {
     Key {
         actor: Party,
         tenant: TenantId,
-        name: String,
-        role: Role,
-        expires_at: Option<Timestamp>,
+        new: NewKey,
         reply: Reply<CreatedKey>,
     },
     RevokeKey {
@@ -204,6 +257,8 @@ pub(crate) enum Outcome {
         id: DirectiveId,
         attempt: u32,
         result: Result<Json, Failure>,
+        /// Which worker made it, where one did.
+        execution: Option<Json>,
         logs: Vec<String>,
     },
     RunDue {
@@ -230,6 +285,7 @@ impl Input {
     pub fn weight(&self) -> usize {
         match self {
             Self::Emit { signals, .. } => signals.len(),
+            Self::Outcomes { outcomes, .. } => outcomes.len(),
             Self::Request { .. } | Self::CancelDirective { .. } => 1,
             Self::Report { .. } | Self::Heartbeat { .. } | Self::Register(_) => 1,
         }
@@ -240,6 +296,7 @@ impl Input {
         match self {
             Self::Emit { reply, .. } => drop(reply.send(Err(error))),
             Self::Request { reply, .. } => drop(reply.send(Err(error))),
+            Self::Outcomes { reply, .. } => drop(reply.send(Err(error))),
             Self::CancelDirective { reply, .. } | Self::Report { reply, .. } | Self::Heartbeat { reply, .. } => {
                 drop(reply.send(Err(error)));
             }
@@ -257,6 +314,7 @@ impl Registration {
             Self::Schedule { reply, .. } => drop(reply.send(Err(error))),
             Self::ScheduleOrder { reply, .. } => drop(reply.send(Err(error))),
             Self::DirectiveType { reply, .. } => drop(reply.send(Err(error))),
+            Self::Function { reply, .. } => drop(reply.send(Err(error))),
             Self::Tenant { reply, .. } => drop(reply.send(Err(error))),
             Self::Key { reply, .. } => drop(reply.send(Err(error))),
             Self::RevokeKey { reply, .. } => drop(reply.send(Err(error))),

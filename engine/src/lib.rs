@@ -26,16 +26,17 @@ mod standing;
 mod stop;
 mod timers;
 mod verify;
+pub mod workers;
 
 pub use by_hand::{ByHand, Task, TaskKind};
 pub use config::Config;
 pub use directives::built_in;
 pub use directory::{Directory, Scheduled, TenantDirectory, Workflows};
-pub use engine::Engine;
+pub use engine::{AttemptReport, Engine};
 pub use error::{Error, Refusal, RefusalKind};
 pub use input::{
-    AppliedAgent, AppliedDirectiveType, AppliedSchedule, AppliedWorkflow, CreatedKey, Emitted, Fired, NewDirective,
-    OrderedSchedule, Requested, ScheduleOrder,
+    AppliedAgent, AppliedDirectiveType, AppliedFunction, AppliedSchedule, AppliedWorkflow, CreatedKey, Emitted, Fired,
+    NewDirective, NewKey, OrderedSchedule, Requested, ScheduleOrder,
 };
 pub use metrics::Metrics;
 pub use verify::{Report, verify};

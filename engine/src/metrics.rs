@@ -31,6 +31,11 @@ pub struct Metrics {
     pub(crate) queue: Gauge,
     pub(crate) effects: Gauge,
     pub(crate) timers: Gauge,
+    pub(crate) attempts_waiting: Gauge,
+    pub(crate) attempts_taken: Gauge,
+    pub(crate) names_without_worker: Gauge,
+    pub(crate) workers: Gauge,
+    pub(crate) leases_lost: Gauge,
 }
 
 impl Default for Metrics {
@@ -51,6 +56,11 @@ impl Default for Metrics {
             queue: Gauge::default(),
             effects: Gauge::default(),
             timers: Gauge::default(),
+            attempts_waiting: Gauge::default(),
+            attempts_taken: Gauge::default(),
+            names_without_worker: Gauge::default(),
+            workers: Gauge::default(),
+            leases_lost: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -74,6 +84,12 @@ impl Metrics {
         to.register("commit_inputs", "Inputs decided in one commit", self.commit_inputs.clone());
         to.register("queue_inputs", "Inputs that wait", self.queue.clone());
         to.register("effects_in_flight", "Effects under way or waiting to begin", self.effects.clone());
+        to.register("attempts_waiting", "Attempts that wait for a worker", self.attempts_waiting.clone());
+        to.register("attempts_taken", "Attempts that workers have", self.attempts_taken.clone());
+        let alone = "Names, by tenant, under which something waits that no worker performs";
+        to.register("names_without_worker", alone, self.names_without_worker.clone());
+        to.register("workers", "Workers that were heard of within a minute", self.workers.clone());
+        to.register("leases_lost", "Attempts whose worker fell silent, since the start", self.leases_lost.clone());
         to.register("timers", "Runs and directives that wait for a time", self.timers.clone());
     }
 

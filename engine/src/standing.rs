@@ -4,7 +4,7 @@
 //!
 //! It changes while inputs are decided, and is taken back when one of them, or the commit, fails.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use fleetprompt_core::run::{Awaited, Place, QueueReason, Run, Status, Step, StepStatus, Waiting};
@@ -18,6 +18,8 @@ pub(crate) struct Standing {
     locks: Journaled<Lock>,
     flows: Journaled<Flow>,
     begins: Journaled<Begin>,
+    /// Of which workflows all begins are held, and from when on.
+    begins_from: HashMap<(TenantId, Slug), Timestamp>,
 }
 
 /// Found by what must stand at one place of the signal; by its name alone, where nothing must.
@@ -199,8 +201,23 @@ impl Standing {
         self.replace_run(None, run, &mut Vec::new());
     }
 
-    pub fn restore_begin(&mut self, tenant: TenantId, workflow: Slug, key: Arc<str>, at: Timestamp, run: RunId) {
-        self.begins.insert(Begin { tenant, workflow, key, at, run, begun: true });
+    /// Whether it is known when the runs of a workflow began, from then on.
+    pub fn remembers_begins(&self, tenant: TenantId, workflow: &Slug, from: Timestamp) -> bool {
+        self.begins_from.get(&(tenant, workflow.clone())).is_some_and(|known| *known <= from)
+    }
+
+    /// What is on record of them. Whatever becomes of this decision, it stays true.
+    pub fn restore_begins(
+        &mut self,
+        tenant: TenantId,
+        workflow: &Slug,
+        from: Timestamp,
+        begins: Vec<(Arc<str>, Timestamp, RunId)>,
+    ) {
+        for (key, at, run) in begins {
+            self.begins.set.insert(Begin { tenant, workflow: workflow.clone(), key, at, run, begun: true });
+        }
+        self.begins_from.insert((tenant, workflow.clone()), from);
     }
 
     // Questions
@@ -316,19 +333,22 @@ impl Standing {
         after_begun: bool,
     ) -> Timestamp {
         let nil = RunId(Uuid::nil());
-        let from = |at| Begin { tenant, workflow: workflow.clone(), key: key.clone(), at, run: nil, begun: false };
+        let first = |at| Begin { tenant, workflow: workflow.clone(), key: key.clone(), at, run: nil, begun: false };
         let is_of = |begin: &Begin| begin.tenant == tenant && begin.workflow == *workflow && begin.key == *key;
         let window = Timestamp(now.0.saturating_sub(per.0));
         let over: Vec<Begin> = self
             .begins
             .set
-            .range(from(Timestamp(i64::MIN))..from(window))
+            .range(first(Timestamp(i64::MIN))..first(window))
             .filter(|begin| is_of(begin))
             .cloned()
             .collect();
         over.into_iter().for_each(|begin| self.begins.remove(begin));
-        let end = from(Timestamp(i64::MAX));
-        let mut latest = self.begins.set.range(from(window)..end).rev().filter(|begin| begin.begun || !after_begun);
+        // Another version may ask for longer ago, and has to look it up.
+        let from = self.begins_from.entry((tenant, workflow.clone())).or_insert(window);
+        *from = window.max(*from);
+        let end = first(Timestamp(i64::MAX));
+        let mut latest = self.begins.set.range(first(window)..end).rev().filter(|begin| begin.begun || !after_begun);
         // The one that must lie a whole `per` back when this one begins.
         latest.nth(limit as usize - 1).map_or(now, |begin| now.max(begin.at + per))
     }

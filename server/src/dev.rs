@@ -13,7 +13,7 @@ use fleetprompt_core::document::Format;
 use fleetprompt_core::tenant::Role;
 use fleetprompt_core::workflow::{self, Catalog};
 use fleetprompt_core::{Json, Party, Scope, agent, schedule};
-use fleetprompt_engine::Error;
+use fleetprompt_engine::{Error, NewKey};
 use notify::{RecursiveMode, Watcher};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -26,7 +26,7 @@ pub struct Args {
     /// Where to listen for HTTP
     #[arg(long, env = "FLEETPROMPT_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7070")]
     pub listen: std::net::SocketAddr,
-    /// The folder with workflows/, agents/, directives/ and schedules/
+    /// The folder with workflows/, agents/, functions/, directives/ and schedules/
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
     /// What to log
@@ -77,7 +77,7 @@ async fn scope_and_key(node: &Node, own: &Path) -> anyhow::Result<(Scope, String
     let (tenant, key) = match (tenant, kept) {
         (Some(tenant), Some(key)) => (tenant, key),
         (Some(tenant), None) => {
-            let created = node.engine().key_create(actor.clone(), tenant, "dev".into(), Role::Owner, None).await?;
+            let created = node.engine().key_create(actor.clone(), tenant, NewKey::of_role("dev", Role::Owner)).await?;
             (tenant, created.secret)
         }
         (None, _) => {
@@ -120,9 +120,9 @@ struct Workbench<'a> {
 }
 
 impl Workbench<'_> {
-    /// Agents and directive types first: workflows name them.
+    /// Agents, functions and directive types first: workflows name them.
     async fn apply_changes(&mut self) {
-        for folder in ["agents", "directives", "workflows", "schedules"] {
+        for folder in ["agents", "functions", "directives", "workflows", "schedules"] {
             for path in definitions(&self.dir.join(folder)) {
                 let text = match std::fs::read_to_string(&path) {
                     Ok(text) => text,
@@ -137,6 +137,7 @@ impl Workbench<'_> {
                 }
                 let applied = match folder {
                     "agents" => self.agent(&path, &text).await,
+                    "functions" => self.function(&path, &text).await,
                     "directives" => self.directive_type(&path, &text).await,
                     "schedules" => self.schedule(&path, &text).await,
                     _ => self.workflow(&path, &text).await,
@@ -165,6 +166,13 @@ impl Workbench<'_> {
         let applied = applied.map_err(|error| format!("{}: {error}", path.display()))?;
         let secret = applied.secret.map(|secret| format!("  signed with {secret}")).unwrap_or_default();
         Ok(format!("directive {}{secret}", applied.entry.name))
+    }
+
+    async fn function(&self, path: &Path, text: &str) -> Result<String, String> {
+        let document = Json::parse(text).map_err(|error| format!("{}: {error}", path.display()))?;
+        let applied = self.node.engine().function_apply(&self.scope, document).await;
+        let applied = applied.map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(format!("function {}", applied.entry.name))
     }
 
     async fn schedule(&self, path: &Path, text: &str) -> Result<String, String> {

@@ -82,6 +82,7 @@ pub fn start_engine(folder: &DataFolder, settings: &Settings, performs: bool) ->
         effects_max: settings.effects_max,
         allow_private_endpoints: settings.allow_private_endpoints,
         grace: Duration::from_secs(settings.grace_s),
+        lease: Duration::from_secs(settings.lease_s),
         models: ModelsConfig::from_env(),
         ..Config::default()
     };

@@ -6,7 +6,7 @@ use std::path::Path;
 use fleetprompt_client::wire;
 use fleetprompt_core::tenant::Role;
 use fleetprompt_core::{Party, Slug};
-use fleetprompt_engine::Engine;
+use fleetprompt_engine::{Engine, NewKey};
 
 use crate::node::{DataFolder, start_engine};
 use crate::settings::Settings;
@@ -23,12 +23,12 @@ pub async fn tenant_create(data: &Path, slug: Slug, name: String) -> anyhow::Res
     .await
 }
 
-pub async fn key_create(data: &Path, tenant: &Slug, name: String, role: Role) -> anyhow::Result<wire::Key> {
+pub async fn key_create(data: &Path, tenant: &Slug, new: NewKey) -> anyhow::Result<wire::Key> {
     with_engine(data, async |engine| {
         let directory = engine.directory();
         let known = directory.tenant_by_slug(tenant.as_str());
         let known = known.ok_or_else(|| anyhow::anyhow!("there is no tenant `{tenant}` in {}", data.display()))?;
-        let created = engine.key_create(operator(), known.tenant.id, name, role, None).await?;
+        let created = engine.key_create(operator(), known.tenant.id, new).await?;
         Ok(wire_key(tenant, created.key, Some(created.secret)))
     })
     .await
@@ -58,6 +58,7 @@ fn wire_key(tenant: &Slug, key: fleetprompt_core::tenant::Key, secret: Option<St
         tenant: tenant.clone(),
         name: key.name,
         role: key.role,
+        performs: key.performs,
         created_at: key.created_at,
         expires_at: key.expires_at,
         revoked_at: key.revoked_at,

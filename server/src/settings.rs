@@ -27,6 +27,9 @@ pub struct Partial {
     /// How long a stop lets effects that have begun come to their end [default: 10]
     #[arg(long, env = "FLEETPROMPT_GRACE_S", value_name = "SECONDS")]
     pub grace_s: Option<u64>,
+    /// How long a worker may be silent about an attempt before another gets it [default: 15]
+    #[arg(long, env = "FLEETPROMPT_LEASE_S", value_name = "SECONDS")]
+    pub lease_s: Option<u64>,
     /// Let endpoints of directives stand at loopback and private addresses: only for development
     #[arg(long, env = "FLEETPROMPT_ALLOW_PRIVATE_ENDPOINTS", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub allow_private_endpoints: Option<bool>,
@@ -53,6 +56,7 @@ pub struct Settings {
     pub queue_max: usize,
     pub effects_max: usize,
     pub grace_s: u64,
+    pub lease_s: u64,
     pub allow_private_endpoints: bool,
     pub log: String,
     pub log_format: LogFormat,
@@ -66,6 +70,7 @@ impl Default for Settings {
             queue_max: 16_384,
             effects_max: 256,
             grace_s: 10,
+            lease_s: 15,
             allow_private_endpoints: false,
             log: "info".into(),
             log_format: LogFormat::Text,
@@ -84,6 +89,7 @@ impl Settings {
             queue_max: given.queue_max.or(file.queue_max).unwrap_or(default.queue_max).max(1),
             effects_max: given.effects_max.or(file.effects_max).unwrap_or(default.effects_max).max(1),
             grace_s: given.grace_s.or(file.grace_s).unwrap_or(default.grace_s),
+            lease_s: given.lease_s.or(file.lease_s).unwrap_or(default.lease_s).clamp(1, 3_600),
             allow_private_endpoints: given
                 .allow_private_endpoints
                 .or(file.allow_private_endpoints)

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use fleetprompt_core::directive::Directive;
-use fleetprompt_core::registration::{AgentEntry, DirectiveTypeEntry, ScheduleEntry, WorkflowEntry, WorkflowVersion};
+use fleetprompt_core::registration::{
+    AgentEntry, DirectiveTypeEntry, FunctionEntry, ScheduleEntry, WorkflowEntry, WorkflowVersion,
+};
 use fleetprompt_core::run::{Place, Run};
 use fleetprompt_core::signal::{DedupeKey, Disposition};
 use fleetprompt_core::tenant::{Key, Tenant};
@@ -26,6 +28,7 @@ pub struct Batch {
     pub workflow_versions: Vec<WorkflowVersion>,
     pub agents: Vec<AgentEntry>,
     pub directive_types: Vec<DirectiveTypeEntry>,
+    pub functions: Vec<FunctionEntry>,
     pub schedules: Vec<ScheduleEntry>,
 }
 
@@ -50,6 +53,7 @@ impl Batch {
             && self.workflow_versions.is_empty()
             && self.agents.is_empty()
             && self.directive_types.is_empty()
+            && self.functions.is_empty()
             && self.schedules.is_empty()
     }
 }

@@ -14,7 +14,9 @@ pub use filter::{DirectiveFilter, Order, Page, RunFilter, SignalFilter, WaitingF
 use std::sync::Arc;
 
 use fleetprompt_core::directive::Directive;
-use fleetprompt_core::registration::{AgentEntry, DirectiveTypeEntry, ScheduleEntry, WorkflowEntry, WorkflowVersion};
+use fleetprompt_core::registration::{
+    AgentEntry, DirectiveTypeEntry, FunctionEntry, ScheduleEntry, WorkflowEntry, WorkflowVersion,
+};
 use fleetprompt_core::run::{self, Place, Run, Step, Waiting};
 use fleetprompt_core::signal::{DedupeKey, Disposition};
 use fleetprompt_core::tenant::{Key, Tenant};
@@ -96,6 +98,7 @@ pub struct Directory {
     pub active_versions: Vec<WorkflowVersion>,
     pub agents: Vec<AgentEntry>,
     pub directive_types: Vec<DirectiveTypeEntry>,
+    pub functions: Vec<FunctionEntry>,
     /// Also where each of them stands.
     pub schedules: Vec<ScheduleEntry>,
 }
@@ -114,9 +117,9 @@ pub struct OpenWork {
     pub directives_due: Vec<(Timestamp, TenantId, DirectiveId)>,
     /// Directives on record that nobody has begun.
     pub directives_requested: Vec<(TenantId, DirectiveId)>,
-    /// HTTP directives whose outcome was never recorded.
+    /// Directives with an attempt under way, at an endpoint or a worker, whose outcome was never recorded.
     pub directives_in_flight: Vec<(TenantId, DirectiveId)>,
-    /// Runs with an agent step whose outcome was never recorded.
+    /// Runs with an attempt of an agent or a worker's function whose outcome was never recorded.
     pub runs_in_flight: Vec<(TenantId, RunId)>,
     /// What waits for signals.
     pub waits: Vec<OpenWait>,

@@ -31,6 +31,15 @@ impl Error {
         }
     }
 
+    /// Whether asking again would be answered the same.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::InvalidUrl(_) | Self::InvalidKey => true,
+            Self::Refused(problem) => (400..500).contains(&problem.status) && ![408, 429].contains(&problem.status),
+            Self::Connection { .. } | Self::Unexpected { .. } => false,
+        }
+    }
+
     pub(super) fn connection(url: &str, error: &reqwest::Error) -> Self {
         let reason = if error.is_timeout() { "no answer in time".to_owned() } else { innermost(error) };
         Self::Connection { url: url.to_owned(), reason }

@@ -10,6 +10,7 @@ mod schedules;
 pub mod schema;
 mod signals;
 mod tenants;
+mod workers;
 mod workflows;
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,7 @@ pub use runs::*;
 pub use schedules::*;
 pub use signals::*;
 pub use tenants::*;
+pub use workers::*;
 pub use workflows::*;
 
 /// One page of a list; `next_cursor` is absent on the last.

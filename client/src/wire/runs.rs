@@ -198,6 +198,9 @@ pub struct Step {
     /// What undoes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compensation: Option<Compensation>,
+    /// Where its attempt stands, where workers are to make it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with_worker: Option<super::AttemptStanding>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

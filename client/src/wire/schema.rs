@@ -126,6 +126,18 @@ pub struct Party {
     pub id: String,
 }
 
+/// What a key that is made for workers takes and reports.
+#[derive(ToSchema)]
+#[schema(examples(json!({"names": ["mail.*", "lead.score"]})))]
+pub struct Performs {
+    /// Names of functions and directives: `mail.send`, `mail.*` or `*`.
+    #[schema(min_items = 1, max_items = 1000)]
+    pub names: Vec<String>,
+    /// The work of every tenant, and not only of the key's own.
+    #[schema(required = false)]
+    pub all_tenants: bool,
+}
+
 /// Each is the rendered key of one rule of the workflow's flow control, where it has that rule.
 #[derive(ToSchema)]
 pub struct FlowKeys {

@@ -1,5 +1,6 @@
 //! Tenants, and the keys that speak for them.
 
+use fleetprompt_core::performs::Performs;
 use fleetprompt_core::tenant::Role;
 use fleetprompt_core::{KeyId, Slug, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -42,8 +43,14 @@ pub struct CreatedTenant {
 #[serde(deny_unknown_fields)]
 pub struct CreateKey {
     pub name: String,
-    #[cfg_attr(feature = "openapi", schema(value_type = schema::Role))]
-    pub role: Role,
+    /// `member` unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::Role>))]
+    pub role: Option<Role>,
+    /// For a key that is made for workers, and may do nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::Performs>))]
+    pub performs: Option<Performs>,
     /// Of the caller's own tenant unless given; another's needs an owner's key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::Slug>))]
@@ -63,6 +70,10 @@ pub struct Key {
     pub name: String,
     #[cfg_attr(feature = "openapi", schema(value_type = schema::Role))]
     pub role: Role,
+    /// It is for workers: it takes and reports this, and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::Performs>))]
+    pub performs: Option<Performs>,
     #[cfg_attr(feature = "openapi", schema(value_type = schema::Timestamp))]
     pub created_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]

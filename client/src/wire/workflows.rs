@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use fleetprompt_core::diagnostic::Located;
+use fleetprompt_core::json::present;
 use fleetprompt_core::registration::WorkflowStatus;
 use fleetprompt_core::{Json, Name, Slug, Timestamp, run};
 use serde::{Deserialize, Serialize};
@@ -128,12 +129,23 @@ pub struct AppliedAgent {
 pub struct Function {
     pub name: String,
     pub summary: String,
-    /// Field, type and meaning of each input.
+    /// `engine`, which calls it in the moment in which it is decided, or `worker`.
+    pub handler: String,
+    /// Field, type and meaning of each input, of the engine's own.
     pub input: Vec<FunctionField>,
-    #[cfg_attr(feature = "openapi", schema(value_type = schema::Json))]
-    pub example_input: Json,
-    #[cfg_attr(feature = "openapi", schema(value_type = schema::Json))]
-    pub example_output: Json,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Json, required = false))]
+    pub input_schema: Option<Json>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Json, required = false))]
+    pub example_input: Option<Json>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Json, required = false))]
+    pub example_output: Option<Json>,
+    /// Of those that the tenant registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::Timestamp>))]
+    pub updated_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

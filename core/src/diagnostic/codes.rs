@@ -385,6 +385,15 @@ Wrong: `{"steps": [{"id": "a", "needs": []}, {"id": "b", "needs": []}, {"id": "c
 Right: `{"steps": [{"id": "a", "needs": []}, {"id": "b", "needs": []}, {"id": "c", "needs": ["a", "b"], "join": "any"},
 {"id": "d", "for_each": "${has(steps.a.output) ? steps.a.output : []}"}]}`"#
 
+BUILT_IN_FUNCTION "FP0222" "a function of the engine is not performed outside"
+r#"`retry`, `timeout`, `heartbeat` and `lock` are for functions that workers perform. The engine's own functions are pure: they
+are called in the moment in which their step is decided, and the same input gives the same output or the same failure.
+
+Wrong: `{"steps": [{"id": "a", "type": "function", "function": "text.join", "input": {"parts": ["x"]}, "timeout":
+"1s"}]}`
+
+Right: `{"steps": [{"id": "a", "type": "function", "function": "text.join", "input": {"parts": ["x"]}}]}`"#
+
 INVALID_EXPRESSION "FP0301" "an expression cannot be read"
 r#"Text inside of `${…}` is an expression in CEL. It can read `signal`, `steps.<id>.output`, `steps.<id>.status`,
 `steps.<id>.error`, `run` and `tenant`, in some places `item`, `index`, `repeat` and `event`, and is limited in length, nesting and work. A `when` is one expression; in

@@ -31,6 +31,8 @@ pub enum Input {
     Outcome {
         attempt: u32,
         result: Result<Json, Failure>,
+        /// Which worker made it, where one did.
+        execution: Option<Json>,
         logs: Vec<String>,
     },
     /// How it ended, from the outside system that a `manual` directive waits for.
@@ -116,7 +118,7 @@ pub fn decide(directive: Directive, input: Input, moment: &mut Moment) -> Result
     let mut plan = Plan { directive, signals: Vec::new(), perform: false, moment };
     match input {
         Input::Begin => plan.begin()?,
-        Input::Outcome { attempt, result, logs } => plan.outcome(attempt, result, logs)?,
+        Input::Outcome { attempt, result, execution, logs } => plan.outcome(attempt, result, execution, logs)?,
         Input::Report { by, result } => plan.report(by, result)?,
         Input::Due => plan.due()?,
         Input::Cancel { by, reason } => plan.cancel(by, reason),
@@ -153,7 +155,7 @@ impl Plan<'_> {
         match self.directive.handler {
             // Handled in the commit that requests it: nobody ever sees it running.
             HandlerKind::BuiltIn => {}
-            HandlerKind::Http => self.attempt(),
+            HandlerKind::Http | HandlerKind::Worker => self.attempt(),
             HandlerKind::Manual => {
                 let due_at = self.silent_until();
                 self.emit(Change::Started, Record { attempt: 1, due_at, ..Record::default() });
@@ -168,36 +170,41 @@ impl Plan<'_> {
         self.perform = true;
     }
 
-    fn outcome(&mut self, attempt: u32, result: Result<Json, Failure>, logs: Vec<String>) -> Result<(), Illegal> {
+    fn outcome(
+        &mut self,
+        attempt: u32,
+        result: Result<Json, Failure>,
+        execution: Option<Json>,
+        logs: Vec<String>,
+    ) -> Result<(), Illegal> {
         let is_expected = match self.directive.handler {
             HandlerKind::BuiltIn => self.directive.status == Status::Requested,
-            HandlerKind::Http => self.directive.is_in_flight(),
+            HandlerKind::Http | HandlerKind::Worker => self.directive.is_in_flight(),
             HandlerKind::Manual => false,
         };
         if !is_expected || attempt != self.directive.attempt {
             return Err(Illegal::Stale { got: attempt });
         }
+        let record = Record { attempt, execution, logs, ..Record::default() };
         match result {
-            Ok(output) => {
-                self.emit(Change::Succeeded, Record { attempt, output: Some(output), logs, ..Record::default() });
-            }
+            Ok(output) => self.emit(Change::Succeeded, Record { output: Some(output), ..record }),
             Err(error) if self.directive.cancel_requested => {
-                self.emit(Change::Canceled, Record { attempt, error: Some(error), logs, ..Record::default() });
+                self.emit(Change::Canceled, Record { error: Some(error), ..record });
             }
-            Err(error) => self.retry_or_fail(attempt, error, logs),
+            Err(error) => self.retry_or_fail(error, record),
         }
         Ok(())
     }
 
-    fn retry_or_fail(&mut self, attempt: u32, error: Failure, logs: Vec<String>) {
+    fn retry_or_fail(&mut self, error: Failure, record: Record) {
         let directive = &self.directive;
         let elapsed = directive.started_at.map_or(Span::default(), |begun| self.moment.now() - begun);
-        let delay = directive.retry.delay(attempt, &error, elapsed, &directive.idempotency_key);
+        let delay = directive.retry.delay(record.attempt, &error, elapsed, &directive.idempotency_key);
         // What is built in ends in the commit that requests it, whatever the step's policy says.
-        let delay = delay.filter(|_| directive.handler == HandlerKind::Http);
+        let delay = delay.filter(|_| directive.handler.has_attempts());
         let due_at = delay.map(|delay| self.moment.now() + delay);
         let change = if due_at.is_some() { Change::Retrying } else { Change::Failed };
-        self.emit(change, Record { attempt, error: Some(error), due_at, logs, ..Record::default() });
+        self.emit(change, Record { error: Some(error), due_at, ..record });
     }
 
     fn report(&mut self, by: Party, result: Result<Json, Failure>) -> Result<(), Illegal> {
@@ -255,7 +262,7 @@ impl Plan<'_> {
                 let attempt = self.directive.attempt;
                 self.emit(Change::Failed, Record { attempt, error: Some(error), ..Record::default() });
             }
-            HandlerKind::Http => self.attempt(),
+            HandlerKind::Http | HandlerKind::Worker => self.attempt(),
             HandlerKind::BuiltIn => return Err(Illegal::NotDue),
         }
         Ok(())

@@ -97,7 +97,7 @@ impl Directive {
 
     /// An attempt is being performed outside, and its outcome is on the way.
     pub fn is_in_flight(&self) -> bool {
-        self.status == Status::Running && self.handler == HandlerKind::Http && self.wake_at.is_none()
+        self.status == Status::Running && self.handler.has_attempts() && self.wake_at.is_none()
     }
 
     /// Whether a second request under the same key is the same intent.

@@ -1,8 +1,11 @@
 //! Directive types: what a tenant has registered, and how each is carried out.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::performs::{Labels, check_labels};
 use crate::retry::RetryPolicy;
 use crate::schema::Schema;
 use crate::{Json, Name, Span};
@@ -34,6 +37,12 @@ pub enum Handler {
     },
     /// Nothing is sent: an outside system sees it and reports how it ended.
     Manual {},
+    /// A worker takes it and reports how it ended.
+    Worker {
+        /// Only workers with all of these take it.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        labels: Labels,
+    },
 }
 
 /// Fixed on a directive when it is requested.
@@ -44,16 +53,26 @@ pub enum HandlerKind {
     BuiltIn,
     Http,
     Manual,
+    Worker,
 }
 
 impl HandlerKind {
-    pub const ALL: [Self; 3] = [Self::BuiltIn, Self::Http, Self::Manual];
+    pub const ALL: [Self; 4] = [Self::BuiltIn, Self::Http, Self::Manual, Self::Worker];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BuiltIn => "built_in",
             Self::Http => "http",
             Self::Manual => "manual",
+            Self::Worker => "worker",
+        }
+    }
+
+    /// Attempts are made outside, and each comes back with an outcome.
+    pub fn has_attempts(self) -> bool {
+        match self {
+            Self::Http | Self::Worker => true,
+            Self::BuiltIn | Self::Manual => false,
         }
     }
 }
@@ -68,6 +87,8 @@ pub enum InvalidType {
     Schema(String),
     #[error("handler.url: {0}")]
     Url(String),
+    #[error("handler.labels: {0}")]
+    Labels(String),
     #[error("handler.secret: expected `whsec_` and the base64 of 24 to 64 bytes")]
     Secret,
     #[error("the document has {0} bytes; at most {MAX_TYPE_BYTES} are allowed")]
@@ -111,9 +132,7 @@ impl DirectiveType {
         check_handler(&fields.handler)?;
         let payload_schema = fields.payload_schema.as_ref().map(Schema::compile).transpose();
         let retry = fields.retry.unwrap_or_default();
-        if !(1..=RetryPolicy::ATTEMPTS_MAX).contains(&retry.max_attempts) || !(1.0..=100.0).contains(&retry.factor) {
-            return Err(InvalidType::Shape("retry: `max_attempts` is 1 to 1000 and `factor` 1 to 100".into()));
-        }
+        retry.check().map_err(InvalidType::Shape)?;
         Ok(Self {
             name: fields.name,
             description: fields.description,
@@ -129,11 +148,15 @@ impl DirectiveType {
         match self.handler {
             Handler::Http { .. } => HandlerKind::Http,
             Handler::Manual {} => HandlerKind::Manual,
+            Handler::Worker { .. } => HandlerKind::Worker,
         }
     }
 }
 
 fn check_handler(handler: &Handler) -> Result<(), InvalidType> {
+    if let Handler::Worker { labels } = handler {
+        return check_labels(labels).map_err(InvalidType::Labels);
+    }
     let Handler::Http { url, secret } = handler else { return Ok(()) };
     if url.len() > 2_000 || !(url.starts_with("https://") || url.starts_with("http://")) {
         return Err(InvalidType::Url("expected `http://` or `https://` and at most 2000 characters".into()));

@@ -243,7 +243,7 @@ pub struct StepRecord {
     pub by: Option<Party>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What an agent's execution cost: provider, model, tokens.
+    /// What an agent's execution cost: provider, model, tokens. Or which worker performed the function.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub execution: Option<Json>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

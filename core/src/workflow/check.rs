@@ -55,9 +55,7 @@ pub fn names(
             StepKind::Agent { agent, .. } => {
                 known_in(reader, node, agent.as_str(), &known.agents, codes::UNKNOWN_AGENT, "agent");
             }
-            StepKind::Function { function, .. } => {
-                known_in(reader, node, function, &known.functions, codes::UNKNOWN_FUNCTION, "function");
-            }
+            StepKind::Function { function, .. } => known.function(reader, draft, node, function),
             StepKind::Directive { directive, .. } => known.directive(reader, node, directive),
             StepKind::Workflow { workflow, .. } => {
                 known_in(reader, node, workflow.as_str(), &known.workflows, codes::UNKNOWN_WORKFLOW, "workflow");
@@ -72,7 +70,10 @@ pub type MayRequest<'a> = Option<&'a [(Name, &'a Node)]>;
 
 /// What may be named. None: anything.
 struct Names<'a> {
+    /// Of the engine itself; and all, where those of workers are known.
+    built_in: Option<HashSet<&'a str>>,
     functions: Option<HashSet<&'a str>>,
+    workers: Option<&'a [Name]>,
     directives: Option<HashSet<&'a str>>,
     agents: Option<HashSet<&'a str>>,
     workflows: Option<HashSet<&'a str>>,
@@ -87,13 +88,40 @@ impl<'a> Names<'a> {
         if let Some(workflows) = &mut workflows {
             workflows.extend(own.map(Slug::as_str));
         }
+        let built_in: Option<HashSet<&str>> =
+            catalog.functions.as_ref().map(|names| names.iter().map(String::as_str).collect());
+        let of_workers = catalog.worker_functions.as_ref();
+        let functions = built_in.as_ref().zip(of_workers).map(|(built_in, of_workers)| {
+            built_in.iter().copied().chain(of_workers.iter().map(Name::as_str)).collect()
+        });
         Self {
-            functions: catalog.functions.as_ref().map(|names| names.iter().map(String::as_str).collect()),
+            built_in,
+            functions,
+            workers: of_workers.map(Vec::as_slice),
             directives: catalog.directives.as_ref().map(|names| names.iter().map(Name::as_str).collect()),
             agents: slugs(&catalog.agents),
             workflows,
             allowed: may.map(|names| names.iter().map(|(name, _)| name.as_str()).collect()),
         }
+    }
+
+    fn function(&self, reader: &mut Reader<'_>, draft: &Draft<'_>, node: &Node, function: &str) {
+        let Some(built_in) = &self.built_in else { return };
+        if built_in.contains(function) && !self.is_workers(function) {
+            return refuse_modifiers_of_workers(reader, draft, function);
+        }
+        let family = |name: &str| name.split('.').next().map(str::to_owned);
+        let is_like_ours = built_in.iter().any(|known| family(known) == family(function));
+        if self.functions.is_none() && !is_like_ours && function.parse::<Name>().is_ok() {
+            return;
+        }
+        let known = self.functions.as_ref().or(self.built_in.as_ref()).cloned();
+        known_in(reader, node, function, &known, codes::UNKNOWN_FUNCTION, "function");
+    }
+
+    /// What a tenant registered counts over what the engine came to know later under the same name.
+    fn is_workers(&self, function: &str) -> bool {
+        self.workers.is_some_and(|names| names.iter().any(|name| name.as_str() == function))
     }
 
     fn directive(&self, reader: &mut Reader<'_>, node: &Node, directive: &Name) {
@@ -128,6 +156,16 @@ fn known_in(
     let problem = Diagnostic::error(code, format!("there is no {what} `{}`", shown(name)));
     reader.report(problem.at(node.span.clone()).help(help));
     false
+}
+
+/// A function of the engine is called within a decision: nothing of it can be late, lost or tried again.
+fn refuse_modifiers_of_workers(reader: &mut Reader<'_>, draft: &Draft<'_>, function: &str) {
+    for field in ["retry", "timeout", "heartbeat", "lock"] {
+        let Some(node) = draft.node.get(field) else { continue };
+        let message = format!("`{}` is a function of the engine, which has no `{field}`", shown(function));
+        let help = "it is called in the moment in which it is decided; take the field away".to_owned();
+        reader.report(Diagnostic::error(codes::BUILT_IN_FUNCTION, message).at(node.span.clone()).help(Some(help)));
+    }
 }
 
 fn directive_not_allowed(reader: &mut Reader<'_>, node: &Node, directive: &Name) {

@@ -24,7 +24,10 @@ const DIRECTIVES_MAX: usize = 1_000;
 /// What exists where the workflow is to run. None: not known here, so not checked.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
+    /// The engine's own, which are part of a decision.
     pub functions: Option<Vec<String>>,
+    /// Those that workers perform. None: any name outside the families of the engine's own may be one.
+    pub worker_functions: Option<Vec<Name>>,
     pub directives: Option<Vec<Name>>,
     pub agents: Option<Vec<Slug>>,
     pub workflows: Option<Vec<Slug>>,

@@ -8,6 +8,7 @@ mod compensation;
 mod errors;
 mod finish;
 mod for_each;
+mod functions;
 mod joins;
 mod locks;
 mod operating;

@@ -177,7 +177,7 @@ fn fill(step: &mut Value, kind: &str, genes: [u8; 7], index: usize, read: u8) {
         _ => step["input"] = rendered,
     }
     if kind == "function" {
-        step["function"] = json!(pick(&["echo", "null", "echo", "fail", "echo", "busy"], what));
+        step["function"] = json!(pick(&["echo", "null", "away", "fail", "echo", "busy"], what));
     }
     if kind != "wait" {
         match repeat % 8 {

@@ -10,8 +10,10 @@ pub mod invariants;
 mod script;
 
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
 use fleetprompt_core::document::Format;
+use fleetprompt_core::retry::RetryPolicy;
 use fleetprompt_core::run::{self, Awaited, Decision, Effect, Functions, Illegal, Input, Place, Run, Setting, Start};
 use fleetprompt_core::tenant::Tenant;
 use fleetprompt_core::workflow::{self, Catalog, StepKind, Workflow};
@@ -25,8 +27,11 @@ pub const BEGINNING: Timestamp = Timestamp(1_767_225_600_000_000);
 pub const SEED: u64 = 42;
 
 /// `echo` gives its input, `null` gives null, `fail` and `busy` fail for ever and for now; `next` counts
-/// up from what it is given, and `odd` fails for what is even.
+/// up from what it is given, and `odd` fails for what is even. `away` is performed by workers, who take
+/// anything but `false`.
 pub struct Pure;
+
+static OF_AWAY: LazyLock<RetryPolicy> = LazyLock::new(|| RetryPolicy { max_attempts: 2, ..RetryPolicy::default() });
 
 impl Functions for Pure {
     fn call(&self, function: &str, input: &Value) -> Result<Json, Failure> {
@@ -40,6 +45,14 @@ impl Functions for Pure {
             "odd" => Ok(input.clone().into()),
             other => panic!("the world has no function `{other}`"),
         }
+    }
+
+    fn performed_elsewhere(&self, function: &str) -> Option<&RetryPolicy> {
+        (function == "away").then(|| &*OF_AWAY)
+    }
+
+    fn check_input(&self, _: &str, input: &Value) -> Result<(), Failure> {
+        if *input == json!(false) { Err(Failure::fatal("input_invalid", "it may not be false")) } else { Ok(()) }
     }
 }
 
@@ -299,7 +312,9 @@ impl World {
     pub fn keys(&self) -> Vec<String> {
         let run = format!("{}:", self.run.id);
         let key = |effect: &Effect| match effect {
-            Effect::Directive { key, .. } | Effect::Agent { key, .. } => Some(key.replace(&run, "")),
+            Effect::Directive { key, .. } | Effect::Agent { key, .. } | Effect::Function { key, .. } => {
+                Some(key.replace(&run, ""))
+            }
             _ => None,
         };
         self.effects.iter().filter_map(key).collect()

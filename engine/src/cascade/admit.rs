@@ -8,7 +8,7 @@ use fleetprompt_core::expression::{Context, Root, Template};
 use fleetprompt_core::run::{self, FlowKeys, Parent, Queue, QueueReason, Status};
 use fleetprompt_core::tenant::Tenant;
 use fleetprompt_core::workflow::{OnLimit, Workflow};
-use fleetprompt_core::{Failure, Json, Party, RunId, Signal, TenantId};
+use fleetprompt_core::{Failure, Json, Party, RunId, Signal, TenantId, Timestamp};
 use serde_json::{Value, json};
 
 use super::{Cascade, Work};
@@ -70,7 +70,7 @@ impl Cascade<'_> {
     }
 
     /// From the first rule on; what makes room for it is done.
-    pub(crate) fn admit(&mut self, tenant: TenantId, workflow: &Workflow, keys: &FlowKeys) -> Admitted {
+    pub(crate) fn admit(&mut self, tenant: TenantId, workflow: &Workflow, keys: &FlowKeys) -> Result<Admitted, Error> {
         let (Some(rule), Some(key)) = (&workflow.debounce, &keys.debounce) else {
             return self.admit_after(tenant, workflow, keys, QueueReason::Debounce);
         };
@@ -79,11 +79,11 @@ impl Cascade<'_> {
         let since = earlier.and_then(|id| self.supersede(tenant, id)).unwrap_or(now);
         let quiet = now + rule.period;
         let until = rule.max.map_or(quiet, |max| quiet.min(since + max).max(now));
-        Admitted::Queued(Queue { reason: QueueReason::Debounce, until: Some(until), since: Some(since) })
+        Ok(Admitted::Queued(Queue { reason: QueueReason::Debounce, until: Some(until), since: Some(since) }))
     }
 
     /// The run that stood for the earlier signals gives way; since when it did.
-    fn supersede(&mut self, tenant: TenantId, id: RunId) -> Option<fleetprompt_core::Timestamp> {
+    fn supersede(&mut self, tenant: TenantId, id: RunId) -> Option<Timestamp> {
         let open = self.find_run(tenant, id).ok().flatten()?;
         let since = open.run.standing.as_ref()?.queue.as_ref()?.since;
         let reason = "debounced: a later signal came".to_owned();
@@ -93,22 +93,29 @@ impl Cascade<'_> {
     }
 
     /// From the rule after the one that it has passed; how fast runs may begin is asked once more.
-    fn admit_after(&mut self, tenant: TenantId, workflow: &Workflow, keys: &FlowKeys, passed: QueueReason) -> Admitted {
+    fn admit_after(
+        &mut self,
+        tenant: TenantId,
+        workflow: &Workflow,
+        keys: &FlowKeys,
+        passed: QueueReason,
+    ) -> Result<Admitted, Error> {
         if let (Some(rule), Some(key)) = (&workflow.throttle, &keys.throttle) {
             let now = self.moment.now();
+            self.recall_begins(tenant, workflow, Timestamp(now.0.saturating_sub(rule.per.0)))?;
             // What had its time already, and comes late, may come together with others that do.
             let after_begun = passed != QueueReason::Debounce;
             let at = self.standing.next_begin(tenant, &workflow.slug, key, (rule.limit, rule.per), now, after_begun);
             if at > now {
-                return Admitted::Queued(Queue { reason: QueueReason::Throttle, until: Some(at), since: None });
+                return Ok(Admitted::Queued(Queue { reason: QueueReason::Throttle, until: Some(at), since: None }));
             }
         }
-        let (Some(rule), Some(key)) = (&workflow.concurrency, &keys.concurrency) else { return Admitted::Now };
+        let (Some(rule), Some(key)) = (&workflow.concurrency, &keys.concurrency) else { return Ok(Admitted::Now) };
         let limit = rule.limit as usize;
         if self.standing.running(tenant, &workflow.slug, key, limit) < limit {
-            return Admitted::Now;
+            return Ok(Admitted::Now);
         }
-        match rule.on_limit {
+        Ok(match rule.on_limit {
             OnLimit::Queue => Admitted::Queued(Queue { reason: QueueReason::Concurrency, until: None, since: None }),
             OnLimit::Drop => {
                 let plural = if limit == 1 { "run is" } else { "runs are" };
@@ -118,7 +125,18 @@ impl Cascade<'_> {
                 self.cancel_oldest(tenant, workflow, key, limit);
                 Admitted::Now
             }
+        })
+    }
+
+    /// When runs began is asked of the store once, and held from then on. Which version they were of does
+    /// not matter, so it cannot be known beforehand how far back anybody will ask.
+    fn recall_begins(&mut self, tenant: TenantId, workflow: &Workflow, from: Timestamp) -> Result<(), Error> {
+        const BEGUN_MAX: usize = 100_000;
+        if !self.standing.remembers_begins(tenant, &workflow.slug, from) {
+            let begins = self.store.begun_since(tenant, &workflow.slug, from, BEGUN_MAX)?;
+            self.standing.restore_begins(tenant, &workflow.slug, from, begins);
         }
+        Ok(())
     }
 
     /// Makes room for one: those that end already no longer count, and a retry may have brought too many.
@@ -145,14 +163,15 @@ impl Cascade<'_> {
             return Ok(());
         }
         let is_still = |queued: &Queue| Some(queued) == queue;
-        match self.admit_after(tenant, &open.workflow, &open.run.keys, passed) {
-            Admitted::Now => self.advance(tenant, id, run::Input::Begin),
-            Admitted::Queued(queued) if is_still(&queued) => Ok(()),
-            Admitted::Queued(queued) => self.advance(tenant, id, run::Input::Queue(queued)),
+        match self.admit_after(tenant, &open.workflow, &open.run.keys, passed)? {
+            Admitted::Now => self.advance(tenant, id, run::Input::Begin)?,
+            Admitted::Queued(queued) if is_still(&queued) => false,
+            Admitted::Queued(queued) => self.advance(tenant, id, run::Input::Queue(queued))?,
             Admitted::Not(reason) => {
-                self.advance(tenant, id, run::Input::Cancel { by: Party::engine(), reason, compensate: false })
+                self.advance(tenant, id, run::Input::Cancel { by: Party::engine(), reason, compensate: false })?
             }
-        }
+        };
+        Ok(())
     }
 }
 

@@ -141,7 +141,7 @@ impl Cascade<'_> {
         }
         let timeout = match known.kind() {
             HandlerKind::Http => Some(known.timeout.unwrap_or(DirectiveType::TIMEOUT_DEFAULT)),
-            HandlerKind::Manual | HandlerKind::BuiltIn => known.timeout,
+            HandlerKind::Manual | HandlerKind::BuiltIn | HandlerKind::Worker => known.timeout,
         };
         Ok(Terms { handler: known.kind(), retry: known.retry.clone(), timeout })
     }
@@ -170,7 +170,8 @@ impl Cascade<'_> {
     pub(super) fn begin(&mut self, tenant: TenantId, id: DirectiveId) -> Result<(), Error> {
         let Some(directive) = self.find_directive(tenant, id)? else { return Ok(()) };
         if directive.handler != HandlerKind::BuiltIn {
-            return self.directive(tenant, id, directive::Input::Begin);
+            self.directive(tenant, id, directive::Input::Begin)?;
+            return Ok(());
         }
         if directive.status.is_settled() {
             return Ok(());
@@ -197,7 +198,7 @@ impl Cascade<'_> {
 
     pub(super) fn settle_built_in(&mut self, directive: Directive, result: Result<Json, Failure>) {
         let attempt = directive.attempt;
-        let input = directive::Input::Outcome { attempt, result, logs: Vec::new() };
+        let input = directive::Input::Outcome { attempt, result, execution: None, logs: Vec::new() };
         match directive::decide(directive, input, self.moment) {
             Ok(decision) => drop(self.take_directive(decision)),
             Err(illegal) => tracing::error!(target: "handle", %illegal, "a built-in directive did not settle"),
@@ -205,7 +206,8 @@ impl Cascade<'_> {
     }
 
     pub(super) fn withdraw(&mut self, tenant: TenantId, id: DirectiveId, reason: String) -> Result<(), Error> {
-        self.directive(tenant, id, directive::Input::Cancel { by: Party::engine(), reason })
+        self.directive(tenant, id, directive::Input::Cancel { by: Party::engine(), reason })?;
+        Ok(())
     }
 
     pub(super) fn directive(
@@ -213,13 +215,18 @@ impl Cascade<'_> {
         tenant: TenantId,
         id: DirectiveId,
         input: directive::Input,
-    ) -> Result<(), Error> {
-        let Some(directive) = self.find_directive(tenant, id)? else { return Ok(()) };
+    ) -> Result<bool, Error> {
+        let Some(directive) = self.find_directive(tenant, id)? else { return Ok(false) };
         match directive::decide(directive.as_ref().clone(), input, self.moment) {
-            Ok(decision) => drop(self.take_directive(decision)),
-            Err(illegal) => tracing::debug!(target: "handle", directive = %id, %illegal, "nothing follows"),
+            Ok(decision) => {
+                self.take_directive(decision);
+                Ok(true)
+            }
+            Err(illegal) => {
+                tracing::debug!(target: "handle", directive = %id, %illegal, "nothing follows");
+                Ok(false)
+            }
         }
-        Ok(())
     }
 
     /// Stages what was decided; when it settled, the step that asked for it goes on.

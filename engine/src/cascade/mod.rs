@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use fleetprompt_core::directive::{self, Directive, Origin};
 use fleetprompt_core::registration::WorkflowStatus;
+use fleetprompt_core::retry::RetryPolicy;
 use fleetprompt_core::run::{self, Effect, Functions, Illegal, Place, Run, Setting};
 use fleetprompt_core::workflow::Workflow;
 use fleetprompt_core::{
@@ -123,7 +124,7 @@ impl<'a> Cascade<'a> {
                 Work::Route(signal) => self.route(&signal)?,
                 Work::Request(intent) => self.request_for_step(intent)?,
                 Work::Withdraw(tenant, id, reason) => self.withdraw(tenant, id, reason)?,
-                Work::Advance(tenant, id, input) => self.advance(tenant, id, input)?,
+                Work::Advance(tenant, id, input) => _ = self.advance(tenant, id, input)?,
                 Work::Lookback(tenant, id, place, names, since) => self.look_back(tenant, id, place, names, since)?,
                 Work::AwaitEnded(tenant, id, origin) => self.await_ended(tenant, id, origin)?,
                 Work::Freed(freed) => self.freed(freed)?,
@@ -137,36 +138,50 @@ impl<'a> Cascade<'a> {
         self.stage.signals.len() >= SIGNALS_MAX || self.before.is_full()
     }
 
-    /// An effect has ended or a time has come. What no longer matters is dropped: the record that
-    /// made it matter less is there already.
-    pub fn outcome(&mut self, outcome: Outcome) -> Result<(), Error> {
-        match outcome {
+    /// An effect has ended or a time has come. What no longer matters is dropped, which `false` says: the
+    /// record that made it matter less is there already.
+    pub fn outcome(&mut self, outcome: Outcome) -> Result<bool, Error> {
+        let followed = match outcome {
             Outcome::Step { tenant, run, place, attempt, begun, result, execution, logs } => {
                 let open = self.find_run(tenant, run)?;
                 let unit = open.as_ref().and_then(|open| open.run.at(place));
                 if unit.is_none_or(|unit| unit.signal_id != begun) {
-                    return Ok(());
+                    return Ok(false);
                 }
-                self.advance(tenant, run, run::Input::Outcome { place, attempt, result, execution, logs })?;
+                self.advance(tenant, run, run::Input::Outcome { place, attempt, result, execution, logs })?
             }
-            Outcome::RunDue { tenant, id } => self.run_due(tenant, id)?,
-            Outcome::Directive { tenant, id, attempt, result, logs } => {
-                self.directive(tenant, id, directive::Input::Outcome { attempt, result, logs })?;
+            Outcome::RunDue { tenant, id } => {
+                self.run_due(tenant, id)?;
+                true
+            }
+            Outcome::Directive { tenant, id, attempt, result, execution, logs } => {
+                self.directive(tenant, id, directive::Input::Outcome { attempt, result, execution, logs })?
             }
             Outcome::DirectiveDue { tenant, id } => self.directive(tenant, id, directive::Input::Due)?,
-            Outcome::DirectiveDeferred { tenant, id } => self.begins.push_back((tenant, id)),
-            Outcome::ScheduleDue { tenant, slug } => self.schedule_due(tenant, &slug)?,
-        }
-        self.settle()
+            Outcome::DirectiveDeferred { tenant, id } => {
+                self.begins.push_back((tenant, id));
+                true
+            }
+            Outcome::ScheduleDue { tenant, slug } => {
+                self.schedule_due(tenant, &slug)?;
+                true
+            }
+        };
+        self.settle()?;
+        Ok(followed)
     }
 
     // Advance
 
-    fn advance(&mut self, tenant: TenantId, id: RunId, input: run::Input) -> Result<(), Error> {
-        if let Some(Err(illegal)) = self.try_advance(tenant, id, input, None)? {
-            tracing::debug!(target: "advance", run = %id, %illegal, "nothing follows");
+    fn advance(&mut self, tenant: TenantId, id: RunId, input: run::Input) -> Result<bool, Error> {
+        match self.try_advance(tenant, id, input, None)? {
+            Some(Ok(())) => Ok(true),
+            Some(Err(illegal)) => {
+                tracing::debug!(target: "advance", run = %id, %illegal, "nothing follows");
+                Ok(false)
+            }
+            None => Ok(false),
         }
-        Ok(())
     }
 
     /// `None` when the tenant has no such run.
@@ -198,14 +213,15 @@ impl<'a> Cascade<'a> {
         let Some(open) = self.find_run(tenant, id)? else { return Ok(None) };
         let Some(in_force) = self.directory.tenant(tenant) else { return Ok(None) };
         let setting = Setting { workflow: &open.workflow, tenant: &in_force.tenant, signal: open.signal.as_deref() };
-        let decision = run::decide(setting, &Pure, Run::clone(&open.run), input, cause, self.moment);
+        let decision = run::decide(setting, &Known(in_force), Run::clone(&open.run), input, cause, self.moment);
         let OpenRun { run: before, workflow, signal } = open;
         Ok(Some(decision.map(|decision| Decided { workflow, signal, before: Some(before), decision })))
     }
 
     pub(crate) fn start_run(&mut self, start: StartRun) {
+        let Some(in_force) = self.directory.tenant(start.tenant.id) else { return };
         let setting = Setting { workflow: &start.workflow, tenant: &start.tenant, signal: start.signal.as_deref() };
-        let decision = run::start(setting, &Pure, start.start, self.moment);
+        let decision = run::start(setting, &Known(in_force), start.start, self.moment);
         self.take_run(Decided { workflow: start.workflow, signal: start.signal, before: None, decision });
     }
 
@@ -234,7 +250,7 @@ impl<'a> Cascade<'a> {
     fn take_effect(&mut self, run: &Arc<Run>, effect: Effect) {
         let tenant = run.tenant;
         match effect {
-            Effect::Agent { .. } => self.stage.effects.push((tenant, effect)),
+            Effect::Agent { .. } | Effect::Function { .. } => self.stage.effects.push(effect),
             Effect::Directive {
                 id,
                 place,
@@ -381,14 +397,24 @@ impl<'a> Cascade<'a> {
     }
 }
 
-/// The functions that steps may call.
-pub(crate) struct Pure;
+/// The functions that the steps of a tenant may call: those that it registered, then the engine's own.
+struct Known<'a>(&'a TenantDirectory);
 
-impl Functions for Pure {
+impl Functions for Known<'_> {
     fn call(&self, function: &str, input: &Value) -> Result<Json, Failure> {
         match functions::find(function) {
             Some(function) => functions::call(function, input),
             None => Err(Failure::fatal("function_unknown", format!("there is no function `{function}`"))),
         }
+    }
+
+    fn performed_elsewhere(&self, function: &str) -> Option<&RetryPolicy> {
+        self.0.functions.get(function).map(|(_, function)| &function.retry)
+    }
+
+    fn check_input(&self, function: &str, input: &Value) -> Result<(), Failure> {
+        let schema = self.0.functions.get(function).and_then(|(_, function)| function.input_schema.as_ref());
+        let checked = schema.map_or(Ok(()), |schema| schema.validate(input));
+        checked.map_err(|message| Failure::fatal("input_invalid", format!("`{function}`: {message}")))
     }
 }

@@ -29,7 +29,7 @@ impl Cascade<'_> {
         self.wake(signal)?;
         let tenant = self.tenant(signal.tenant)?;
         for subscriber in tenant.subscribers(&signal.name) {
-            let disposition = self.offer(tenant, subscriber, signal);
+            let disposition = self.offer(tenant, subscriber, signal)?;
             self.stage.dispositions.push(disposition);
         }
         Ok(())
@@ -50,7 +50,7 @@ impl Cascade<'_> {
                     Disposition { run_id, ..self.disposition(subscriber, signal, kind, Some(reason)) }
                 }
                 None => {
-                    let disposition = self.offer(tenant, subscriber, signal);
+                    let disposition = self.offer(tenant, subscriber, signal)?;
                     self.stage.dispositions.push(disposition.clone());
                     disposition
                 }
@@ -60,13 +60,18 @@ impl Cascade<'_> {
         Ok(dispositions)
     }
 
-    fn offer(&mut self, tenant: &Arc<TenantDirectory>, subscriber: &Workflows, signal: &Arc<Signal>) -> Disposition {
+    fn offer(
+        &mut self,
+        tenant: &Arc<TenantDirectory>,
+        subscriber: &Workflows,
+        signal: &Arc<Signal>,
+    ) -> Result<Disposition, Error> {
         if self.stage.signals.len() >= ROUTED_MAX {
             let reason = format!("more than {ROUTED_MAX} signals follow from one input; is it a loop?");
-            return self.disposition(subscriber, signal, DispositionKind::Refused, Some(reason));
+            return Ok(self.disposition(subscriber, signal, DispositionKind::Refused, Some(reason)));
         }
         match judge(tenant, subscriber, signal) {
-            Verdict::Not(kind, reason) => self.disposition(subscriber, signal, kind, Some(reason)),
+            Verdict::Not(kind, reason) => Ok(self.disposition(subscriber, signal, kind, Some(reason))),
             Verdict::Start(workflow) => self.admit_by_signal(tenant, subscriber, workflow, signal),
         }
     }
@@ -77,25 +82,25 @@ impl Cascade<'_> {
         subscriber: &Workflows,
         workflow: Arc<Workflow>,
         signal: &Arc<Signal>,
-    ) -> Disposition {
+    ) -> Result<Disposition, Error> {
         let candidate = Candidate { tenant: &tenant.tenant, signal: Some(signal), input: None };
         let keys = match self.flow_keys(&workflow, &candidate) {
             Ok(keys) => keys,
             Err(failure) => {
                 let reason = Some(format!("the key of its flow control: {}", failure.message));
-                return self.disposition(subscriber, signal, DispositionKind::Refused, reason);
+                return Ok(self.disposition(subscriber, signal, DispositionKind::Refused, reason));
             }
         };
-        let queue = match self.admit(signal.tenant, &workflow, &keys) {
+        let queue = match self.admit(signal.tenant, &workflow, &keys)? {
             Admitted::Now => None,
             Admitted::Queued(queue) => Some(queue),
             Admitted::Not(reason) => {
-                return self.disposition(subscriber, signal, DispositionKind::Throttled, Some(reason));
+                return Ok(self.disposition(subscriber, signal, DispositionKind::Throttled, Some(reason)));
             }
         };
         let run_id = self.start_by_signal(tenant, workflow, signal, keys, queue);
         let disposition = self.disposition(subscriber, signal, DispositionKind::Started, None);
-        Disposition { run_id: Some(run_id), ..disposition }
+        Ok(Disposition { run_id: Some(run_id), ..disposition })
     }
 
     /// The directive `workflow.run.start` with its whole life, and then the run.

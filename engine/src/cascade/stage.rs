@@ -27,7 +27,7 @@ pub(crate) struct Stage {
     runs: BTreeMap<RunId, (OpenRun, Vec<Place>)>,
     schedules: BTreeMap<(TenantId, Slug), ScheduleRow>,
     /// To begin once this is committed.
-    pub effects: Vec<(TenantId, Effect)>,
+    pub effects: Vec<Effect>,
     pub attempts: Vec<Arc<Directive>>,
     /// Built-in directives left to the next commit.
     pub deferred: Vec<(TenantId, DirectiveId)>,
@@ -98,13 +98,23 @@ impl Stage {
         self.signals.get(index)
     }
 
-    /// The signal that began what an agent is to do. None: it was withdrawn in the same commit, and is not
+    /// The run and the signal that began an attempt. None: it was withdrawn in the same commit, and is not
     /// worth its price.
-    pub fn begun(&self, effect: &Effect) -> Option<SignalId> {
-        let Effect::Agent { run, place, attempt, .. } = effect else { return None };
-        let unit = self.run(*run)?.run.at(*place)?;
-        let is_under_way = unit.status == StepStatus::Running && unit.attempt == *attempt;
-        unit.signal_id.filter(|_| is_under_way)
+    pub fn begun(&self, effect: &Effect) -> Option<(&OpenRun, SignalId)> {
+        let (run, place, attempt) = effect.attempt()?;
+        let open = self.run(run)?;
+        let unit = open.run.at(place)?;
+        let is_under_way = unit.status == StepStatus::Running && unit.attempt == attempt;
+        Some((open, unit.signal_id.filter(|_| is_under_way)?))
+    }
+
+    /// Every run that this changes, with the places.
+    pub fn changed(&self) -> impl Iterator<Item = (&OpenRun, &[Place])> {
+        self.runs.values().map(|(open, places)| (open, places.as_slice()))
+    }
+
+    pub fn directives(&self) -> impl Iterator<Item = &Arc<Directive>> {
+        self.directives.values()
     }
 
     /// What came `later` in the same batch counts over what is here.

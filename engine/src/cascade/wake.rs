@@ -139,7 +139,7 @@ impl Cascade<'_> {
                 self.turn(tenant, id, queue.reason)
             }
             Some(_) => Ok(()),
-            None => self.advance(tenant, id, run::Input::Due),
+            None => self.advance(tenant, id, run::Input::Due).map(drop),
         }
     }
 

@@ -89,6 +89,15 @@ impl Definitions {
         asked.collect()
     }
 
+    /// Every function that workers perform.
+    pub(super) fn functions_asked(&self) -> BTreeSet<&str> {
+        let asked = self.steps().filter_map(|step| match &step.kind {
+            StepKind::Function { function, .. } => Some(function.as_str()),
+            _ => None,
+        });
+        asked.filter(|name| is_workers(name)).collect()
+    }
+
     /// Every directive that is carried out outside.
     pub(super) fn directives_asked(&self) -> BTreeSet<&Name> {
         let asked = self.steps().flat_map(|step| {
@@ -117,6 +126,15 @@ impl Definitions {
     pub(super) fn has_manual_directives(&self) -> bool {
         self.directive_types.iter().any(|of_type| matches!(of_type.handler, Handler::Manual {}))
     }
+}
+
+/// Whatever the engine does not do itself is for workers.
+pub(super) fn is_workers(function: &str) -> bool {
+    crate::functions::find(function).is_none()
+}
+
+pub(super) fn function_stand_in(name: &str) -> Json {
+    json!({"function": {"name": name, "handler": {"type": "worker"}}}).into()
 }
 
 /// Stands in for an agent that is not given; its script is never read.

@@ -64,6 +64,7 @@ struct Scripted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asked {
     Agent,
+    Function,
     Directive,
     Workflow,
 }

@@ -215,6 +215,7 @@ impl Play<'_> {
     fn ask_for_task(&mut self, task: Task) -> Result<(), Problem> {
         let (name, input, kind, place) = match &task.kind {
             TaskKind::Agent { place, agent, input, .. } => (agent.as_str(), input, Asked::Agent, Some(*place)),
+            TaskKind::Function { place, function, input, .. } => (&**function, input, Asked::Function, Some(*place)),
             TaskKind::Directive(directive) => {
                 let place = directive.origin.map(|origin| origin.place);
                 (directive.name.as_str(), &directive.payload, Asked::Directive, place)
@@ -252,14 +253,16 @@ impl Play<'_> {
     /// The longest that one attempt may take; then it has failed, as it would in production.
     fn timeout(&mut self, task: &Task) -> Option<Span> {
         match &task.kind {
-            TaskKind::Agent { run, place, .. } => {
-                let slug = self.world.workflow_of(*run)?;
-                let all = std::iter::once(&self.suite.definitions.workflow).chain(&self.suite.definitions.workflows);
-                let workflow = all.into_iter().find(|workflow| workflow.slug == slug)?;
-                Some(workflow.steps.get(place.index())?.timeout.unwrap_or(AGENT_TIMEOUT))
-            }
+            TaskKind::Agent { run, place, .. } => Some(self.step(*run, *place)?.timeout.unwrap_or(AGENT_TIMEOUT)),
+            TaskKind::Function { run, place, .. } => self.step(*run, *place)?.timeout,
             TaskKind::Directive(directive) => directive.timeout,
         }
+    }
+
+    fn step(&mut self, run: RunId, place: Place) -> Option<&fleetprompt_core::workflow::Step> {
+        let slug = self.world.workflow_of(run)?;
+        let all = std::iter::once(&self.suite.definitions.workflow).chain(&self.suite.definitions.workflows);
+        all.into_iter().find(|workflow| workflow.slug == slug)?.steps.get(place.index())
     }
 
     /// Without a script it stays open, until somebody reports.

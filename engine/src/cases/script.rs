@@ -101,17 +101,21 @@ impl Question<'_> {
 }
 
 impl Asked {
+    pub const ALL: [Self; 4] = [Self::Agent, Self::Function, Self::Directive, Self::Workflow];
+
     fn word(self) -> &'static str {
         match self {
             Self::Agent => "agent",
+            Self::Function => "function",
             Self::Directive => "directive",
             Self::Workflow => "workflow",
         }
     }
 
-    fn field(self) -> &'static str {
+    pub fn field(self) -> &'static str {
         match self {
             Self::Agent => "agents",
+            Self::Function => "functions",
             Self::Directive => "directives",
             Self::Workflow => "workflows",
         }

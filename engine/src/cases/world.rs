@@ -105,6 +105,9 @@ fn register(hand: &mut ByHand, scope: &Scope, definitions: &Definitions) -> Resu
             None => apply_agent(hand, &files::agent_stand_in(slug))?,
         };
     }
+    for name in definitions.functions_asked() {
+        hand.function_apply(scope, files::function_stand_in(name))?;
+    }
     for of_type in &definitions.directive_types {
         hand.directive_type_apply(scope, of_type.document.clone())?;
     }
@@ -135,7 +138,7 @@ pub(super) fn told(what: &str, error: &Error) -> String {
 /// The run that an effect belongs to.
 pub(super) fn run_of(kind: &TaskKind) -> Option<RunId> {
     match kind {
-        TaskKind::Agent { run, .. } => Some(*run),
+        TaskKind::Agent { run, .. } | TaskKind::Function { run, .. } => Some(*run),
         TaskKind::Directive(directive) => directive.origin.map(|origin| origin.run_id),
     }
 }

@@ -76,7 +76,7 @@ impl BuiltIn for WorkflowRunRerun {
         let in_force = cascade.tenant(tenant)?.tenant.clone();
         let candidate = Candidate { tenant: &in_force, signal: open.signal.as_deref(), input: input.as_ref() };
         let keys = cascade.flow_keys(&workflow, &candidate)?;
-        let queue = match cascade.admit(tenant, &workflow, &keys) {
+        let queue = match cascade.admit(tenant, &workflow, &keys)? {
             Admitted::Now => None,
             Admitted::Queued(queue) => Some(queue),
             Admitted::Not(reason) => return Err(Failure::fatal("throttled", reason).into()),

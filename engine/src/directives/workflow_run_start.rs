@@ -85,7 +85,7 @@ impl BuiltIn for WorkflowRunStart {
         let mut keys = cascade.flow_keys(&workflow, &candidate)?;
         let (parent, source) = origin(cascade, directive)?;
         cascade.share_place(directive.tenant, &workflow, &mut keys, parent)?;
-        let queue = match cascade.admit(directive.tenant, &workflow, &keys) {
+        let queue = match cascade.admit(directive.tenant, &workflow, &keys)? {
             Admitted::Now => None,
             Admitted::Queued(queue) => Some(queue),
             Admitted::Not(reason) => return Err(Failure::fatal("throttled", reason).into()),

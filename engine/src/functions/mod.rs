@@ -71,6 +71,12 @@ pub fn find(name: &str) -> Option<&'static Function> {
     Some(all()[index])
 }
 
+/// Whether a name is in one of the families that the engine keeps for itself.
+pub fn is_of_engine(name: &str) -> bool {
+    let family = |name: &str| name.split('.').next().map(str::to_owned);
+    all().iter().any(|function| family(function.name) == family(name))
+}
+
 /// Every function there is, sorted by name.
 pub fn all() -> &'static [&'static Function] {
     ALL

@@ -4,6 +4,7 @@
 mod address;
 mod agent;
 mod http;
+mod offered;
 mod slots;
 
 use std::sync::Arc;
@@ -11,13 +12,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::Sender;
-use fleetprompt_core::directive::Directive;
-use fleetprompt_core::run::Effect;
-use fleetprompt_core::{Failure, Json, SignalId, TenantId};
+use fleetprompt_core::directive::{Directive, HandlerKind};
+use fleetprompt_core::run::{Effect, Place, Run};
+use fleetprompt_core::{Failure, Json, SignalId, Slug, TenantId};
 
 use self::slots::Slots;
+use crate::cache::OpenRun;
 use crate::input::Outcome;
 use crate::models::Models;
+use crate::workers::{Attempt, AttemptOf, Workers};
 use crate::{Directory, Metrics};
 
 /// How an effect ended, and what is worth telling about it.
@@ -29,11 +32,26 @@ pub(crate) struct Performed {
 
 /// Whoever carries effects out. Outcomes come back as inputs of the engine.
 pub(crate) trait Perform: Send {
-    /// The attempt of an agent step, and the signal that began it. Other effects of a run are directives.
-    fn step(&self, tenant: TenantId, effect: Effect, begun: Option<SignalId>);
-    /// The attempt of a directive that an endpoint carries out.
-    fn directive(&self, directive: Arc<Directive>);
+    /// The attempt of a step, of an agent or a function, and the signal that began it. Other effects of a
+    /// run are directives.
+    fn step(&self, open: &OpenRun, effect: Effect, begun: SignalId, when: When);
+    /// The attempt of a directive that an endpoint or a worker carries out, and for which workflow.
+    fn directive(&self, directive: Arc<Directive>, workflow: Option<Slug>, when: When);
     fn in_flight(&self) -> usize;
+
+    /// A directive that is with a worker is not wanted any more, or is settled.
+    fn withdraw(&self, _directive: &Directive) {}
+    /// What a commit made of a run: attempts of it that are not under way any more are over.
+    fn changed(&self, _run: &Run, _places: &[Place]) {}
+    /// All of a commit has been said.
+    fn flush(&self) {}
+}
+
+/// Whether an attempt begins, or was under way when the last engine ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    Now,
+    Before,
 }
 
 #[derive(Clone)]
@@ -46,6 +64,7 @@ pub(crate) struct Performer {
     directory: Arc<ArcSwap<Directory>>,
     models: Arc<Models>,
     endpoints: http::Endpoints,
+    workers: Arc<Workers>,
     metrics: Arc<Metrics>,
 }
 
@@ -54,20 +73,55 @@ impl Perform for Performer {
         self.in_flight.load(Ordering::Acquire)
     }
 
-    fn step(&self, tenant: TenantId, effect: Effect, begun: Option<SignalId>) {
-        let Effect::Agent { run, place, attempt, agent, input, key, timeout } = effect else { return };
+    fn step(&self, open: &OpenRun, effect: Effect, begun: SignalId, when: When) {
+        let tenant = open.run.tenant;
+        match effect {
+            Effect::Agent { run, place, attempt, agent, input, key, timeout } => {
+                let this = self.clone();
+                self.spawn(
+                    tenant,
+                    async move {
+                        let directory = this.directory.load_full();
+                        agent::perform(&directory, &this.models, tenant, &agent, &input, &key, timeout).await
+                    },
+                    move |done| Outcome::Step {
+                        tenant,
+                        run,
+                        place,
+                        attempt,
+                        begun: Some(begun),
+                        result: done.result,
+                        execution: done.execution,
+                        logs: done.logs,
+                    },
+                );
+            }
+            Effect::Function { .. } => {
+                if let Some(attempt) = offered::step(&self.directory.load(), open, effect, begun) {
+                    self.offer(attempt, when);
+                }
+            }
+            Effect::Directive { .. } | Effect::Withdraw { .. } | Effect::Lookback { .. } => {}
+            Effect::Lock { .. } | Effect::CancelRun { .. } => {}
+        }
+    }
+
+    fn directive(&self, directive: Arc<Directive>, workflow: Option<Slug>, when: When) {
+        if directive.handler == HandlerKind::Worker {
+            if let Some(attempt) = offered::directive(&self.directory.load(), &directive, workflow) {
+                self.offer(attempt, when);
+            }
+            return;
+        }
         let this = self.clone();
+        let (tenant, id, attempt) = (directive.tenant, directive.id, directive.attempt);
         self.spawn(
             tenant,
-            async move {
-                agent::perform(&this.directory.load_full(), &this.models, tenant, &agent, &input, &key, timeout).await
-            },
-            move |done| Outcome::Step {
+            async move { this.endpoints.deliver(&this.directory.load_full(), &directive).await },
+            move |done| Outcome::Directive {
                 tenant,
-                run,
-                place,
+                id,
                 attempt,
-                begun,
                 result: done.result,
                 execution: done.execution,
                 logs: done.logs,
@@ -75,18 +129,25 @@ impl Perform for Performer {
         );
     }
 
-    fn directive(&self, directive: Arc<Directive>) {
-        let this = self.clone();
-        let (tenant, id, attempt) = (directive.tenant, directive.id, directive.attempt);
-        self.spawn(
-            tenant,
-            async move { this.endpoints.deliver(&this.directory.load_full(), &directive).await },
-            move |done| Outcome::Directive { tenant, id, attempt, result: done.result, logs: done.logs },
-        );
+    fn withdraw(&self, directive: &Directive) {
+        let of = AttemptOf::Directive { id: directive.id, attempt: directive.attempt };
+        match directive.is_in_flight() {
+            true => self.workers.cancel(of),
+            false => self.workers.forget(of),
+        }
+    }
+
+    fn changed(&self, run: &Run, places: &[Place]) {
+        self.workers.keep_only(run, places);
+    }
+
+    fn flush(&self) {
+        self.workers.serve();
     }
 }
 
 impl Performer {
+    #[allow(clippy::too_many_arguments, reason = "it is made in one place, and each of these is a thing of its own")]
     pub fn new(
         runtime: tokio::runtime::Handle,
         outcomes: Sender<Outcome>,
@@ -94,6 +155,7 @@ impl Performer {
         allow_private_endpoints: bool,
         directory: Arc<ArcSwap<Directory>>,
         models: Arc<Models>,
+        workers: Arc<Workers>,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
@@ -104,7 +166,15 @@ impl Performer {
             directory,
             models,
             endpoints: http::Endpoints::new(allow_private_endpoints),
+            workers,
             metrics,
+        }
+    }
+
+    fn offer(&self, attempt: Attempt, when: When) {
+        match when {
+            When::Now => self.workers.offer(attempt),
+            When::Before => self.workers.offer_unclaimed(attempt),
         }
     }
 

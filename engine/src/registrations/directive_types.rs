@@ -56,7 +56,7 @@ fn read(document: &Json) -> Result<DirectiveType, Refusal> {
 fn secret(handler: &Handler) -> Option<String> {
     match handler {
         Handler::Http { secret, .. } => secret.clone(),
-        Handler::Manual {} => None,
+        Handler::Manual {} | Handler::Worker { .. } => None,
     }
 }
 

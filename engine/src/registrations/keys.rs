@@ -2,14 +2,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use fleetprompt_core::performs::Performs;
 use fleetprompt_core::signal::is_plain_text;
 use fleetprompt_core::tenant::{Key, KeyHash, Role, Tenant};
-use fleetprompt_core::{KeyId, Party, Slug, TenantId, Timestamp};
+use fleetprompt_core::{KeyId, Party, Slug, TenantId};
 use serde_json::json;
 
 use super::{Change, load};
 use crate::batch::Decider;
-use crate::{CreatedKey, Error, Refusal};
+use crate::{CreatedKey, Error, NewKey, Refusal};
 
 impl Decider {
     pub(super) fn tenant_create(
@@ -25,7 +26,7 @@ impl Decider {
         }
         check_name(&name)?;
         let tenant = Tenant { id: TenantId(self.moment.uuid()), slug, name, created_at: self.moment.now() };
-        let created = self.new_key(tenant.id, "first key".into(), role, None);
+        let created = self.new_key(tenant.id, NewKey::of_role("first key", role));
         open.stage.registered.tenants.push(tenant.clone());
         open.stage.registered.keys.push(created.key.clone());
         let payload = json!({"tenant": tenant.slug, "name": tenant.name});
@@ -40,17 +41,16 @@ impl Decider {
         &mut self,
         actor: &Party,
         tenant: TenantId,
-        name: String,
-        role: Role,
-        expires_at: Option<Timestamp>,
+        new: NewKey,
     ) -> Result<Change<CreatedKey>, Error> {
         let (mut directory, mut open) = self.begin();
         directory.tenant(tenant).ok_or_else(|| Refusal::not_found("tenant", tenant))?;
-        check_name(&name)?;
-        if expires_at.is_some_and(|end| end <= self.moment.now()) {
+        check_name(&new.name)?;
+        check_performs(new.performs.as_ref())?;
+        if new.expires_at.is_some_and(|end| end <= self.moment.now()) {
             return Err(Refusal::invalid("expiry_past", "`expires_at` is in the past").into());
         }
-        let created = self.new_key(tenant, name, role, expires_at);
+        let created = self.new_key(tenant, new);
         open.stage.registered.keys.push(created.key.clone());
         self.audit(&mut open, tenant, actor, "key.created", subject(&created.key), about(&created.key))?;
         directory.put_key(created.key.clone());
@@ -70,18 +70,19 @@ impl Decider {
         Ok(Change { open, directory, answer: key })
     }
 
-    fn new_key(&mut self, tenant: TenantId, name: String, role: Role, expires_at: Option<Timestamp>) -> CreatedKey {
+    fn new_key(&mut self, tenant: TenantId, new: NewKey) -> CreatedKey {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).expect("the system gives random bytes");
         let secret = format!("fp_{}", URL_SAFE_NO_PAD.encode(bytes));
         let key = Key {
             id: KeyId(self.moment.uuid()),
             tenant,
-            name,
-            role,
+            name: new.name,
+            role: new.role,
+            performs: new.performs,
             hash: KeyHash::of(&secret),
             created_at: self.moment.now(),
-            expires_at,
+            expires_at: new.expires_at,
             revoked_at: None,
         };
         CreatedKey { key, secret }
@@ -97,8 +98,23 @@ fn check_name(name: &str) -> Result<(), Refusal> {
     }
 }
 
+fn check_performs(performs: Option<&Performs>) -> Result<(), Refusal> {
+    const NAMES_MAX: usize = 1_000;
+    match performs {
+        Some(performs) if !(1..=NAMES_MAX).contains(&performs.names.len()) => {
+            let message = format!("`performs` has 1 to {NAMES_MAX} names, like `mail.send` or `mail.*`");
+            Err(Refusal::invalid("performs_invalid", message))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn about(key: &Key) -> serde_json::Value {
-    json!({"key": key.id, "name": key.name, "role": key.role, "expires_at": key.expires_at})
+    let mut about = json!({"key": key.id, "name": key.name, "role": key.role, "expires_at": key.expires_at});
+    if let Some(performs) = &key.performs {
+        about["performs"] = json!(performs);
+    }
+    about
 }
 
 fn subject(key: &Key) -> Party {

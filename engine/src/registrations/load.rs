@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use fleetprompt_core::directive::DirectiveType;
 use fleetprompt_core::document::Format;
+use fleetprompt_core::function::Function;
 use fleetprompt_core::tenant::Tenant;
 use fleetprompt_core::{agent, schedule};
 use fleetprompt_store::{Error, Result, Store};
@@ -50,6 +51,12 @@ pub(crate) fn load(store: &dyn Store) -> Result<Directory> {
         let read = DirectiveType::read(&entry.document).map_err(|_| damaged("directive type", entry.name.as_str()))?;
         if let Some(tenant) = directory.tenant_mut(entry.tenant) {
             tenant.directive_types.insert(entry.name.clone(), (entry, Arc::new(read)));
+        }
+    }
+    for entry in stored.functions {
+        let read = Function::read(&entry.document).map_err(|_| damaged("function", entry.name.as_str()))?;
+        if let Some(tenant) = directory.tenant_mut(entry.tenant) {
+            tenant.functions.insert(entry.name.clone(), (entry, Arc::new(read)));
         }
     }
     Ok(directory)

@@ -1,8 +1,9 @@
-//! Changes of what is registered: tenants, keys, workflows, agents, schedules, directive types. Rare; each is
-//! checked against what is there, committed by itself, and audited by a signal in the same commit.
+//! Changes of what is registered: tenants, keys, workflows, agents, schedules, directive types, functions. Rare;
+//! each is checked against what is there, committed by itself, and audited by a signal in the same commit.
 
 mod agents;
 mod directive_types;
+mod functions;
 mod keys;
 mod load;
 mod schedules;
@@ -52,12 +53,16 @@ impl Decider {
                 let change = self.directive_type_apply(&scope, &document);
                 self.enact(change, reply);
             }
+            Registration::Function { scope, document, reply } => {
+                let change = self.function_apply(&scope, &document);
+                self.enact(change, reply);
+            }
             Registration::Tenant { actor, slug, name, role, reply } => {
                 let change = self.tenant_create(&actor, slug, name, role);
                 self.enact(change, reply);
             }
-            Registration::Key { actor, tenant, name, role, expires_at, reply } => {
-                let change = self.key_create(&actor, tenant, name, role, expires_at);
+            Registration::Key { actor, tenant, new, reply } => {
+                let change = self.key_create(&actor, tenant, new);
                 self.enact(change, reply);
             }
             Registration::RevokeKey { actor, tenant, id, reply } => {

@@ -164,7 +164,11 @@ fn compile(text: &str, format: Format, catalog: &Catalog) -> Result<(Workflow, V
 /// A draft may name what is still to come; what is to run may not.
 fn catalog(tenant: &TenantDirectory, activate: bool) -> Catalog {
     let known = tenant.catalog();
-    if activate { known } else { Catalog { functions: known.functions, ..Catalog::default() } }
+    if activate {
+        known
+    } else {
+        Catalog { functions: known.functions, worker_functions: known.worker_functions, ..Catalog::default() }
+    }
 }
 
 fn may_replace(known: &WorkflowVersion, entry: Option<&WorkflowEntry>) -> Result<(), Refusal> {

@@ -133,6 +133,7 @@ impl Maker<'_> {
         self.chance.weighed(&[
             (4, "agent"),
             (3, "function"),
+            (3, "work"),
             (6, "directive"),
             (6, "wait"),
             (starts, "workflow"),
@@ -225,6 +226,11 @@ impl Maker<'_> {
         match kind {
             "agent" => {
                 step.insert("agent_ref".into(), json!({"slug": "helper"}));
+                step.insert("input".into(), json!({"n": "${run.input.n}"}));
+            }
+            "work" => {
+                step.insert("type".into(), "function".into());
+                step.insert("function".into(), "work.count".into());
                 step.insert("input".into(), json!({"n": "${run.input.n}"}));
             }
             "function" => {
@@ -327,7 +333,8 @@ impl Maker<'_> {
         let chance = &mut *self.chance;
         let mut put = |field: &str, value: Value| _ = step.insert(field.into(), value);
         let acts = matches!(kind, "agent" | "directive" | "workflow");
-        if (acts || kind == "function") && chance.one_in(7) {
+        let is_work = kind == "work";
+        if (acts || is_work || kind == "function") && chance.one_in(7) {
             let mut repeat = json!({"max": chance.between(1, 3)});
             if chance.one_in(2) {
                 repeat["while"] = json!("${repeat.iteration < 2}");
@@ -337,7 +344,7 @@ impl Maker<'_> {
             }
             put("repeat", repeat);
         }
-        if (acts || kind == "wait") && chance.one_in(5) {
+        if (acts || is_work || kind == "wait") && chance.one_in(5) {
             // What holds a lock and waits for another run must not wait for one that wants the same.
             let lock = if kind == "workflow" {
                 format!("gate{level}")
@@ -346,7 +353,7 @@ impl Maker<'_> {
             };
             put("lock", lock.into());
         }
-        if matches!(kind, "agent" | "directive") && chance.one_in(3) {
+        if matches!(kind, "agent" | "work" | "directive") && chance.one_in(3) {
             let mut retry = json!({"max_attempts": chance.between(1, 3), "initial": "2s", "max": "8s"});
             if chance.one_in(4) {
                 retry["on"] = json!(["busy", "http_*"]);
@@ -356,10 +363,10 @@ impl Maker<'_> {
             }
             put("retry", retry);
         }
-        if (acts || kind == "wait") && chance.one_in(3) {
+        if (acts || is_work || kind == "wait") && chance.one_in(3) {
             put("timeout", chance.pick(&["6s", "30s"]).into());
         }
-        if kind == "directive" && chance.one_in(6) {
+        if (is_work || kind == "directive") && chance.one_in(6) {
             put("heartbeat", "15s".into());
         }
         if kind != "finish" && !self.followed[index] && chance.one_in(4) {

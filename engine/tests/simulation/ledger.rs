@@ -33,8 +33,8 @@ impl Ledger {
     pub fn begun(&mut self, seen: &Seen, under_way: &[Task], task: &Task) -> Held {
         let twice = under_way.iter().any(|other| is_same(other, task));
         match &task.kind {
-            TaskKind::Agent { run: id, place, .. } => {
-                let run = seen.runs.get(id).ok_or_else(|| format!("{id} asks for an agent, and is not on record"))?;
+            TaskKind::Agent { run: id, place, .. } | TaskKind::Function { run: id, place, .. } => {
+                let run = seen.runs.get(id).ok_or_else(|| format!("{id} asks for a call, and is not on record"))?;
                 let name = || seen.name_of(run, *place);
                 let is_begun = seen.logs[id].iter().any(|signal| Some(signal.id) == task.begun);
                 hold(is_begun, || format!("{} is called, and that is not what is on record", name()))?;
@@ -88,7 +88,10 @@ impl Ledger {
         let Some(call) = record["output"]["answer"].as_u64().and_then(|answer| self.answers.get(&answer)) else {
             return Ok(());
         };
-        if record["type"] != "agent" || record.get("reused").is_some() || record.get("by").is_some() {
+        if !matches!(record["type"].as_str(), Some("agent" | "function"))
+            || record.get("reused").is_some()
+            || record.get("by").is_some()
+        {
             return Ok(());
         }
         let index = seen.workflow(run).index[record["step"].as_str().unwrap_or_default()];
@@ -103,6 +106,7 @@ impl Ledger {
 fn is_same(one: &Task, other: &Task) -> bool {
     match (&one.kind, &other.kind) {
         (TaskKind::Agent { .. }, TaskKind::Agent { .. }) => one.begun == other.begun,
+        (TaskKind::Function { .. }, TaskKind::Function { .. }) => one.begun == other.begun,
         (TaskKind::Directive(one), TaskKind::Directive(other)) => {
             (one.id, one.attempt, one.started_at) == (other.id, other.attempt, other.started_at)
         }

@@ -131,6 +131,9 @@ impl World {
             "script": [{"output": {"ok": true}}]
         }});
         self.engine.agent_apply(&owner, &agent.to_string(), Format::Json)?;
+        let function = json!({"function": {"name": "work.count", "handler": {"type": "worker"},
+            "retry": {"max_attempts": 2, "initial": "1s"}}});
+        self.engine.function_apply(&owner, function.into())?;
         for name in ["job.http", "job.manual", "undo.http", "undo.manual"] {
             let handler = match name.ends_with("http") {
                 true => {

@@ -56,10 +56,43 @@ impl Caller {
     }
 }
 
+/// Whoever may take attempts and report them: a key that was made for workers, or somebody with the role
+/// `member`.
+#[derive(Debug, Clone)]
+pub struct Performer(Caller);
+
+impl Performer {
+    pub fn caller(&self) -> &Caller {
+        &self.0
+    }
+}
+
+impl FromRequestParts<Api> for Performer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut request::Parts, api: &Api) -> Result<Self, Problem> {
+        let caller = Caller::read(parts, api)?;
+        if caller.key.performs.is_none() {
+            caller.must_be(Role::Member)?;
+        }
+        Ok(Self(caller))
+    }
+}
+
 impl FromRequestParts<Api> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut request::Parts, api: &Api) -> Result<Self, Problem> {
+        let caller = Self::read(parts, api)?;
+        match &caller.key.performs {
+            None => Ok(caller),
+            Some(_) => Err(Problem::forbidden("this key was made for workers: it takes, keeps and reports attempts")),
+        }
+    }
+}
+
+impl Caller {
+    fn read(parts: &request::Parts, api: &Api) -> Result<Self, Problem> {
         let secret = secret(&parts.headers)?;
         let directory = api.engine().directory();
         let key = directory.key(secret, now()).cloned();

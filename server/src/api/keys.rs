@@ -4,6 +4,7 @@ use axum::extract::State;
 use fleetprompt_client::wire;
 use fleetprompt_core::tenant::Role;
 use fleetprompt_core::{KeyId, Slug};
+use fleetprompt_engine::NewKey;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use wire::schema;
@@ -16,7 +17,8 @@ use super::{Api, Problem, page, view};
 
 /// Create a key
 ///
-/// Its secret is shown in this answer alone. Takes the role `admin`, and for another tenant `owner`.
+/// Its secret is shown in this answer alone. Takes the role `admin`, and for another tenant `owner`. With
+/// `performs` it is for workers, and takes and reports that alone.
 #[utoipa::path(
     post, path = "/v1/keys", tag = "tenants",
     request_body(content = wire::CreateKey, example = json!({"name": "forum webhook", "role": "member"})),
@@ -24,10 +26,22 @@ use super::{Api, Problem, page, view};
 )]
 pub async fn key_create(State(api): State<Api>, caller: Caller, Sent(request): Sent<wire::CreateKey>) -> Answer {
     caller.must_be(Role::Admin)?;
-    caller.must_be(request.role)?;
+    let role = match (&request.performs, request.role) {
+        // What it performs is all that it may.
+        (Some(_), None) => Role::Viewer,
+        (Some(_), Some(_)) => {
+            return Err(Problem::invalid_request("a key has a `role`, or else `performs`, when it is for workers"));
+        }
+        (None, role) => role.unwrap_or(Role::Member),
+    };
+    caller.must_be(role)?;
+    if request.performs.as_ref().is_some_and(|performs| performs.all_tenants) {
+        caller.must_be(Role::Owner)?;
+    }
     let tenant = caller.tenant_named(request.tenant.as_ref())?.tenant.clone();
     let actor = caller.scope.actor.clone();
-    let created = api.engine().key_create(actor, tenant.id, request.name, request.role, request.expires_at).await?;
+    let new = NewKey { name: request.name, role, performs: request.performs, expires_at: request.expires_at };
+    let created = api.engine().key_create(actor, tenant.id, new).await?;
     made(true, &view::key(&created.key, &tenant.slug, Some(created.secret)))
 }
 

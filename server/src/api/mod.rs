@@ -33,6 +33,7 @@ mod signals_tail;
 mod tenants;
 mod view;
 mod why;
+mod workers;
 mod workflows;
 
 use std::sync::Arc;
@@ -149,7 +150,11 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(schedules::schedule_archive))
         .routes(routes!(schedules::schedule_trigger))
         .routes(routes!(schedules::schedule_backfill))
-        .routes(routes!(functions::function_list))
+        .routes(routes!(functions::function_apply, functions::function_list))
+        .routes(routes!(workers::attempt_take))
+        .routes(routes!(workers::attempt_heartbeat))
+        .routes(routes!(workers::attempt_report))
+        .routes(routes!(workers::worker_list))
         .routes(routes!(runs::run_list))
         .routes(routes!(runs::run_get))
         .routes(routes!(runs::run_timeline))

@@ -2,9 +2,10 @@
 
 use axum::extract::State;
 use fleetprompt_client::wire;
-use fleetprompt_core::run::{Run, Status, StepStatus};
+use fleetprompt_core::run::{Place, Run, Status, StepStatus};
 use fleetprompt_core::{RunId, SignalId, Slug, TenantId, Timestamp};
 use fleetprompt_engine::Directory;
+use fleetprompt_engine::workers::Workers;
 use fleetprompt_store::{Order, Page, RunFilter, Store};
 use serde::{Deserialize, Deserializer};
 use utoipa::IntoParams;
@@ -137,19 +138,26 @@ pub async fn run_get(State(api): State<Api>, caller: Caller, At(id): At<RunId>) 
 }
 
 async fn detail(api: &Api, caller: &Caller, id: RunId) -> Result<wire::RunDetail, Problem> {
-    let (tenant, directory) = (caller.tenant(), caller.directory.clone());
-    api.read(move |store| Ok(wire::RunDetail { run: whole(store, &directory, tenant, id)? })).await
+    let (tenant, directory, workers) = (caller.tenant(), caller.directory.clone(), api.engine().workers().clone());
+    api.read(move |store| Ok(wire::RunDetail { run: whole(store, &directory, &workers, tenant, id)? })).await
 }
 
 /// With its steps, and with the name of the step that started it.
-pub fn whole(store: &dyn Store, directory: &Directory, tenant: TenantId, id: RunId) -> Result<wire::Run, Problem> {
+pub fn whole(
+    store: &dyn Store,
+    directory: &Directory,
+    workers: &Workers,
+    tenant: TenantId,
+    id: RunId,
+) -> Result<wire::Run, Problem> {
     let run = found(store, tenant, id)?;
     let names = names(store, directory, &run)?;
-    shown(store, &run, &names)
+    shown(store, workers, &run, &names)
 }
 
-fn shown(store: &dyn Store, run: &Run, names: &[StepName]) -> Result<wire::Run, Problem> {
+fn shown(store: &dyn Store, workers: &Workers, run: &Run, names: &[StepName]) -> Result<wire::Run, Problem> {
     let mut shown = runs_view::run(run, names);
+    runs_view::add_workers(&mut shown, run, workers);
     if let Some(parent) = &mut shown.parent {
         parent.step = store.directive(run.tenant, run.directive_id)?.as_ref().and_then(view::step_of);
     }
@@ -199,7 +207,7 @@ pub async fn run_timeline(
 ) -> Answer {
     let limit = page::limit(query.limit)?;
     let cursor: Option<SignalId> = page::cursor(query.cursor.as_deref())?;
-    let (tenant, directory) = (caller.tenant(), caller.directory.clone());
+    let (tenant, directory, workers) = (caller.tenant(), caller.directory.clone(), api.engine().workers().clone());
     let read = api.read(move |store| {
         let run = found(store, tenant, id)?;
         let names = names(store, &directory, &run)?;
@@ -210,7 +218,7 @@ pub async fn run_timeline(
         let signals = store.signals(tenant, &of_run(id), page)?;
         let signals = page::of(signals, limit, |signal| signal.id.to_string(), |signal| view::signal(&signal));
         Ok(wire::Timeline {
-            run: shown(store, &run, &names)?,
+            run: shown(store, &workers, &run, &names)?,
             trigger: trigger.as_ref().map(view::signal),
             directive: view::directive(&directive.ok_or_else(missing)?),
             signals: signals.items,
@@ -254,7 +262,7 @@ pub async fn item_list(
 ) -> Answer {
     let limit = page::limit(query.limit)?;
     let cursor: Option<usize> = page::cursor(query.cursor.as_deref())?;
-    let (tenant, directory) = (caller.tenant(), caller.directory.clone());
+    let (tenant, directory, workers) = (caller.tenant(), caller.directory.clone(), api.engine().workers().clone());
     let items = api.read(move |store| {
         let run = found(store, tenant, id)?;
         let names = names(store, &directory, &run)?;
@@ -263,7 +271,11 @@ pub async fn item_list(
         let rest = items.into_iter().flat_map(|items| items.steps.iter().enumerate());
         let rest = rest.skip(cursor.map_or(0, |cursor| cursor.saturating_add(1)));
         let wanted = rest.filter(|(_, item)| query.status.is_none_or(|status| item.status == status));
-        let view = |(index, item)| wire::Step { item: Some(index as u32), ..runs_view::step(item, &names[place]) };
+        let view = |(index, item)| {
+            let mut shown = wire::Step { item: Some(index as u32), ..runs_view::step(item, &names[place]) };
+            runs_view::add_worker(&mut shown, id, Place::step(place).item(index as u32), item, &workers);
+            shown
+        };
         Ok(wanted.take(limit + 1).map(view).collect::<Vec<_>>())
     });
     ok(&page::of(items.await?, limit, |step| step.item.unwrap_or_default().to_string(), |step| step))

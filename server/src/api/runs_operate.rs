@@ -232,7 +232,8 @@ impl Operation {
         }
         let run = started(&requested).unwrap_or(self.run);
         let (tenant, directory) = (caller.tenant(), caller.directory.clone());
-        let run = api.read(move |store| whole(store, &directory, tenant, run)).await?;
+        let workers = api.engine().workers().clone();
+        let run = api.read(move |store| whole(store, &directory, &workers, tenant, run)).await?;
         let directive = view::directive(&requested.directive);
         ok(&wire::Operated { run, directive, replayed: requested.replayed })
     }

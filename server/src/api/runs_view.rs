@@ -6,10 +6,13 @@ use std::fmt::Write;
 use fleetprompt_client::wire;
 use fleetprompt_core::diagnostic::shown;
 use fleetprompt_core::registration::WorkflowVersion;
-use fleetprompt_core::run::{self, Items, QueueReason, Run, RunRecord, Status, Step, StepStatus};
+use fleetprompt_core::run::{self, Items, Place, QueueReason, Run, RunRecord, Status, Step, StepStatus};
 use fleetprompt_core::workflow::Workflow;
-use fleetprompt_core::{Failure, SignalId, Timestamp};
+use fleetprompt_core::{Failure, RunId, SignalId, Timestamp};
+use fleetprompt_engine::workers::{AttemptOf, With, Workers};
 use serde::Deserialize;
+
+use super::workers::ago;
 
 /// More of what the items of a step gave is read by page.
 const OUTPUT_OF_ITEMS_BYTES_MAX: usize = 1 << 20;
@@ -128,6 +131,56 @@ pub fn step(step: &Step, name: &StepName) -> wire::Step {
         error: step.error.clone(),
         items,
         compensation: step.undo.as_deref().map(compensation),
+        with_worker: None,
+    }
+}
+
+/// Adds where attempts stand that are with workers, or should be.
+pub fn add_workers(shown: &mut wire::Run, run: &Run, workers: &Workers) {
+    let mut waits = Vec::new();
+    for (index, (step, shown)) in run.steps.iter().zip(&mut shown.steps).enumerate() {
+        add_worker(shown, run.id, Place::step(index), step, workers);
+        waits.extend(shown.with_worker.as_ref().and_then(|standing| for_worker(&shown.id, standing)));
+    }
+    if !waits.is_empty() {
+        let known = shown.waiting_for.take().map(|known| format!("{known}; ")).unwrap_or_default();
+        shown.waiting_for = Some(known + &waits.join("; "));
+    }
+}
+
+pub fn add_worker(shown: &mut wire::Step, run: RunId, place: Place, step: &Step, workers: &Workers) {
+    if step.status != StepStatus::Running || step.items.is_some() {
+        return;
+    }
+    let standing = match (step.directive_id, step.signal_id) {
+        (Some(directive), _) => workers.standing_of_directive(directive),
+        (None, Some(begun)) => workers.standing(&AttemptOf::Step { run, place, attempt: step.attempt, begun }),
+        (None, None) => None,
+    };
+    shown.with_worker = standing.map(|standing| {
+        let (status, worker, progress) = match standing.with {
+            With::Nobody { has_worker: true } => (wire::AttemptPlace::Waiting, None, None),
+            With::Nobody { has_worker: false } => (wire::AttemptPlace::NoWorker, None, None),
+            With::Worker { name, progress } => (wire::AttemptPlace::Taken, name, progress),
+        };
+        wire::AttemptStanding {
+            name: standing.name.to_string(),
+            status,
+            worker: worker.map(|worker| worker.to_string()),
+            since: ago(standing.since),
+            delivery: standing.deliveries,
+            progress,
+        }
+    });
+}
+
+fn for_worker(id: &str, standing: &wire::AttemptStanding) -> Option<String> {
+    let name = &standing.name;
+    match (standing.status, &standing.worker) {
+        (wire::AttemptPlace::NoWorker, _) => Some(format!("no worker performs `{name}` for step `{id}`")),
+        (wire::AttemptPlace::Waiting, _) => Some(format!("step `{id}` waits for a worker that is free for `{name}`")),
+        (wire::AttemptPlace::Taken, Some(worker)) => Some(format!("step `{id}` is with the worker {}", shown(worker))),
+        (wire::AttemptPlace::Taken, None) => None,
     }
 }
 

@@ -161,7 +161,7 @@ pub fn agent(entry: &AgentEntry, name: &str, model: String) -> wire::Agent {
 pub fn directive_type(entry: &DirectiveTypeEntry, kind: &DirectiveType) -> wire::DirectiveType {
     let url = match &kind.handler {
         Handler::Http { url, .. } => Some(url.clone()),
-        Handler::Manual {} => None,
+        Handler::Manual {} | Handler::Worker { .. } => None,
     };
     wire::DirectiveType {
         name: kind.name.clone(),
@@ -184,6 +184,7 @@ pub fn key(key: &Key, tenant: &Slug, secret: Option<String>) -> wire::Key {
         tenant: tenant.clone(),
         name: key.name.clone(),
         role: key.role,
+        performs: key.performs.clone(),
         created_at: key.created_at,
         expires_at: key.expires_at,
         revoked_at: key.revoked_at,

@@ -8,6 +8,7 @@ use fleetprompt_client::wire;
 use super::connect::Connect;
 use super::exit::{self, Usage};
 use super::fields::pretty;
+use super::given;
 use super::screen::{Screen, Tone, plain};
 use super::table::{Cell, Column, Table};
 
@@ -19,8 +20,21 @@ pub struct Function {
     connect: Connect,
 }
 
+const APPLY_EXAMPLES: &str = "\
+Steps call it by its name, as they do the engine's own; a worker performs it. docs/workers.md has how.
+
+Examples:
+  fleetprompt function apply functions/lead.score.json";
+
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Register functions that workers perform, or change them
+    #[command(after_help = APPLY_EXAMPLES)]
+    Apply {
+        /// JSON or YAML; - for stdin
+        #[arg(required = true)]
+        files: Vec<String>,
+    },
     /// List the functions that steps may call
     #[command(after_help = "Examples:\n  fleetprompt function list")]
     List,
@@ -34,8 +48,19 @@ enum Verb {
 
 impl Function {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        let functions = self.connect.client()?.function_list().await?.items;
+        let client = self.connect.client()?;
+        if let Verb::Apply { files } = &self.verb {
+            let mut applied = Vec::new();
+            for file in files {
+                applied.push(client.function_apply(given::document(file)?.text()).await?);
+            }
+            let all = |screen: &Screen| applied.iter().map(|one| shown(screen, one)).collect::<Vec<_>>().join("\n");
+            self.connect.output.show(&applied, all);
+            return exit::ok();
+        }
+        let functions = client.function_list().await?.items;
         match &self.verb {
+            Verb::Apply { .. } => {}
             Verb::List => {
                 let output = &self.connect.output;
                 output.list(&functions, "This server has no functions.", |_| table(&functions));
@@ -52,23 +77,40 @@ impl Function {
 }
 
 fn table(functions: &[wire::Function]) -> Table {
-    let mut table = Table::new([Column::id("FUNCTION"), Column::text("WHAT IT DOES", 20)]);
+    let mut table = Table::new([Column::id("FUNCTION"), Column::id("BY"), Column::text("WHAT IT DOES", 20)]);
     for function in functions {
-        table.row([Cell::new(Tone::Strong, &function.name), Cell::plain(&function.summary)]);
+        table.row([
+            Cell::new(Tone::Strong, &function.name),
+            Cell::dim(&function.handler),
+            Cell::plain(&function.summary),
+        ]);
     }
     table
 }
 
 fn shown(screen: &Screen, function: &wire::Function) -> String {
     let name = screen.paint(Tone::Strong, &plain(&function.name));
-    let mut text = format!("{name}\n{}\n\n", plain(&function.summary));
-    let mut table = Table::new([Column::id("INPUT"), Column::id("TYPE"), Column::text("WHAT IT IS", 20)]);
-    for field in &function.input {
-        table.row([Cell::plain(&field.name), Cell::dim(&field.kind), Cell::plain(&field.summary)]);
+    let by = match function.handler.as_str() {
+        "worker" => screen.paint(Tone::Dim, " performed by workers"),
+        _ => String::new(),
+    };
+    let mut text = format!("{name}{by}\n{}\n", plain(&function.summary));
+    if !function.input.is_empty() {
+        let mut table = Table::new([Column::id("INPUT"), Column::id("TYPE"), Column::text("WHAT IT IS", 20)]);
+        for field in &function.input {
+            table.row([Cell::plain(&field.name), Cell::dim(&field.kind), Cell::plain(&field.summary)]);
+        }
+        text.push_str(&format!("\n{}", table.render(screen)));
     }
-    text.push_str(&table.render(screen));
-    for (title, example) in [("Example input", &function.example_input), ("Its output", &function.example_output)] {
-        text.push_str(&format!("\n{}\n{}\n", screen.paint(Tone::Dim, title), pretty(example)));
+    let parts = [
+        ("Input schema", &function.input_schema),
+        ("Example input", &function.example_input),
+        ("Its output", &function.example_output),
+    ];
+    for (title, part) in parts {
+        if let Some(part) = part {
+            text.push_str(&format!("\n{}\n{}\n", screen.paint(Tone::Dim, title), pretty(part)));
+        }
     }
     text
 }

@@ -5,8 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use fleetprompt_client::wire::{self, CreateKey};
+use fleetprompt_core::performs::{Pattern, Performs};
 use fleetprompt_core::tenant::Role;
 use fleetprompt_core::{KeyId, Slug, Timestamp};
+use fleetprompt_engine::NewKey;
 
 use super::connect::Connect;
 use super::exit::{self, Usage};
@@ -33,8 +35,12 @@ Roles, each with what those before it may:
   admin     make and revoke its tenant's keys
   owner     make tenants, and keys of every tenant
 
+A key made with --performs is for workers: it takes and reports those functions and directives, and may do
+nothing else.
+
 Examples:
   fleetprompt key create 'forum webhook' --role member
+  fleetprompt key create mailer --performs 'mail.*' --performs lead.score
   fleetprompt key create oncall --role viewer --tenant acme
   fleetprompt key create first --tenant acme --role owner --data /var/lib/fleetprompt";
 
@@ -45,9 +51,15 @@ enum Verb {
     Create {
         /// What it is for
         name: String,
-        /// What it may do
-        #[arg(long, value_parser = given::role(), default_value = "member")]
-        role: Role,
+        /// What it may do [default: member]
+        #[arg(long, value_parser = given::role(), conflicts_with = "performs")]
+        role: Option<Role>,
+        /// For workers: a function or directive that it takes and reports, like mail.send or mail.*; repeat it
+        #[arg(long, value_name = "PATTERN")]
+        performs: Vec<Pattern>,
+        /// For workers: the work of every tenant
+        #[arg(long, requires = "performs")]
+        all_tenants: bool,
         /// The tenant it speaks for [default: your own]
         #[arg(long, value_name = "TENANT")]
         tenant: Option<Slug>,
@@ -76,9 +88,15 @@ enum Verb {
 impl Key {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match &self.verb {
-            Verb::Create { name, role, tenant, expires_at, data } => {
-                let create =
-                    CreateKey { name: name.clone(), role: *role, tenant: tenant.clone(), expires_at: *expires_at };
+            Verb::Create { name, role, performs, all_tenants, tenant, expires_at, data } => {
+                let performs = Performs { names: performs.clone(), all_tenants: *all_tenants };
+                let create = CreateKey {
+                    name: name.clone(),
+                    role: *role,
+                    performs: Some(performs).filter(|performs| !performs.names.is_empty()),
+                    tenant: tenant.clone(),
+                    expires_at: *expires_at,
+                };
                 self.create(create, data.as_ref()).await
             }
             Verb::List { tenant } => self.list(tenant.as_ref()).await,
@@ -93,7 +111,10 @@ impl Key {
     async fn create(&self, create: CreateKey, data: Option<&PathBuf>) -> anyhow::Result<ExitCode> {
         let key = match (data, &create.tenant) {
             (Some(data), Some(tenant)) => {
-                crate::offline::key_create(data, tenant, create.name.clone(), create.role).await?
+                let role = create.role.unwrap_or(if create.performs.is_some() { Role::Viewer } else { Role::Member });
+                let performs = create.performs.clone();
+                let new = NewKey { performs, ..NewKey::of_role(create.name.clone(), role) };
+                crate::offline::key_create(data, tenant, new).await?
             }
             (Some(_), None) => return Err(Usage("--data needs --tenant: the folder may hold many".to_owned()).into()),
             (None, _) => self.connect.client()?.key_create(&create).await?,
@@ -114,7 +135,7 @@ impl Key {
 pub fn shown(screen: &Screen, key: &wire::Key) -> String {
     let mut fields = Fields::default();
     fields.line("key", format!("{} {}", key.id, key.name));
-    fields.line("role", format!("{} of {}", key.role.as_str(), key.tenant));
+    fields.line(if key.performs.is_some() { "for" } else { "role" }, format!("{} of {}", may(key), key.tenant));
     fields.maybe("expires", key.expires_at.map(when::full));
     fields.maybe("revoked", key.revoked_at.map(when::full));
     if let Some(secret) = &key.secret {
@@ -123,6 +144,15 @@ pub fn shown(screen: &Screen, key: &wire::Key) -> String {
     let note = screen.paint(Tone::Dim, "Keep the secret now: it is not shown again.");
     let note = key.secret.as_ref().map_or(String::new(), |_| format!("\n{note}\n"));
     fields.render(screen) + &note
+}
+
+/// Its role; or, where it was made for workers, what they perform with it.
+fn may(key: &wire::Key) -> String {
+    let Some(performs) = &key.performs else { return key.role.as_str().to_owned() };
+    let names: Vec<String> = performs.names.iter().take(5).map(Pattern::to_string).collect();
+    let more = if performs.names.len() > 5 { ", …" } else { "" };
+    let whose = if performs.all_tenants { " of all tenants" } else { "" };
+    format!("workers: {}{more}{whose}", names.join(", "))
 }
 
 fn table(screen: &Screen, keys: &[wire::Key]) -> Table {
@@ -143,7 +173,7 @@ fn table(screen: &Screen, keys: &[wire::Key]) -> Table {
         table.row([
             Cell::plain(key.id),
             Cell::plain(&key.name),
-            Cell::plain(key.role.as_str()),
+            Cell::plain(may(key)),
             Cell::new(tone, status),
             Cell::dim(when::ago(key.created_at, screen.now)),
         ]);

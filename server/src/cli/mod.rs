@@ -33,6 +33,7 @@ mod watch;
 mod when;
 mod whoami;
 mod why;
+mod worker;
 mod workflow;
 mod workflow_test;
 
@@ -66,7 +67,7 @@ Usage: fleetprompt <COMMAND>
 
 Serve:
   demo            Watch a forum being triaged, from signal to post, on a server of its own
-  dev             Serve ./.fleetprompt; apply agents/, directives/ and workflows/ when they change
+  dev             Serve ./.fleetprompt; apply what is in its folders when it changes
   serve           Serve a data folder in production
   verify          Check a data folder: fold its log and compare with what is stored
 
@@ -82,7 +83,8 @@ What should happen:
   agent           Definitions of agents: validate, apply, list
   schedule        Times at which signals come: apply, preview, pause, trigger, backfill
   directive-type  Which directives there are, and who carries them out
-  function        The pure functions that steps may call
+  function        Functions that steps may call: the engine's own, and those that workers perform
+  worker          Programs that perform functions and directives: list
 
 Who may:
   tenant          Organizations, each with a scope of its own
@@ -111,7 +113,7 @@ pub struct Cli {
 enum Command {
     /// Watch a forum being triaged, from signal to post, on a server of its own
     Demo(crate::demo::Args),
-    /// Serve ./.fleetprompt; apply agents/, directives/ and workflows/ when they change
+    /// Serve ./.fleetprompt; apply what is in its folders when it changes
     Dev(crate::dev::Args),
     /// Serve a data folder in production
     Serve(crate::serve::Args),
@@ -136,8 +138,10 @@ enum Command {
     Directive(directive::Directive),
     /// Which directives there are, and who carries them out
     DirectiveType(directive_type::DirectiveType),
-    /// The pure functions that steps may call
+    /// Functions that steps may call: the engine's own, and those that workers perform
     Function(function::Function),
+    /// Programs that perform functions and directives: list
+    Worker(worker::Worker),
 
     /// Organizations, each with a scope of its own
     Tenant(tenant::Tenant),
@@ -169,6 +173,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Directive(noun) => noun.run().await,
         Command::DirectiveType(noun) => noun.run().await,
         Command::Function(noun) => noun.run().await,
+        Command::Worker(noun) => noun.run().await,
         Command::Tenant(noun) => noun.run().await,
         Command::Key(noun) => noun.run().await,
         Command::Whoami(verb) => verb.run().await,

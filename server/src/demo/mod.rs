@@ -176,7 +176,10 @@ async fn tenant_and_key(node: &Node) -> anyhow::Result<(fleetprompt_core::Tenant
     let known = node.engine().directory().tenant_by_slug(slug.as_str()).map(|known| known.tenant.id);
     match known {
         Some(tenant) => {
-            let created = node.engine().key_create(actor, tenant, "demo".into(), Role::Admin, None).await?;
+            let created = node
+                .engine()
+                .key_create(actor, tenant, fleetprompt_engine::NewKey::of_role("demo", Role::Admin))
+                .await?;
             Ok((tenant, created.secret))
         }
         None => {

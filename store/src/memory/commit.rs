@@ -40,6 +40,7 @@ impl State {
         let named = named.chain(batch.workflow_versions.iter().map(|version| version.tenant));
         let named = named.chain(batch.agents.iter().map(|agent| agent.tenant));
         let named = named.chain(batch.directive_types.iter().map(|kind| kind.tenant));
+        let named = named.chain(batch.functions.iter().map(|function| function.tenant));
         let mut named = named.chain(batch.schedules.iter().map(|schedule| schedule.tenant));
         match named.find(|tenant| !known(*tenant)) {
             Some(tenant) => Err(refused(format!("there is no tenant {tenant}"))),
@@ -131,6 +132,7 @@ impl State {
         let keyed = keyed.map(|one| ((one.tenant, one.slug.clone(), one.version.clone()), one.clone()));
         self.workflow_versions.extend(keyed);
         self.agents.extend(batch.agents.iter().map(|one| ((one.tenant, one.slug.clone()), one.clone())));
+        self.functions.extend(batch.functions.iter().map(|one| ((one.tenant, one.name.clone()), one.clone())));
         self.directive_types
             .extend(batch.directive_types.iter().map(|one| ((one.tenant, one.name.clone()), one.clone())));
         self.schedules.extend(batch.schedules.iter().map(|one| ((one.tenant, one.slug.clone()), one.clone())));

@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fleetprompt_core::directive::Directive;
-use fleetprompt_core::registration::{AgentEntry, DirectiveTypeEntry, ScheduleEntry, WorkflowEntry, WorkflowVersion};
+use fleetprompt_core::registration::{
+    AgentEntry, DirectiveTypeEntry, FunctionEntry, ScheduleEntry, WorkflowEntry, WorkflowVersion,
+};
 use fleetprompt_core::run::{Place, Run, Status, Step};
 use fleetprompt_core::signal::{DedupeKey, Disposition};
 use fleetprompt_core::tenant::{Key, Tenant};
@@ -39,6 +41,7 @@ struct State {
     workflow_versions: BTreeMap<(TenantId, Slug, String), WorkflowVersion>,
     agents: BTreeMap<(TenantId, Slug), AgentEntry>,
     directive_types: BTreeMap<(TenantId, Name), DirectiveTypeEntry>,
+    functions: BTreeMap<(TenantId, Name), FunctionEntry>,
     schedules: BTreeMap<(TenantId, Slug), ScheduleEntry>,
 }
 
@@ -160,6 +163,7 @@ impl State {
             active_versions: self.workflows.values().filter_map(active).collect(),
             agents: self.agents.values().cloned().collect(),
             directive_types: self.directive_types.values().cloned().collect(),
+            functions: self.functions.values().cloned().collect(),
             schedules: self.schedules.values().cloned().collect(),
         }
     }

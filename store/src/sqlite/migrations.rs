@@ -15,10 +15,11 @@ struct Migration {
 }
 
 /// The version of a migration is its place here, from 1.
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration { name: "initial", sql: include_str!("migrations/0001_initial.sql") },
     Migration { name: "language", sql: include_str!("migrations/0002_language.sql") },
     Migration { name: "schedules", sql: include_str!("migrations/0003_schedules.sql") },
+    Migration { name: "workers", sql: include_str!("migrations/0004_workers.sql") },
 ];
 
 /// Checks what was applied, and applies the rest.

@@ -1,7 +1,7 @@
 //! Reading what is registered. It is little, and the engine holds it in memory.
 
 use fleetprompt_core::registration::{
-    AgentEntry, DirectiveTypeEntry, ScheduleEntry, WorkflowEntry, WorkflowStatus, WorkflowVersion,
+    AgentEntry, DirectiveTypeEntry, FunctionEntry, ScheduleEntry, WorkflowEntry, WorkflowStatus, WorkflowVersion,
 };
 use fleetprompt_core::schedule;
 use fleetprompt_core::tenant::{Key, KeyHash, Role, Tenant};
@@ -21,7 +21,7 @@ pub fn directory(view: &View) -> Result<Directory> {
         tenants: rows(view, "SELECT id, slug, name, created_at FROM tenants ORDER BY id", [], tenant)?,
         keys: rows(
             view,
-            "SELECT k.id, t.id, k.name, k.role, k.hash, k.created_at, k.expires_at, k.revoked_at
+            "SELECT k.id, t.id, k.name, k.role, k.hash, k.created_at, k.expires_at, k.revoked_at, k.performs
              FROM keys k JOIN tenants t ON t.no = k.tenant ORDER BY k.id",
             [],
             key,
@@ -56,6 +56,13 @@ pub fn directory(view: &View) -> Result<Directory> {
              FROM directive_types y JOIN tenants t ON t.no = y.tenant ORDER BY t.id, y.name",
             [],
             directive_type,
+        )?,
+        functions: rows(
+            view,
+            "SELECT t.id, f.name, f.updated_at, f.document
+             FROM functions f JOIN tenants t ON t.no = f.tenant ORDER BY t.id, f.name",
+            [],
+            function,
         )?,
         schedules: rows(
             view,
@@ -119,6 +126,7 @@ fn key(row: &Row) -> Result<Key> {
         created_at: columns::time(row, 5)?,
         expires_at: columns::time_if_any(row, 6)?,
         revoked_at: columns::time_if_any(row, 7)?,
+        performs: columns::record(row, 8)?,
     })
 }
 
@@ -156,6 +164,15 @@ fn agent(row: &Row) -> Result<AgentEntry> {
 
 fn directive_type(row: &Row) -> Result<DirectiveTypeEntry> {
     Ok(DirectiveTypeEntry {
+        tenant: TenantId(columns::id(row, 0)?),
+        name: name(row, 1)?,
+        updated_at: columns::time(row, 2)?,
+        document: columns::json(row, 3)?,
+    })
+}
+
+fn function(row: &Row) -> Result<FunctionEntry> {
+    Ok(FunctionEntry {
         tenant: TenantId(columns::id(row, 0)?),
         name: name(row, 1)?,
         updated_at: columns::time(row, 2)?,

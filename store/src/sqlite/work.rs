@@ -32,7 +32,7 @@ pub fn open_work(view: &View) -> Result<OpenWork> {
         view,
         "SELECT t.id, d.id FROM directives d INDEXED BY directives_in_flight
         JOIN tenants t ON t.no = d.tenant
-        WHERE d.status = 'running' AND d.handler = 'http' AND d.wake_at IS NULL",
+        WHERE d.status = 'running' AND d.handler <> 'manual' AND d.wake_at IS NULL",
     )?;
     let runs = of_tenants(
         view,

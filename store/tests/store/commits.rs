@@ -171,7 +171,7 @@ fn rows_are_brought_up_to_date_move_by_move(#[values(Memory, Sqlite)] backend: B
     let request = fleetprompt_core::directive::Request { timeout: Some(Span(1_500_001)), ..request };
     let (mut directive, mut signals) = samples.requested(request);
     let busy = Failure { retry_after_ms: Some(5), ..Failure::retry("http_status", "429") };
-    let outcome = |attempt, result| Input::Outcome { attempt, result, logs: vec!["a line".into()] };
+    let outcome = |attempt, result| Input::Outcome { attempt, result, execution: None, logs: vec!["a line".into()] };
     let inputs = [Input::Begin, outcome(1, Err(busy)), Input::Due, outcome(2, Ok(Json::null()))];
     for input in inputs.into_iter().map(Some).chain([None]) {
         let directives = vec![Arc::new(directive.clone())];

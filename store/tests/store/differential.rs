@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use fleetprompt_core::directive::{self, Directive, HandlerKind, Input, Request};
 use fleetprompt_core::registration::{
-    AgentEntry, DirectiveTypeEntry, ScheduleEntry, WorkflowEntry, WorkflowStatus, WorkflowVersion,
+    AgentEntry, DirectiveTypeEntry, FunctionEntry, ScheduleEntry, WorkflowEntry, WorkflowStatus, WorkflowVersion,
 };
 use fleetprompt_core::retry::RetryPolicy;
 use fleetprompt_core::run::{
@@ -163,8 +163,13 @@ impl World {
         let by = Party::new("key", "operator");
         let input = match input {
             0 => Input::Begin,
-            1 => Input::Outcome { attempt, result: Ok(Json::null()), logs: vec!["log".into()] },
-            2 => Input::Outcome { attempt, result: Err(Failure::retry("timeout", "late")), logs: vec![] },
+            1 => Input::Outcome { attempt, result: Ok(Json::null()), execution: None, logs: vec!["log".into()] },
+            2 => Input::Outcome {
+                attempt,
+                result: Err(Failure::retry("timeout", "late")),
+                execution: None,
+                logs: vec![],
+            },
             3 => Input::Report { by, result: Ok(json!({"ok": [1, "ü"]}).into()) },
             4 => Input::Due,
             5 => Input::Heartbeat,
@@ -280,6 +285,7 @@ impl World {
                 tenant,
                 name: text,
                 role: one_of(&Role::ALL, place),
+                performs: None,
                 hash: KeyHash::of("secret"),
                 created_at: now,
                 expires_at: None,
@@ -314,6 +320,10 @@ impl World {
                     updated_at: now,
                 };
                 self.batch.schedules.push(ScheduleEntry { tenant, slug, document, digest: text, state });
+            }
+            6 => {
+                let name = name(one_of(&DIRECTIVE_NAMES, place));
+                self.batch.functions.push(FunctionEntry { tenant, name, document, updated_at: now });
             }
             _ => {
                 let name = name(one_of(&DIRECTIVE_NAMES, place));

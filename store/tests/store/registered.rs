@@ -1,5 +1,6 @@
+use fleetprompt_core::performs::Performs;
 use fleetprompt_core::registration::{
-    AgentEntry, DirectiveTypeEntry, ScheduleEntry, WorkflowEntry, WorkflowStatus, WorkflowVersion,
+    AgentEntry, DirectiveTypeEntry, FunctionEntry, ScheduleEntry, WorkflowEntry, WorkflowStatus, WorkflowVersion,
 };
 use fleetprompt_core::schedule::{State, Status};
 use fleetprompt_core::tenant::{Key, KeyHash, Role, Tenant};
@@ -17,6 +18,7 @@ fn key(samples: &mut Samples, tenant: &Tenant) -> Key {
         tenant: tenant.id,
         name: "the forum’s".into(),
         role: Role::Member,
+        performs: Some(Performs { names: vec!["mail.*".parse().expect("a pattern")], all_tenants: true }),
         hash: KeyHash::of(&tenant.name),
         created_at: samples.moment.now(),
         expires_at: Some(samples.moment.now() + Span::from_secs(60)),
@@ -85,6 +87,12 @@ fn the_directory_is_everything_that_is_registered_in_order(#[values(Memory, Sqli
         document: json!({"directive_type": {}}).into(),
         updated_at: tenant.created_at,
     };
+    let function = |tenant: &Tenant| FunctionEntry {
+        tenant: tenant.id,
+        name: name("lead.score"),
+        document: json!({"function": {}}).into(),
+        updated_at: tenant.created_at,
+    };
     let drafted = version(&mut samples, &second, "b", "0.1.0");
     let active = version(&mut samples, &second, "b", "1.0.0");
     let other = version(&mut samples, &first, "b", "1.0.0");
@@ -100,6 +108,7 @@ fn the_directory_is_everything_that_is_registered_in_order(#[values(Memory, Sqli
         workflow_versions: vec![other.clone(), active.clone(), drafted],
         agents: vec![agent(&first, "z"), agent(&second, "z"), agent(&second, "y")],
         directive_types: vec![directive_type(&first), directive_type(&second)],
+        functions: vec![function(&first), function(&second)],
         schedules: vec![
             schedule(&samples, &first, "s"),
             schedule(&samples, &second, "s"),
@@ -115,6 +124,7 @@ fn the_directory_is_everything_that_is_registered_in_order(#[values(Memory, Sqli
         active_versions: vec![active, other],
         agents: batch.agents.iter().rev().cloned().collect(),
         directive_types: batch.directive_types.iter().rev().cloned().collect(),
+        functions: batch.functions.iter().rev().cloned().collect(),
         schedules: batch.schedules.iter().rev().cloned().collect(),
     };
     assert_eq!(store.directory().expect("read"), expected);

@@ -293,8 +293,12 @@ impl Samples {
         let (directive, requested) = self.requested(request);
         let lineage = directive.lineage.clone();
         let (mut run, started) = self.run_by(tenant, (workflow, steps), directive.id, Some(fact.id), lineage, |_| {});
-        let outcome =
-            directive::Input::Outcome { attempt: 0, result: Ok(json!({"run_id": run.id}).into()), logs: vec![] };
+        let outcome = directive::Input::Outcome {
+            attempt: 0,
+            result: Ok(json!({"run_id": run.id}).into()),
+            execution: None,
+            logs: vec![],
+        };
         let (directive, succeeded) = self.moved(directive, outcome);
         let mut batch = Batch::default();
         batch.dispositions.push(started_by(&fact, &run));

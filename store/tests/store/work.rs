@@ -35,7 +35,8 @@ fn open_directives_are_found_by_what_they_wait_for(#[values(Memory, Sqlite)] bac
     let (second, first) = (samples.tenant("second"), samples.tenant("first"));
     store.commit(&tenants(&[&first])).expect("committed");
     store.commit(&tenants(&[&second])).expect("committed");
-    let failed = || Input::Outcome { attempt: 1, result: Err(Failure::retry("timeout", "none")), logs: vec![] };
+    let failed =
+        || Input::Outcome { attempt: 1, result: Err(Failure::retry("timeout", "none")), execution: None, logs: vec![] };
 
     let mut expected = OpenWork::default();
     for tenant in [&second, &first] {

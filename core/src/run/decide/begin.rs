@@ -118,12 +118,15 @@ impl<'a> Plan<'a> {
         }
         let step = self.definition(place);
         match &step.kind {
+            StepKind::Function { function, .. } if self.functions.performed_elsewhere(function).is_some() => {
+                self.begin_attempt(place);
+            }
             StepKind::Function { function, input } => {
                 let input = input.render(&self.view_at(place));
                 let output = input.and_then(|input| self.functions.call(function, input.value()));
                 self.attempt_ended(place, output, StepRecord { attempt: 1, ..StepRecord::default() });
             }
-            StepKind::Agent { .. } => self.call_agent(place),
+            StepKind::Agent { .. } => self.begin_attempt(place),
             StepKind::Directive { directive, payload } => {
                 let wanted = Wanted {
                     name: directive,
@@ -151,21 +154,31 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn call_agent(&mut self, place: Place) {
+    /// The next attempt of what is performed outside without being a directive.
+    fn begin_attempt(&mut self, place: Place) {
         let attempt = self.unit(place).attempt + 1;
         let record = StepRecord { attempt, ..StepRecord::default() };
-        let effect = agent_effect(&self.view_at(place), place, attempt).map(|effect| match effect {
-            Ok(Effect::Agent { ref input, .. }) => self.count(input).and(effect),
-            other => other,
+        let Some(effect) = attempt_effect(&self.view_at(place), place, attempt) else {
+            unreachable!("only agents and functions are tried again so");
+        };
+        let checked = effect.and_then(|effect| {
+            match &effect {
+                Effect::Agent { input, .. } => self.count(input)?,
+                Effect::Function { function, input, .. } => {
+                    self.functions.check_input(function, input.value())?;
+                    self.count(input)?;
+                }
+                _ => {}
+            }
+            Ok(effect)
         });
-        match effect {
-            Some(Ok(effect)) => {
+        match checked {
+            Ok(effect) => {
                 let lock = self.unit(place).lock.clone();
                 self.emit_step(place, StepChange::Started, StepRecord { lock, ..record });
                 self.effects.push(effect);
             }
-            Some(Err(failure)) => self.place_failed(place, failure, record),
-            None => unreachable!("only agent steps are called and retried as agents"),
+            Err(failure) => self.place_failed(place, failure, record),
         }
     }
 
@@ -283,24 +296,30 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// The call that an agent makes at a place, if it is one; its input is rendered from the run as it is.
-pub(super) fn agent_effect(view: &View<'_>, place: Place, attempt: u32) -> Option<Result<Effect, Failure>> {
+/// What is to be performed at a place, if it is an agent's or a worker's; its input is rendered from the run
+/// as it is.
+pub(super) fn attempt_effect(view: &View<'_>, place: Place, attempt: u32) -> Option<Result<Effect, Failure>> {
     let step = &view.setting.workflow.steps[place.index()];
-    let StepKind::Agent { agent, input } = &step.kind else { return None };
     if place.undo || (step.for_each.is_some() && place.item.is_none()) {
         return None;
     }
     let unit = view.run.at(place)?;
-    let effect = |input| Effect::Agent {
-        run: view.run.id,
-        place,
-        attempt,
-        agent: agent.clone(),
-        input,
-        key: step_key(view.run.id, &step.id, place, unit.iteration, issue_of(view.run, place)),
-        timeout: step.timeout,
-    };
-    Some(input.render(view).map(effect))
+    let run = view.run.id;
+    let key = step_key(run, &step.id, place, unit.iteration, issue_of(view.run, place));
+    let timeout = step.timeout;
+    match &step.kind {
+        StepKind::Agent { agent, input } => {
+            let agent = agent.clone();
+            let effect = |input| Effect::Agent { run, place, attempt, agent, input, key, timeout };
+            Some(input.render(view).map(effect))
+        }
+        StepKind::Function { function, input } => {
+            let (function, heartbeat) = (function.as_str().into(), step.heartbeat);
+            let effect = |input| Effect::Function { run, place, attempt, function, input, key, timeout, heartbeat };
+            Some(input.render(view).map(effect))
+        }
+        StepKind::Directive { .. } | StepKind::Wait(_) | StepKind::Workflow { .. } | StepKind::Finish(_) => None,
+    }
 }
 
 /// How often the effect of a place was asked for anew: itself, or its step as a whole.

@@ -39,9 +39,20 @@ const SIGNALS_MANY: usize = 1_000;
 /// Steps and items of one run.
 const PLACES_MAX: usize = 50_000;
 
-/// The deterministic functions that steps may call.
+/// The functions that steps may call.
 pub trait Functions {
+    /// A deterministic one, called here and now.
     fn call(&self, function: &str, input: &Value) -> Result<Json, Failure>;
+
+    /// How often one that workers perform is tried, unless its step says; none: it is called here.
+    fn performed_elsewhere(&self, _function: &str) -> Option<&RetryPolicy> {
+        None
+    }
+
+    /// Whether one that workers perform may be given this.
+    fn check_input(&self, _function: &str, _input: &Value) -> Result<(), Failure> {
+        Ok(())
+    }
 }
 
 /// A run as `workflow.run.start` asks for it.
@@ -94,7 +105,7 @@ pub enum Input {
     Begin,
     /// It is still not its turn, and it waits for something else now.
     Queue(Queue),
-    /// How an attempt of an agent step ended.
+    /// How an attempt of an agent step ended, or of a function that a worker performs.
     Outcome {
         place: Place,
         attempt: u32,
@@ -194,6 +205,17 @@ pub enum Effect {
         key: String,
         timeout: Option<Span>,
     },
+    /// A worker is to perform it.
+    Function {
+        run: RunId,
+        place: Place,
+        attempt: u32,
+        function: Arc<str>,
+        input: Json,
+        key: String,
+        timeout: Option<Span>,
+        heartbeat: Option<Span>,
+    },
     Directive {
         id: DirectiveId,
         place: Place,
@@ -229,6 +251,19 @@ pub enum Effect {
         run: RunId,
         reason: String,
     },
+}
+
+impl Effect {
+    /// Where an attempt of a step is made; none: it is another kind of effect.
+    pub fn attempt(&self) -> Option<(RunId, Place, u32)> {
+        match self {
+            Self::Agent { run, place, attempt, .. } | Self::Function { run, place, attempt, .. } => {
+                Some((*run, *place, *attempt))
+            }
+            Self::Directive { .. } | Self::Withdraw { .. } | Self::Lookback { .. } => None,
+            Self::Lock { .. } | Self::CancelRun { .. } => None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -322,7 +357,7 @@ pub fn effects_in_flight(setting: Setting<'_>, run: &Run) -> Vec<Effect> {
     let running = |place: &Place| run.at(*place).is_some_and(|step| step.status == StepStatus::Running);
     let effect = |place: Place| {
         let view = View { setting, run, fixed: &fixed, place: Some(place), event: None };
-        begin::agent_effect(&view, place, run.at(place)?.attempt)?.ok()
+        begin::attempt_effect(&view, place, run.at(place)?.attempt)?.ok()
     };
     run.places().filter(running).filter_map(effect).collect()
 }

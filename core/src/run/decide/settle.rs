@@ -16,9 +16,10 @@ impl Plan<'_> {
         logs: Vec<String>,
     ) -> Result<(), Illegal> {
         let current = self.run.at(place).ok_or(Illegal::NoSuchPlace)?;
-        let is_agents =
-            matches!(self.definition(place).kind, StepKind::Agent { .. }) && current.items.is_none() && !place.undo;
-        if !is_agents || current.status != StepStatus::Running || current.attempt != attempt {
+        let is_performed = matches!(self.definition(place).kind, StepKind::Agent { .. } | StepKind::Function { .. })
+            && current.items.is_none()
+            && !place.undo;
+        if !is_performed || current.status != StepStatus::Running || current.attempt != attempt {
             return Err(Illegal::Stale(place));
         }
         self.caused_by_place(place);
@@ -136,12 +137,19 @@ impl Plan<'_> {
     fn retry_or_fail(&mut self, place: Place, failure: Failure, record: StepRecord) {
         let step = self.definition(place);
         let unit = self.unit(place);
-        let is_tried_again = matches!(step.kind, StepKind::Agent { .. }) && unit.status != StepStatus::Canceling;
-        let retry = step.retry.clone().unwrap_or_default();
+        let policy = match &step.kind {
+            StepKind::Agent { .. } => Some(step.retry.clone().unwrap_or_default()),
+            StepKind::Function { function, .. } => {
+                let own = self.functions.performed_elsewhere(function);
+                own.map(|own| step.retry.clone().unwrap_or_else(|| own.clone()))
+            }
+            StepKind::Directive { .. } | StepKind::Wait(_) | StepKind::Workflow { .. } | StepKind::Finish(_) => None,
+        };
+        let policy = policy.filter(|_| unit.status != StepStatus::Canceling);
         let elapsed = unit.started_at.map_or(Span::default(), |begun| self.moment.now() - begun);
         let key = step_key(self.run.id, &step.id, place, unit.iteration, unit.issue);
         let lock = unit.lock.clone();
-        match retry.delay(record.attempt, &failure, elapsed, &key).filter(|_| is_tried_again) {
+        match policy.and_then(|policy| policy.delay(record.attempt, &failure, elapsed, &key)) {
             Some(delay) => {
                 let due_at = Some(self.moment.now() + delay);
                 let record = StepRecord { error: Some(failure), due_at, lock, ..record };

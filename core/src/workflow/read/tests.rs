@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use super::*;
 use crate::Span;
 use crate::diagnostic::{CODES, Located, Severity, locate, render};
-use crate::retry::RetryPolicy;
 use crate::tenant::Role;
 use crate::workflow::{EdgeKind, Finish, Join, Lookback, OnError, OnLimit, StepKind, Tolerate, Wait};
 
@@ -96,6 +95,7 @@ fn catalog() -> Catalog {
     let names = |names: &[&str]| names.iter().map(|name| name.parse().expect("a name")).collect();
     Catalog {
         functions: Some(vec!["json.merge".into(), "text.join".into()]),
+        worker_functions: Some(names(&["lead.score"])),
         directives: Some(names(&["forum.post.create", "mail.send"])),
         agents: Some(vec!["forum_summary_agent".parse().expect("a slug")]),
         workflows: Some(vec!["billing".parse().expect("a slug")]),
@@ -219,7 +219,7 @@ fn all_fields_are_read() {
     assert_eq!(workflow.timeout, Some(Span::from_secs(3600)));
     assert!(workflow.trigger.as_ref().is_some_and(|trigger| trigger.when.is_some() && trigger.signals.len() == 2));
     assert!(workflow.input_schema.is_some() && workflow.output.is_some());
-    assert_eq!(workflow.steps[0].retry, Some(RetryPolicy::once()));
+    assert_eq!(workflow.steps[0].retry, None);
     assert!(workflow.steps[0].output_schema.is_some());
     let mail = &workflow.steps[1];
     assert_eq!((mail.timeout, mail.on_error), (Some(Span::from_secs(90)), OnError::Continue));
@@ -276,7 +276,7 @@ fn a_cycle_is_shown_in_the_order_of_its_steps(#[case] steps: Value, #[case] expe
 #[case::codes(json!([{"id": "a", "type": "directive", "directive": "mail.send", "retry": {"on": ["*"]}}]),
     "FP0107 `*` is not a code: expected a letter and then a-z, 0-9 or _, at most 64")]
 #[case::retry_of_a_function(json!([{"id": "a", "retry": {}}]),
-    "FP0110 `retry` does not belong to a step of type `function`")]
+    "FP0222 `json.merge` is a function of the engine, which has no `retry`")]
 #[case::repeat(json!([{"id": "a", "repeat": {"while": "true"}}]), "FP0102 `repeat` lacks the field `max`")]
 #[case::repeat_max(json!([{"id": "a", "repeat": {"max": 10001}}]),
     "FP0104 expected a whole number from 1 to 10000, found 10001")]
@@ -714,6 +714,29 @@ fn what_cannot_be_or_is_not_certain_is_refused(
 fn the_workflow_s_output_warns_of_what_may_be_missing(#[case] steps: Value, #[case] expected: &[&str]) {
     let (_, warnings) = of_fields(json!({"steps": steps, "output": "${steps.a.output}"})).expect("valid");
     assert_eq!(warnings.iter().map(|it| it.code).collect::<Vec<_>>(), expected);
+}
+
+#[rstest]
+#[case::a_workers("lead.score", json!({"timeout": "5s", "retry": {}, "lock": "x", "heartbeat": "1s"}), &[])]
+#[case::the_engines("text.join", json!({}), &[])]
+#[case::the_engines_tried_again("text.join", json!({"retry": {}, "lock": "x"}), &["FP0222", "FP0222"])]
+#[case::nobodys("lead.rate", json!({"timeout": "5s"}), &["FP0205"])]
+fn functions_are_the_engines_or_a_workers(#[case] function: &str, #[case] fields: Value, #[case] expected: &[&str]) {
+    let mut step = json!({"id": "a", "type": "function", "function": function, "input": {}});
+    step.as_object_mut().expect("an object").extend(fields.as_object().expect("fields").clone());
+    let problems = of_steps(json!([step])).err().unwrap_or_default();
+    assert_eq!(problems.iter().map(|problem| problem.code).collect::<Vec<_>>(), expected, "{problems:?}");
+}
+
+#[rstest]
+#[case::of_another_family("lead.score", true)]
+#[case::like_one_of_the_engines("text.joyn", false)]
+#[case::without_a_family("score", false)]
+fn where_the_workers_are_not_known_a_function_may_be_one_of_theirs(#[case] function: &str, #[case] is_fine: bool) {
+    let offline = Catalog { worker_functions: None, directives: None, agents: None, workflows: None, ..catalog() };
+    let step = json!({"id": "a", "type": "function", "function": function});
+    let document = json!({"workflow": {"name": "x", "version": "1.0.0", "steps": [step]}});
+    assert_eq!(read(&document.to_string(), Format::Json, &offline).is_ok(), is_fine);
 }
 
 #[rstest]

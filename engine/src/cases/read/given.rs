@@ -6,13 +6,13 @@ use fleetprompt_core::workflow::{Step, StepKind};
 use fleetprompt_core::{Json, Span};
 
 use super::{at, entries, failure, json_of};
-use crate::cases::files::Definitions;
+use crate::cases::files::{self, Definitions};
 use crate::cases::{Answer, Answers, Asked, Scripted, Whom};
 
 const ANSWERS_MAX: usize = 10_000;
 
 const GIVEN: Known =
-    Known { what: "`given`", path: "given.", fields: &["agents", "directives", "workflows"], later: &[] };
+    Known { what: "`given`", path: "given.", fields: &["agents", "functions", "directives", "workflows"], later: &[] };
 
 const ANSWER: Known =
     Known { what: "an answer", path: "given.", fields: &["output", "error", "never", "after"], later: &[] };
@@ -20,7 +20,8 @@ const ANSWER: Known =
 pub fn read(reader: &mut Reader<'_>, node: &Node, definitions: &Definitions) -> Vec<Scripted> {
     let Some(fields) = reader.fields(node, &GIVEN) else { return Vec::new() };
     let mut scripted = Vec::new();
-    for (field, kind) in [("agents", Asked::Agent), ("directives", Asked::Directive), ("workflows", Asked::Workflow)] {
+    for kind in Asked::ALL {
+        let field = kind.field();
         let Some(node) = fields.get(field) else { continue };
         for (key, node) in entries(reader, node) {
             let whom = whom(reader, key, kind, definitions);
@@ -37,6 +38,7 @@ fn whom(reader: &mut Reader<'_>, key: &Key, kind: Asked, definitions: &Definitio
     let step = key.text.split(':').next().unwrap_or_default();
     let fits = |step: &Step| match kind {
         Asked::Agent => matches!(step.kind, StepKind::Agent { .. }),
+        Asked::Function => matches!(&step.kind, StepKind::Function { function, .. } if files::is_workers(function)),
         Asked::Directive => matches!(step.kind, StepKind::Directive { .. }) || step.compensate.is_some(),
         Asked::Workflow => matches!(step.kind, StepKind::Workflow { .. }),
     };
@@ -45,6 +47,7 @@ fn whom(reader: &mut Reader<'_>, key: &Key, kind: Asked, definitions: &Definitio
     }
     let named: Vec<&str> = match kind {
         Asked::Agent => definitions.agents_asked().into_iter().map(|slug| slug.as_str()).collect(),
+        Asked::Function => definitions.functions_asked().into_iter().collect(),
         Asked::Directive => definitions.directives_asked().into_iter().map(|name| name.as_str()).collect(),
         Asked::Workflow => definitions.workflows_asked().into_iter().map(|(slug, _)| slug.as_str()).collect(),
     };
@@ -61,6 +64,7 @@ fn unknown(reader: &mut Reader<'_>, key: &Key, kind: Asked, mut known: Vec<&str>
     known.dedup();
     let (code, word) = match kind {
         Asked::Agent => (codes::UNKNOWN_AGENT, "agent"),
+        Asked::Function => (codes::UNKNOWN_FUNCTION, "function of workers"),
         Asked::Directive => (codes::UNKNOWN_DIRECTIVE, "directive"),
         Asked::Workflow => (codes::UNKNOWN_WORKFLOW, "workflow that is not in `workflows`"),
     };

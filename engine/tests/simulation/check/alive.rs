@@ -72,12 +72,26 @@ fn queued(world: &World, run: &Run) -> Held {
             let (Some(rule), Some(key)) = (&world.seen.workflow(run).concurrency, &run.keys.concurrency) else {
                 return Err("there is no limit that it waits for".into());
             };
+            // Behind one with a stricter version of the rule, its turn has not come.
+            let is_first = !world.seen.open_runs().any(|other| other.id < run.id && waits_beside(other, run));
             let running = counted(world, run.tenant, &run.workflow, key).count();
-            hold(running >= rule.limit as usize, || format!("there is room: {running} of {} run", rule.limit))
+            hold(!is_first || running >= rule.limit as usize, || {
+                format!("there is room: {running} of {} run", rule.limit)
+            })
         }
         (_, Some(until)) => in_time(world, Some(until)),
         (_, None) => Err("it does not say until when".into()),
     }
+}
+
+/// In the same line for a place.
+fn waits_beside(one: &Run, other: &Run) -> bool {
+    let is_for_place = |run: &Run| {
+        let queue = run.standing.as_ref().and_then(|standing| standing.queue.as_ref());
+        queue.is_some_and(|queue| queue.reason == QueueReason::Concurrency)
+    };
+    let line = |run: &Run| (run.tenant, run.workflow.clone(), run.keys.concurrency.clone());
+    one.status == Status::Queued && is_for_place(one) && line(one) == line(other)
 }
 
 /// What is due has been seen to, and the engine knows when the next thing is.
@@ -119,7 +133,10 @@ fn is_open(world: &World, directive: DirectiveId) -> Held {
 }
 
 fn is_called(world: &World, id: RunId, at: Place) -> Held {
-    let is_this = |kind: &TaskKind| matches!(kind, TaskKind::Agent { run, place, .. } if *run == id && *place == at);
+    let is_this = |kind: &TaskKind| match kind {
+        TaskKind::Agent { run, place, .. } | TaskKind::Function { run, place, .. } => (*run, *place) == (id, at),
+        TaskKind::Directive(_) => false,
+    };
     hold(world.tasks.iter().any(|task| is_this(&task.kind)), || "was not asked for".into())
 }
 

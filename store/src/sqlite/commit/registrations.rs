@@ -1,5 +1,6 @@
 //! Tenants, keys, and what tenants register: rows as they are now.
 
+use fleetprompt_core::Json;
 use fleetprompt_core::registration::ScheduleEntry;
 use rusqlite::params;
 
@@ -17,6 +18,7 @@ impl Write<'_> {
         self.workflow_versions(batch)?;
         self.agents(batch)?;
         self.directive_types(batch)?;
+        self.functions(batch)?;
         self.schedules(batch)
     }
 
@@ -37,11 +39,12 @@ impl Write<'_> {
     fn keys(&self, batch: &Batch) -> Result<()> {
         for key in &batch.keys {
             let mut statement = self.sql.prepare_cached(
-                "INSERT INTO keys (id, tenant, name, role, hash, created_at, expires_at, revoked_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                "INSERT INTO keys (id, tenant, name, role, hash, created_at, expires_at, revoked_at, performs)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
                  ON CONFLICT (id) DO UPDATE SET name = excluded.name, role = excluded.role,
                    expires_at = excluded.expires_at, revoked_at = excluded.revoked_at",
             )?;
+            let performs = key.performs.as_ref().map(Json::of);
             statement.execute(params![
                 Id(key.id.0),
                 self.numbers.tenant(key.tenant)?,
@@ -51,6 +54,7 @@ impl Write<'_> {
                 key.created_at.0,
                 micros(key.expires_at),
                 micros(key.revoked_at),
+                performs.as_ref().map(Json::text),
             ])?;
         }
         Ok(())
@@ -130,6 +134,24 @@ impl Write<'_> {
         }
         Ok(())
     }
+
+    fn functions(&self, batch: &Batch) -> Result<()> {
+        for function in &batch.functions {
+            let mut statement = self.sql.prepare_cached(
+                "INSERT INTO functions (tenant, name, updated_at, document) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (tenant, name) DO UPDATE SET updated_at = excluded.updated_at,
+                   document = excluded.document",
+            )?;
+            statement.execute(params![
+                self.numbers.tenant(function.tenant)?,
+                function.name.as_str(),
+                function.updated_at.0,
+                function.document.text(),
+            ])?;
+        }
+        Ok(())
+    }
+
     fn schedules(&self, batch: &Batch) -> Result<()> {
         for schedule in &batch.schedules {
             let tenant = self.numbers.tenant(schedule.tenant)?;

@@ -1,0 +1,78 @@
+//! Outcomes on their way to the server: told until they are on record, however long that takes.
+
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::{DELAY_FIRST, DELAY_MAX};
+use crate::Client;
+use crate::wire::{AttemptOutcome, AttemptStatus, ReportAttempts, ReportedFailure, WorkerAbout};
+
+/// Of one request, as the server has it.
+const OUTCOMES_MAX: usize = 100;
+const BYTES_MAX: usize = 8 << 20;
+const OUTPUT_BYTES_MAX: usize = 1 << 20;
+
+pub(super) struct Reports {
+    pub client: Client,
+    pub about: WorkerAbout,
+}
+
+impl Reports {
+    /// Until nobody is left who could add to them.
+    pub async fn run(self, mut ended: UnboundedReceiver<AttemptOutcome>) {
+        let mut waiting = Vec::new();
+        loop {
+            if waiting.is_empty() {
+                let Some(first) = ended.recv().await else { return };
+                waiting.push(bounded(first));
+            }
+            while waiting.len() < OUTCOMES_MAX
+                && let Ok(next) = ended.try_recv()
+            {
+                waiting.push(bounded(next));
+            }
+            let rest = waiting.split_off(that_fit(&waiting));
+            self.tell(std::mem::replace(&mut waiting, rest)).await;
+        }
+    }
+
+    async fn tell(&self, outcomes: Vec<AttemptOutcome>) {
+        let report = ReportAttempts { worker: self.about.clone(), outcomes };
+        let mut delay = DELAY_FIRST;
+        loop {
+            match self.client.attempt_report(&report).await {
+                // What is refused is somebody else's by now, or nobody's.
+                Ok(_) => return,
+                Err(error) if error.is_final() => return,
+                Err(_) => tokio::time::sleep(delay).await,
+            }
+            delay = (delay * 2).min(DELAY_MAX);
+        }
+    }
+}
+
+/// An output that the server would not take is a failure that says so.
+fn bounded(outcome: AttemptOutcome) -> AttemptOutcome {
+    match &outcome.output {
+        Some(output) if output.text().len() > OUTPUT_BYTES_MAX => AttemptOutcome {
+            status: AttemptStatus::Failed,
+            output: None,
+            error: Some(ReportedFailure {
+                code: "output_too_large".into(),
+                message: format!("the output has {} bytes; at most {OUTPUT_BYTES_MAX} are kept", output.text().len()),
+            }),
+            ..outcome
+        },
+        _ => outcome,
+    }
+}
+
+/// How many of them one request takes.
+fn that_fit(outcomes: &[AttemptOutcome]) -> usize {
+    let mut bytes = 0;
+    let too_many = outcomes.iter().position(|outcome| {
+        let output = outcome.output.as_ref().map_or(0, |output| output.text().len());
+        bytes += output + outcome.logs.iter().map(String::len).sum::<usize>() + 1_000;
+        bytes > BYTES_MAX
+    });
+    too_many.map_or(outcomes.len(), |at| at.max(1))
+}

@@ -1,0 +1,127 @@
+//! The worker against a server that answers as it is told.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use wiremock::matchers::{method, path};
+use wiremock::{Mock, MockServer, Request, ResponseTemplate};
+
+use super::{Attempt, Failed, Worker};
+use crate::Client;
+
+fn attempt(id: &str, name: &str, input: &Value) -> Value {
+    json!({"id": id, "kind": "function", "name": name, "input": input, "idempotency_key": "k", "attempt": 1,
+        "delivery": 1, "tenant": "acme", "correlation_id": "c", "traceparent": "00-0-0-01", "lease_ms": 300})
+}
+
+fn taken(attempts: &[Value]) -> ResponseTemplate {
+    ResponseTemplate::new(200).set_body_json(json!({"attempts": attempts, "canceled": [], "shutdown": false}))
+}
+
+fn recorded(request: &Request) -> ResponseTemplate {
+    let asked: Value = request.body_json().expect("JSON");
+    let one = |outcome: &Value| json!({"id": outcome["id"], "status": "recorded"});
+    let results: Vec<Value> = asked["outcomes"].as_array().expect("outcomes").iter().map(one).collect();
+    ResponseTemplate::new(200).set_body_json(json!({"results": results}))
+}
+
+async fn server(first: Vec<Value>) -> MockServer {
+    let server = MockServer::start().await;
+    let at = |at: &str| Mock::given(method("POST")).and(path(format!("/v1/attempts/{at}")));
+    at("take").respond_with(taken(&first)).up_to_n_times(1).mount(&server).await;
+    at("take").respond_with(taken(&[]).set_delay(Duration::from_secs(30))).mount(&server).await;
+    at("report").respond_with(ResponseTemplate::new(503)).up_to_n_times(1).mount(&server).await;
+    at("report").respond_with(recorded).mount(&server).await;
+    server
+}
+
+fn worker(server: &MockServer) -> Worker {
+    Worker::new(Client::new(&server.uri(), Some("fp_key")).expect("a client"), "test").grace(Duration::from_secs(5))
+}
+
+/// Works until everything that was taken has been reported, and gives what was.
+async fn reported(server: &MockServer, worker: Worker, count: usize) -> Vec<Value> {
+    let all = async {
+        loop {
+            let requests = server.received_requests().await.unwrap_or_default();
+            let reports = requests.iter().filter(|request| request.url.path() == "/v1/attempts/report");
+            // The first was answered by 503.
+            let bodies = reports.skip(1).filter_map(|report| report.body_json::<Value>().ok());
+            let outcomes = bodies.flat_map(|body| body["outcomes"].as_array().cloned().unwrap_or_default());
+            let outcomes: Vec<Value> = outcomes.collect();
+            if outcomes.len() >= count {
+                return outcomes;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let stop = Notify::new();
+    let (worked, outcomes) = tokio::join!(worker.run(stop.notified()), async {
+        let outcomes = tokio::time::timeout(Duration::from_secs(20), all).await.expect("it is reported");
+        stop.notify_one();
+        outcomes
+    });
+    worked.expect("it works until it is stopped");
+    outcomes
+}
+
+#[tokio::test]
+async fn what_handlers_give_is_reported_until_it_is_answered() {
+    let inputs = ["fine", "busy", "broken", "off", "panic"];
+    let attempts = inputs.map(|input| attempt(input, "work.do", &json!(input)));
+    let server = server(attempts.to_vec()).await;
+    let worker = worker(&server).performs("work.*", |attempt: Attempt| async move {
+        attempt.log("begun");
+        match attempt.read::<String>()?.as_str() {
+            "fine" => Ok(json!({"key": attempt.idempotency_key}).into()),
+            "busy" => Err(Failed::retry("busy", "later").after(Duration::from_secs(5))),
+            "broken" => Err(Failed::fatal("broken", "never")),
+            "off" => Err(Failed::canceled()),
+            _ => panic!("as asked"),
+        }
+    });
+    let mut outcomes = reported(&server, worker, inputs.len()).await;
+    outcomes.sort_by_key(|outcome| outcome["id"].as_str().map(str::to_owned));
+    let [broken, busy, fine, off, panicked] = &outcomes[..] else { panic!("{outcomes:?}") };
+    let expected = json!({"id": "fine", "status": "succeeded", "output": {"key": "k"}, "logs": ["begun"]});
+    assert_eq!(*fine, expected);
+    assert_eq!(
+        (&busy["status"], &busy["error"]["code"], &busy["delay"]),
+        (&json!("retry"), &json!("busy"), &json!("5s"))
+    );
+    assert_eq!((&broken["status"], &broken["error"]["message"]), (&json!("failed"), &json!("never")));
+    assert_eq!(off["status"], "canceled");
+    assert_eq!((&panicked["status"], &panicked["error"]["code"]), (&json!("retry"), &json!("panic")));
+}
+
+#[tokio::test]
+async fn what_is_called_off_learns_it_by_a_heartbeat() {
+    let server = server(vec![attempt("a", "work.do", &json!(null))]).await;
+    let kept = json!({"results": [{"id": "a", "status": "kept", "lease_ms": 300, "cancel_requested": true}],
+        "shutdown": false});
+    let heartbeat = Mock::given(method("POST")).and(path("/v1/attempts/heartbeat"));
+    heartbeat.respond_with(ResponseTemplate::new(200).set_body_json(kept)).mount(&server).await;
+    let worker = worker(&server).performs("work.do", |attempt: Attempt| async move {
+        attempt.canceled().await;
+        Err(Failed::canceled())
+    });
+    assert_eq!(reported(&server, worker, 1).await[0]["status"], "canceled");
+}
+
+#[tokio::test]
+async fn an_output_that_is_too_large_is_a_failure_that_says_so() {
+    let server = server(vec![attempt("a", "work.do", &json!(null))]).await;
+    let worker = worker(&server).performs("work.do", |_| async { Ok(json!("x".repeat(1 << 20)).into()) });
+    assert_eq!(reported(&server, worker, 1).await[0]["error"]["code"], "output_too_large");
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_for_workers_ends_it_with_the_servers_words() {
+    let server = MockServer::start().await;
+    let problem = json!({"type": "t", "title": "Forbidden", "status": 403, "code": "forbidden", "detail": "not yours"});
+    Mock::given(method("POST")).respond_with(ResponseTemplate::new(403).set_body_json(problem)).mount(&server).await;
+    let worker = worker(&server).performs("work.do", |_| async { Ok(json!(null).into()) });
+    let refused = worker.run(std::future::pending()).await.expect_err("it is refused");
+    assert!(refused.to_string().contains("not yours"), "{refused}");
+}

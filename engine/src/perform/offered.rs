@@ -1,0 +1,71 @@
+//! What a worker is given: an attempt with all that surrounds it, put together from the run or the directive.
+
+use std::time::Duration;
+
+use fleetprompt_core::directive::{Directive, Handler};
+use fleetprompt_core::performs::Labels;
+use fleetprompt_core::run::Effect;
+use fleetprompt_core::{SignalId, Slug, Span};
+
+use crate::Directory;
+use crate::cache::OpenRun;
+use crate::workers::{Attempt, AttemptOf, Kind};
+
+pub(super) fn step(directory: &Directory, open: &OpenRun, effect: Effect, begun: SignalId) -> Option<Attempt> {
+    let Effect::Function { run, place, attempt, function, input, key, timeout, heartbeat } = effect else {
+        return None;
+    };
+    let tenant = directory.tenant(open.run.tenant)?;
+    let registered = tenant.functions.get(&*function).map(|(_, function)| function);
+    let labels = registered.map_or_else(Labels::new, |function| function.labels().clone());
+    let timeout = timeout.or_else(|| registered?.timeout);
+    Some(Attempt {
+        of: AttemptOf::Step { run, place, attempt, begun },
+        tenant: open.run.tenant,
+        tenant_slug: tenant.tenant.slug.clone(),
+        kind: Kind::Function,
+        name: function,
+        labels,
+        input,
+        idempotency_key: key,
+        run_id: Some(run),
+        workflow: Some(open.run.workflow.clone()),
+        step: Some(open.workflow.steps[place.index()].id.clone()),
+        item: place.item,
+        correlation_id: open.run.lineage.correlation_id.clone(),
+        causation_id: Some(begun.into()),
+        timeout: span(timeout),
+        heartbeat: span(heartbeat),
+    })
+}
+
+pub(super) fn directive(directory: &Directory, directive: &Directive, workflow: Option<Slug>) -> Option<Attempt> {
+    let tenant = directory.tenant(directive.tenant)?;
+    let labels = tenant.directive_types.get(&directive.name).and_then(|(_, of_type)| match &of_type.handler {
+        Handler::Worker { labels } => Some(labels.clone()),
+        Handler::Http { .. } | Handler::Manual {} => None,
+    });
+    let (step, item) = Attempt::place_of(directive);
+    Some(Attempt {
+        of: AttemptOf::Directive { id: directive.id, attempt: directive.attempt },
+        tenant: directive.tenant,
+        tenant_slug: tenant.tenant.slug.clone(),
+        kind: Kind::Directive,
+        name: directive.name.as_str().into(),
+        labels: labels.unwrap_or_default(),
+        input: directive.payload.clone(),
+        idempotency_key: directive.idempotency_key.clone(),
+        run_id: directive.origin.map(|origin| origin.run_id),
+        workflow,
+        step,
+        item,
+        correlation_id: directive.lineage.correlation_id.clone(),
+        causation_id: directive.lineage.causation_id,
+        timeout: span(directive.timeout),
+        heartbeat: span(directive.heartbeat),
+    })
+}
+
+fn span(span: Option<Span>) -> Option<Duration> {
+    span.map(Span::to_std)
+}

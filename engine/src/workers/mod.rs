@@ -1,0 +1,324 @@
+//! Workers: programs outside that take attempts, make them, and report. What is to be done is handed out
+//! once it is committed; what is reported is an input like any other, and is answered when it is.
+//!
+//! `state` decides who gets what; here is the waiting around it. Nothing here can reach the store.
+
+mod attempt;
+mod queue;
+mod state;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+use fleetprompt_core::{DirectiveId, Failure, Json, TenantId};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+
+pub use attempt::{Attempt, AttemptId, AttemptOf, InvalidAttemptId, Kind};
+pub use queue::Taker;
+pub use state::{Delivered, Handed, Kept, Refused, Reported, Worker, WorkerId};
+use state::{GONE_AFTER, Lost, State, Waiter};
+
+use crate::input::Outcome;
+use crate::metrics::Metrics;
+
+/// The longest that a worker waits for work in one request.
+pub const WAIT_MAX: Duration = Duration::from_secs(60);
+
+pub struct Workers {
+    state: Mutex<State>,
+    /// Something became due sooner than was known.
+    changed: Notify,
+    numbers: AtomicU64,
+    outcomes: Sender<Outcome>,
+    metrics: Arc<Metrics>,
+}
+
+/// Where an attempt stands, for people.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// Of the function or the directive.
+    pub name: Arc<str>,
+    pub since: Duration,
+    pub deliveries: u32,
+    pub with: With,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum With {
+    /// It waits, and this says whether there is a worker that could take it.
+    Nobody { has_worker: bool },
+    /// A worker has it, if one has said so.
+    Worker { name: Option<Arc<str>>, progress: Option<Json> },
+}
+
+/// Too many wait for work already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Crowded;
+
+/// A worker as people see it.
+#[derive(Debug, Clone)]
+pub struct WorkerSeen {
+    pub worker: Worker,
+    pub first_seen: Duration,
+    pub last_seen: Duration,
+    /// It asks for work at this moment.
+    pub is_waiting: bool,
+    /// How many attempts of the tenant it has.
+    pub taken: usize,
+}
+
+impl Workers {
+    pub(crate) fn new(lease: Duration, outcomes: Sender<Outcome>, metrics: Arc<Metrics>) -> Self {
+        Self {
+            state: Mutex::new(State::new(lease)),
+            changed: Notify::new(),
+            numbers: AtomicU64::new(0),
+            outcomes,
+            metrics,
+        }
+    }
+
+    /// Hands on what was lost, for as long as the runtime lives.
+    pub async fn run(self: Arc<Self>) {
+        loop {
+            let next = self.state.lock().next_due();
+            let sleep = async {
+                match next {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = sleep => {}
+                () = self.changed.notified() => continue,
+            }
+            let lost = self.with(|state, now| state.pass(now));
+            self.tell(lost);
+        }
+    }
+
+    // What the engine says, after its commits
+
+    pub(crate) fn offer(&self, attempt: Attempt) {
+        self.state.lock().offer(Arc::new(attempt), Instant::now());
+    }
+
+    pub(crate) fn offer_unclaimed(&self, attempt: Attempt) {
+        self.with(|state, now| state.offer_unclaimed(Arc::new(attempt), now));
+    }
+
+    /// Whatever a commit offered goes to those who wait.
+    pub(crate) fn serve(&self) {
+        self.with(|state, now| state.serve(now));
+    }
+
+    pub(crate) fn cancel(&self, of: AttemptOf) {
+        let lost = self.state.lock().cancel(&of);
+        self.tell(lost);
+    }
+
+    pub(crate) fn forget(&self, of: AttemptOf) {
+        self.state.lock().forget(&of);
+    }
+
+    /// Asks once whether it matters, and then what is still under way of each place.
+    pub(crate) fn keep_only<'a>(
+        &self,
+        run: &fleetprompt_core::run::Run,
+        places: impl IntoIterator<Item = &'a fleetprompt_core::run::Place>,
+    ) {
+        use fleetprompt_core::run::StepStatus;
+        let mut state = self.state.lock();
+        if !state.has_run(run.id) {
+            return;
+        }
+        for place in places {
+            let step = run.at(*place).filter(|step| step.status == StepStatus::Running);
+            state.keep_only(run.id, *place, step.and_then(|step| Some((step.attempt, step.signal_id?))));
+        }
+    }
+
+    pub(crate) fn close(&self) {
+        self.state.lock().close();
+    }
+
+    // What workers say
+
+    /// Up to `limit` attempts, as soon as there is one. Nothing, when there is none within `wait`.
+    pub async fn take(
+        &self,
+        worker: Worker,
+        limit: usize,
+        holding: Vec<AttemptId>,
+        wait: Duration,
+    ) -> Result<Handed, Crowded> {
+        let (waited, number) = {
+            let mut state = self.state.lock();
+            let handed = state.take(&worker, limit, &holding, Instant::now());
+            if handed != Handed::default() || wait.is_zero() {
+                drop(state);
+                self.changed.notify_one();
+                return Ok(handed);
+            }
+            let (tell, waited) = oneshot::channel();
+            let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+            if !state.wait(Waiter { number, worker, limit, holding, tell }) {
+                return Err(Crowded);
+            }
+            (waited, number)
+        };
+        let mut here = Here { workers: self, number, waited: Some(waited) };
+        let handed = match here.waited.as_mut() {
+            Some(waited) => tokio::time::timeout(wait.min(WAIT_MAX), waited).await,
+            None => return Ok(Handed::default()),
+        };
+        match handed {
+            Ok(handed) => {
+                here.waited = None;
+                self.changed.notify_one();
+                Ok(handed.unwrap_or_default())
+            }
+            // It may have been told in this very moment.
+            Err(_) => Ok(here.leave()),
+        }
+    }
+
+    pub fn heartbeat(&self, worker: &Worker, id: &AttemptId, progress: Option<Json>) -> Result<Kept, Refused> {
+        self.with(|state, now| state.heartbeat(worker, id, progress, now))
+    }
+
+    /// What is to be decided, if it is not known already. `reported` must follow.
+    pub fn report(&self, worker: &Worker, id: &AttemptId) -> Result<Reported, Refused> {
+        self.state.lock().report(worker, id, Instant::now())
+    }
+
+    pub fn reported(&self, id: &AttemptId, held: bool) {
+        self.with(|state, now| state.reported(id, held, now));
+    }
+
+    // Questions
+
+    pub fn standing(&self, of: &AttemptOf) -> Option<Standing> {
+        let state = self.state.lock();
+        let now = Instant::now();
+        if let Some(taken) = state.taken(of) {
+            let worker = taken.worker.as_ref().map(|worker| worker.name.clone());
+            return Some(Standing {
+                name: taken.attempt.name.clone(),
+                since: now.duration_since(taken.since),
+                deliveries: taken.deliveries,
+                with: With::Worker { name: worker, progress: taken.progress.clone() },
+            });
+        }
+        let waiting = state.ready.get(of)?;
+        Some(Standing {
+            name: waiting.attempt.name.clone(),
+            since: now.duration_since(waiting.since),
+            deliveries: waiting.deliveries,
+            with: With::Nobody { has_worker: state.has_worker_for(&waiting.attempt, now) },
+        })
+    }
+
+    pub fn standing_of_directive(&self, id: DirectiveId) -> Option<Standing> {
+        let of = self.state.lock().of_directive(id)?;
+        self.standing(&of)
+    }
+
+    /// The workers that take attempts of a tenant and were heard of lately, by name.
+    pub fn list(&self, tenant: TenantId) -> Vec<WorkerSeen> {
+        let state = self.state.lock();
+        let now = Instant::now();
+        let own = state.workers.values().filter(|seen| seen.worker.taker.is_of(tenant));
+        let there = own.filter(|seen| now.duration_since(seen.last_at) < GONE_AFTER);
+        let mut list: Vec<WorkerSeen> = there
+            .map(|seen| {
+                let is_own = |of: &&AttemptOf| state.taken(of).is_some_and(|taken| taken.attempt.tenant == tenant);
+                WorkerSeen {
+                    is_waiting: state.is_waiting(&seen.worker.id),
+                    taken: seen.taken.iter().filter(is_own).count(),
+                    first_seen: now.duration_since(seen.first_at),
+                    last_seen: now.duration_since(seen.last_at),
+                    worker: seen.worker.clone(),
+                }
+            })
+            .collect();
+        list.sort_by(|one, other| one.worker.id.name.cmp(&other.worker.id.name));
+        list
+    }
+
+    /// For the gauges: what waits, what of it nobody could take, what is taken, who is there.
+    pub fn measure(&self) {
+        let state = self.state.lock();
+        let now = Instant::now();
+        let is_there = |seen: &&state::Seen| now.duration_since(seen.last_at) < GONE_AFTER;
+        self.metrics.attempts_waiting.set(state.ready.len() as i64);
+        self.metrics.attempts_taken.set(state.taken_len() as i64);
+        self.metrics.workers.set(state.workers.values().filter(is_there).count() as i64);
+        self.metrics.names_without_worker.set(state.names_without_worker(now) as i64);
+        self.metrics.leases_lost.set(state.leases_lost as i64);
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut State, Instant) -> T) -> T {
+        let done = act(&mut self.state.lock(), Instant::now());
+        self.changed.notify_one();
+        done
+    }
+
+    fn tell(&self, lost: impl IntoIterator<Item = Lost>) {
+        for Lost { of, tenant, failure } in lost {
+            // Only a stopped engine hears nothing; the next one hands the attempt out again.
+            let _ = self.outcomes.send(outcome(tenant, of, Err(failure), None));
+        }
+    }
+}
+
+/// How an attempt ended, for the engine. `by` says who made it.
+pub(crate) fn outcome(
+    tenant: TenantId,
+    of: AttemptOf,
+    result: Result<Json, Failure>,
+    by: Option<(Json, Vec<String>)>,
+) -> Outcome {
+    let (execution, logs) = by.map_or((None, Vec::new()), |(by, logs)| (Some(by), logs));
+    match of {
+        AttemptOf::Directive { id, attempt } => Outcome::Directive { tenant, id, attempt, result, execution, logs },
+        AttemptOf::Step { run, place, attempt, begun } => {
+            Outcome::Step { tenant, run, place, attempt, begun: Some(begun), result, execution, logs }
+        }
+    }
+}
+
+/// Somebody waits, and stops to however their request ends: what they were told in the meantime goes
+/// back to the others.
+struct Here<'a> {
+    workers: &'a Workers,
+    number: u64,
+    waited: Option<oneshot::Receiver<Handed>>,
+}
+
+impl Here<'_> {
+    fn leave(mut self) -> Handed {
+        let mut state = self.workers.state.lock();
+        state.wait_no_more(self.number);
+        let waited = self.waited.take();
+        waited.and_then(|mut waited| waited.try_recv().ok()).unwrap_or_default()
+    }
+}
+
+impl Drop for Here<'_> {
+    fn drop(&mut self) {
+        let Some(mut waited) = self.waited.take() else { return };
+        let mut state = self.workers.state.lock();
+        state.wait_no_more(self.number);
+        if let Ok(handed) = waited.try_recv() {
+            state.take_back(handed);
+            state.serve(Instant::now());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

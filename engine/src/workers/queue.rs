@@ -1,0 +1,315 @@
+//! What waits for a worker, in an order that is fair: between tenants, then between the workflows of one,
+//! then whoever waits longest. A tenant that floods makes the others wait for one of its attempts at a
+//! time, and not for all.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use fleetprompt_core::TenantId;
+use fleetprompt_core::performs::{Labels, Pattern};
+
+use super::attempt::{Attempt, AttemptOf};
+
+/// Who may take what.
+#[derive(Debug, Clone)]
+pub struct Taker {
+    /// None: of every tenant.
+    pub tenant: Option<TenantId>,
+    pub names: Vec<Pattern>,
+    pub labels: Labels,
+}
+
+impl Taker {
+    pub fn may_take(&self, attempt: &Attempt) -> bool {
+        self.is_of(attempt.tenant) && self.performs(&attempt.name) && self.has(&attempt.labels)
+    }
+
+    pub fn is_of(&self, tenant: TenantId) -> bool {
+        self.tenant.is_none_or(|own| own == tenant)
+    }
+
+    fn performs(&self, name: &str) -> bool {
+        self.names.iter().any(|pattern| pattern.fits(name))
+    }
+
+    fn has(&self, wanted: &Labels) -> bool {
+        wanted.iter().all(|(key, value)| self.labels.get(key) == Some(value))
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    pub attempt: Arc<Attempt>,
+    pub since: Instant,
+    /// How often it was taken so far.
+    pub deliveries: u32,
+    order: u64,
+}
+
+/// One name, with one set of labels: whoever may take one of these may take any, of its tenants.
+type Lane = (Arc<str>, Labels);
+
+/// Of one tenant, by workflow.
+type Workflows = Turns<Arc<str>, VecDeque<Waiting>>;
+
+#[derive(Default)]
+pub struct Queue {
+    lanes: BTreeMap<Lane, Turns<TenantId, Workflows>>,
+    found: HashMap<AttemptOf, (Lane, TenantId, Arc<str>)>,
+    order: u64,
+}
+
+impl Queue {
+    pub fn len(&self) -> usize {
+        self.found.len()
+    }
+
+    pub fn push(&mut self, attempt: Arc<Attempt>, since: Instant, deliveries: u32) {
+        self.order += 1;
+        let waiting = Waiting { attempt, since, deliveries, order: self.order };
+        self.line(&waiting).push_back(waiting);
+    }
+
+    /// One that was taken in vain waits on where it was: before all that came later.
+    pub fn push_front(&mut self, waiting: Waiting) {
+        self.line(&waiting).push_front(waiting);
+    }
+
+    /// One whose worker was lost, before all others of its line.
+    pub fn push_again(&mut self, attempt: Arc<Attempt>, since: Instant, deliveries: u32) {
+        self.push_front(Waiting { attempt, since, deliveries, order: 0 });
+    }
+
+    fn line(&mut self, waiting: &Waiting) -> &mut VecDeque<Waiting> {
+        let attempt = &waiting.attempt;
+        let lane = (attempt.name.clone(), attempt.labels.clone());
+        let workflow: Arc<str> = attempt.workflow.as_ref().map_or("", |slug| slug.as_str()).into();
+        self.found.insert(attempt.of, (lane.clone(), attempt.tenant, workflow.clone()));
+        self.lanes.entry(lane).or_default().of(attempt.tenant).of(workflow)
+    }
+
+    /// Of all lanes that fit, the one whose turn has waited longest.
+    pub fn pop(&mut self, taker: &Taker) -> Option<Waiting> {
+        let fitting = self.lanes.iter().filter(|((name, labels), _)| taker.performs(name) && taker.has(labels));
+        let heads = fitting.filter_map(|(lane, tenants)| {
+            let tenant = match taker.tenant {
+                Some(own) => tenants.peek(&own).map(|_| own),
+                None => tenants.next(),
+            }?;
+            let order = tenants.peek(&tenant)?.head()?;
+            Some((order, lane.clone(), tenant))
+        });
+        let (_, lane, tenant) = heads.min_by_key(|(order, ..)| *order)?;
+        let tenants = self.lanes.get_mut(&lane)?;
+        let workflows = tenants.of(tenant);
+        let workflow = workflows.next()?;
+        let waiting = workflows.of(workflow.clone()).pop_front()?;
+        workflows.served(&workflow, VecDeque::is_empty);
+        tenants.served(&tenant, Turns::is_empty);
+        if tenants.is_empty() {
+            self.lanes.remove(&lane);
+        }
+        self.found.remove(&waiting.attempt.of);
+        Some(waiting)
+    }
+
+    pub fn get(&self, of: &AttemptOf) -> Option<&Waiting> {
+        let (lane, tenant, workflow) = self.found.get(of)?;
+        let line = self.lanes.get(lane)?.peek(tenant)?.peek(workflow)?;
+        line.iter().find(|waiting| waiting.attempt.of == *of)
+    }
+
+    pub fn remove(&mut self, of: &AttemptOf) -> Option<Waiting> {
+        let (lane, tenant, workflow) = self.found.remove(of)?;
+        let tenants = self.lanes.get_mut(&lane)?;
+        let workflows = tenants.of(tenant);
+        let line = workflows.of(workflow.clone());
+        let at = line.iter().position(|waiting| waiting.attempt.of == *of)?;
+        let waiting = line.remove(at);
+        workflows.dropped(&workflow, VecDeque::is_empty);
+        tenants.dropped(&tenant, Turns::is_empty);
+        if tenants.is_empty() {
+            self.lanes.remove(&lane);
+        }
+        waiting
+    }
+
+    /// One of what waits, for each tenant and name.
+    pub fn firsts(&self) -> impl Iterator<Item = &Waiting> {
+        let tenants = self.lanes.values().flat_map(|tenants| tenants.lines.values());
+        tenants.filter_map(|(_, workflows)| workflows.lines.values().next()?.1.front())
+    }
+}
+
+/// Lines that take turns: who was served least comes next, of these who has waited longest, and who has just
+/// come is not owed what it did not ask for.
+struct Turns<K, L> {
+    lines: HashMap<K, (Turn, L)>,
+    turns: BTreeSet<(Turn, K)>,
+    now: u64,
+    count: u64,
+}
+
+/// How often it was served, as it were, and since when it has stood so.
+type Turn = (u64, u64);
+
+impl<K, L> Default for Turns<K, L> {
+    fn default() -> Self {
+        Self { lines: HashMap::new(), turns: BTreeSet::new(), now: 0, count: 0 }
+    }
+}
+
+impl<K: Clone + Ord + std::hash::Hash, L: Default> Turns<K, L> {
+    fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    fn of(&mut self, key: K) -> &mut L {
+        if !self.lines.contains_key(&key) {
+            self.count += 1;
+            let turn = (self.now, self.count);
+            self.turns.insert((turn, key.clone()));
+            self.lines.insert(key.clone(), (turn, L::default()));
+        }
+        &mut self.lines.entry(key).or_default().1
+    }
+
+    fn peek(&self, key: &K) -> Option<&L> {
+        self.lines.get(key).map(|(_, line)| line)
+    }
+
+    fn next(&self) -> Option<K> {
+        self.turns.first().map(|(_, key)| key.clone())
+    }
+
+    /// It had its turn; an empty line goes.
+    fn served(&mut self, key: &K, is_empty: impl Fn(&L) -> bool) {
+        let Some((turn, line)) = self.lines.get_mut(key) else { return };
+        self.turns.remove(&(*turn, key.clone()));
+        self.now = self.now.max(turn.0);
+        if is_empty(line) {
+            self.lines.remove(key);
+        } else {
+            self.count += 1;
+            *turn = (turn.0 + 1, self.count);
+            self.turns.insert((*turn, key.clone()));
+        }
+    }
+
+    fn dropped(&mut self, key: &K, is_empty: impl Fn(&L) -> bool) {
+        if let Some((turn, _)) = self.lines.get(key).filter(|(_, line)| is_empty(line)) {
+            self.turns.remove(&(*turn, key.clone()));
+            self.lines.remove(key);
+        }
+    }
+}
+
+impl Workflows {
+    /// When the one came whose turn is next.
+    fn head(&self) -> Option<u64> {
+        let next = self.next()?;
+        self.peek(&next)?.front().map(|waiting| waiting.order)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::attempt;
+    use super::*;
+
+    fn tenant(number: u128) -> TenantId {
+        TenantId(uuid::Uuid::from_u128(number))
+    }
+
+    fn taker(names: &[&str]) -> Taker {
+        let names = names.iter().map(|name| name.parse().expect("a pattern")).collect();
+        Taker { tenant: None, names, labels: Labels::new() }
+    }
+
+    fn push(queue: &mut Queue, number: u128, tenant_number: u128, workflow: &str, name: &str) {
+        let made = attempt(number, tenant(tenant_number), name);
+        let made = Attempt { workflow: workflow.parse().ok(), ..made };
+        queue.push(Arc::new(made), Instant::now(), 0);
+    }
+
+    fn popped(queue: &mut Queue, taker: &Taker) -> Vec<String> {
+        let mut all = Vec::new();
+        while let Some(waiting) = queue.pop(taker) {
+            all.push(waiting.attempt.idempotency_key.clone());
+        }
+        all
+    }
+
+    #[test]
+    fn tenants_take_turns_and_then_workflows_and_the_oldest_comes_first() {
+        let mut queue = Queue::default();
+        for number in 1..=4 {
+            push(&mut queue, number, 1, "noisy", "mail.send");
+        }
+        push(&mut queue, 5, 1, "calm", "mail.send");
+        push(&mut queue, 6, 2, "calm", "mail.send");
+        push(&mut queue, 7, 2, "calm", "mail.send");
+        assert_eq!(popped(&mut queue, &taker(&["*"])), ["1", "6", "5", "7", "2", "3", "4"]);
+        assert_eq!((queue.len(), queue.lanes.len()), (0, 0), "nothing is left behind");
+    }
+
+    #[test]
+    fn between_names_whoever_waits_longest_comes_first() {
+        let mut queue = Queue::default();
+        push(&mut queue, 1, 1, "a", "mail.send");
+        push(&mut queue, 2, 1, "a", "sms.send");
+        push(&mut queue, 3, 1, "a", "mail.send");
+        assert_eq!(popped(&mut queue, &taker(&["mail.*", "sms.send"])), ["1", "2", "3"]);
+    }
+
+    #[test]
+    fn only_what_the_taker_performs_where_it_may_is_taken() {
+        let mut queue = Queue::default();
+        push(&mut queue, 1, 1, "a", "mail.send");
+        push(&mut queue, 2, 2, "a", "mail.send");
+        push(&mut queue, 3, 1, "a", "sms.send");
+        let labels = Labels::from([("region".to_owned(), "eu".to_owned())]);
+        let made = Attempt { labels: labels.clone(), ..attempt(4, tenant(1), "mail.send") };
+        queue.push(Arc::new(made), Instant::now(), 0);
+        let own = Taker { tenant: Some(tenant(1)), ..taker(&["mail.*"]) };
+        assert_eq!(popped(&mut queue, &own), ["1"]);
+        assert_eq!(popped(&mut queue, &Taker { labels, ..own }), ["4"]);
+        assert_eq!(popped(&mut queue, &taker(&["*"])), ["2", "3"]);
+    }
+
+    #[test]
+    fn what_is_not_wanted_any_more_is_taken_out_and_what_was_taken_in_vain_comes_first() {
+        let mut queue = Queue::default();
+        for number in 1..=4 {
+            push(&mut queue, number, 1, "a", "mail.send");
+        }
+        let of = queue.lanes.values().next().and_then(|tenants| {
+            let line = tenants.peek(&tenant(1))?.peek(&Arc::from("a"))?;
+            line.get(1).map(|waiting| waiting.attempt.of)
+        });
+        let of = of.expect("it waits");
+        assert!(queue.get(&of).is_some());
+        assert_eq!(queue.remove(&of).map(|waiting| waiting.attempt.of), Some(of));
+        assert!(queue.remove(&of).is_none() && queue.get(&of).is_none());
+        let first = queue.pop(&taker(&["*"])).expect("it waits");
+        queue.push_front(first);
+        assert_eq!(popped(&mut queue, &taker(&["*"])), ["1", "3", "4"]);
+    }
+
+    #[test]
+    fn one_that_comes_late_is_not_owed_all_turns_before() {
+        let mut queue = Queue::default();
+        for number in 1..=50 {
+            push(&mut queue, number, 1, "a", "mail.send");
+        }
+        for _ in 0..20 {
+            queue.pop(&taker(&["*"]));
+        }
+        for number in 101..=105 {
+            push(&mut queue, number, 2, "a", "mail.send");
+        }
+        let next: Vec<String> = popped(&mut queue, &taker(&["*"])).into_iter().take(4).collect();
+        assert_eq!(next.iter().filter(|key| key.len() == 3).count(), 2, "{next:?}");
+    }
+}

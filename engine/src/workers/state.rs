@@ -1,0 +1,590 @@
+//! What becomes of attempts between the commit that asked for them and the one that has their outcome: they
+//! wait, are taken, kept alive, lost, handed on, called off. What somebody says comes in with the time;
+//! whoever calls it does the waiting.
+//!
+//! All of it is in memory. What a crash takes with it is who had taken what: after a restart an attempt
+//! belongs to whoever says that they are at it, and after a while to whoever comes.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fleetprompt_core::run::Place;
+use fleetprompt_core::{DirectiveId, Failure, Json, KeyId, RunId, SignalId, TenantId};
+use tokio::sync::oneshot;
+
+use super::attempt::{Attempt, AttemptId, AttemptOf};
+use super::queue::{Queue, Taker, Waiting};
+
+/// An attempt that so many workers were lost with has failed: it may be what they are lost by.
+pub const DELIVERIES_MAX: u32 = 5;
+/// Outcomes that are known again when they are told twice.
+const SETTLED_MAX: usize = 20_000;
+/// After so long without a word a worker does not count any more.
+pub const GONE_AFTER: Duration = Duration::from_secs(60);
+/// Requests that wait for work.
+const WAITERS_MAX: usize = 10_000;
+/// The ones that were silent longest are forgotten first.
+const WORKERS_MAX: usize = 10_000;
+
+/// A worker by its name, and the key that it speaks with.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WorkerId {
+    pub key: KeyId,
+    pub name: Arc<str>,
+}
+
+/// What a worker says of itself whenever it asks.
+#[derive(Debug, Clone)]
+pub struct Worker {
+    pub id: WorkerId,
+    pub version: Option<String>,
+    pub taker: Taker,
+    /// How many attempts it makes at once.
+    pub slots: usize,
+}
+
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub worker: Worker,
+    pub first_at: Instant,
+    pub last_at: Instant,
+    pub taken: BTreeSet<AttemptOf>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Taken {
+    pub attempt: Arc<Attempt>,
+    /// None: nobody has said that they are at it since the engine started.
+    lease: Option<u64>,
+    pub worker: Option<WorkerId>,
+    pub since: Instant,
+    /// When it is handed on, unless there is a word before.
+    until: Instant,
+    /// When it has taken too long.
+    end: Option<Instant>,
+    pub progress: Option<Json>,
+    pub deliveries: u32,
+    is_unwanted: bool,
+    /// Its outcome is being committed.
+    is_reported: bool,
+}
+
+/// What a worker gets when it asks for work.
+#[derive(Debug, Default, PartialEq)]
+pub struct Handed {
+    pub attempts: Vec<Delivered>,
+    /// Of those that it has: what nobody wants any more.
+    pub canceled: Vec<AttemptId>,
+}
+
+impl Handed {
+    fn is_empty(&self) -> bool {
+        self.attempts.is_empty() && self.canceled.is_empty()
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Delivered {
+    pub id: AttemptId,
+    pub attempt: Arc<Attempt>,
+    pub deliveries: u32,
+    /// How soon there must be a word.
+    pub lease: Duration,
+}
+
+impl PartialEq for Delivered {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+/// A worker that has nothing to do, and waits.
+pub struct Waiter {
+    pub number: u64,
+    pub worker: Worker,
+    pub limit: usize,
+    pub holding: Vec<AttemptId>,
+    pub tell: oneshot::Sender<Handed>,
+}
+
+/// What the engine is to hear: an attempt that nobody will report.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lost {
+    pub of: AttemptOf,
+    pub tenant: TenantId,
+    pub failure: Failure,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    pub lease: Duration,
+    pub is_unwanted: bool,
+}
+
+#[derive(Debug, Clone)]
+pub enum Reported {
+    /// It is to be decided.
+    New(Arc<Attempt>),
+    /// It was told before, and is on record.
+    Known,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("the lease of this attempt has ended, and another worker may have it: drop what you have of it")]
+    LeaseLost,
+    #[error("nothing waits for this attempt any more: it has an outcome, or was called off")]
+    Settled,
+    #[error("this key may not take that, so it cannot report it either")]
+    NotYours,
+    #[error("the outcome of this attempt is being recorded")]
+    Reported,
+}
+
+impl Refused {
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::LeaseLost => "lease_lost",
+            Self::Settled => "attempt_settled",
+            Self::NotYours => "attempt_not_yours",
+            Self::Reported => "attempt_reported",
+        }
+    }
+}
+
+pub struct State {
+    lease: Duration,
+    pub ready: Queue,
+    taken: HashMap<AttemptOf, Taken>,
+    of_runs: HashMap<RunId, BTreeSet<AttemptOf>>,
+    of_directives: HashMap<DirectiveId, AttemptOf>,
+    waiters: VecDeque<Waiter>,
+    pub workers: BTreeMap<WorkerId, Seen>,
+    /// When what is taken must be looked at. An entry may be out of date.
+    due: BTreeSet<(Instant, AttemptOf)>,
+    settled: HashSet<AttemptId>,
+    settled_in_order: VecDeque<AttemptId>,
+    pub leases_lost: u64,
+}
+
+impl State {
+    pub fn new(lease: Duration) -> Self {
+        Self {
+            lease,
+            ready: Queue::default(),
+            taken: HashMap::new(),
+            of_runs: HashMap::new(),
+            of_directives: HashMap::new(),
+            waiters: VecDeque::new(),
+            workers: BTreeMap::new(),
+            due: BTreeSet::new(),
+            settled: HashSet::new(),
+            settled_in_order: VecDeque::new(),
+            leases_lost: 0,
+        }
+    }
+
+    // What the engine says
+
+    /// An attempt that was committed just now.
+    pub fn offer(&mut self, attempt: Arc<Attempt>, now: Instant) {
+        if self.is_known(&attempt.of) {
+            return;
+        }
+        self.know(&attempt);
+        self.ready.push(attempt, now, 0);
+    }
+
+    /// An attempt that was under way when the last engine ended: somebody may be at it.
+    pub fn offer_unclaimed(&mut self, attempt: Arc<Attempt>, now: Instant) {
+        if self.is_known(&attempt.of) {
+            return;
+        }
+        self.know(&attempt);
+        let until = now + self.lease / 2;
+        let taken = Taken {
+            lease: None,
+            worker: None,
+            since: now,
+            until,
+            end: None,
+            progress: None,
+            deliveries: 1,
+            is_unwanted: false,
+            is_reported: false,
+            attempt,
+        };
+        self.due.insert((until, taken.attempt.of));
+        self.taken.insert(taken.attempt.of, taken);
+    }
+
+    /// Nobody wants it any more. What no worker has yet ends at once.
+    pub fn cancel(&mut self, of: &AttemptOf) -> Option<Lost> {
+        if let Some(waiting) = self.ready.remove(of) {
+            self.unknow(of);
+            let failure = Failure::fatal("canceled", "it was called off before a worker took it");
+            return Some(Lost { of: *of, tenant: waiting.attempt.tenant, failure });
+        }
+        if let Some(taken) = self.taken.get_mut(of) {
+            taken.is_unwanted = true;
+            self.call_off(of);
+        }
+        None
+    }
+
+    /// It has an outcome, from wherever it came.
+    pub fn forget(&mut self, of: &AttemptOf) {
+        self.ready.remove(of);
+        if self.taken.get(of).is_some_and(|taken| !taken.is_reported) {
+            self.take_away(of);
+            self.call_off(of);
+        }
+        self.unknow(of);
+    }
+
+    /// Of a place in a run, only this attempt is still under way; or none.
+    pub fn keep_only(&mut self, run: RunId, place: Place, current: Option<(u32, SignalId)>) {
+        let Some(known) = self.of_runs.get(&run) else { return };
+        let is_over = |of: &&AttemptOf| match of {
+            AttemptOf::Step { place: at, attempt, begun, .. } => *at == place && current != Some((*attempt, *begun)),
+            AttemptOf::Directive { .. } => false,
+        };
+        let over: Vec<AttemptOf> = known.iter().filter(is_over).copied().collect();
+        over.iter().for_each(|of| self.forget(of));
+    }
+
+    pub fn has_run(&self, run: RunId) -> bool {
+        self.of_runs.contains_key(&run)
+    }
+
+    /// Gives what is ready to those who wait, whoever waits longest first.
+    pub fn serve(&mut self, now: Instant) {
+        let mut at = 0;
+        while self.ready.len() > 0
+            && let Some(waiter) = self.waiters.get(at)
+        {
+            let (worker, limit, holding) = (waiter.worker.clone(), waiter.limit, waiter.holding.clone());
+            let handed = self.hand(&worker, limit, &holding, now);
+            if handed.is_empty() {
+                at += 1;
+            } else if let Some(waiter) = self.waiters.remove(at)
+                && let Err(handed) = waiter.tell.send(handed)
+            {
+                self.take_back(handed);
+            }
+        }
+    }
+
+    // What workers say
+
+    pub fn take(&mut self, worker: &Worker, limit: usize, holding: &[AttemptId], now: Instant) -> Handed {
+        self.seen(worker, now);
+        for id in holding {
+            self.claim(id, worker, now);
+        }
+        self.hand(worker, limit, holding, now)
+    }
+
+    /// False: too many wait already.
+    pub fn wait(&mut self, waiter: Waiter) -> bool {
+        let has_room = self.waiters.len() < WAITERS_MAX;
+        if has_room {
+            self.waiters.push_back(waiter);
+        }
+        has_room
+    }
+
+    pub fn wait_no_more(&mut self, number: u64) {
+        self.waiters.retain(|waiter| waiter.number != number);
+    }
+
+    /// What was handed to somebody who is not there any more waits on, as if it had not been taken.
+    pub fn take_back(&mut self, handed: Handed) {
+        for delivered in handed.attempts.into_iter().rev() {
+            if let Some(taken) = self.take_away(&delivered.id.of) {
+                self.ready.push_again(taken.attempt, taken.since, taken.deliveries - 1);
+            }
+        }
+    }
+
+    pub fn heartbeat(
+        &mut self,
+        worker: &Worker,
+        id: &AttemptId,
+        progress: Option<Json>,
+        now: Instant,
+    ) -> Result<Kept, Refused> {
+        self.heard(worker, now);
+        self.claim(id, worker, now);
+        let lease = self.lease;
+        let taken = self.own(&worker.taker, id)?;
+        let lease = taken.attempt.heartbeat.unwrap_or(lease);
+        taken.until = now + lease;
+        if progress.is_some() {
+            taken.progress = progress;
+        }
+        let kept = Kept { lease, is_unwanted: taken.is_unwanted };
+        let due = (taken.until.min(taken.end.unwrap_or(taken.until)), id.of);
+        self.due.insert(due);
+        Ok(kept)
+    }
+
+    /// An outcome is about to be decided: until that is committed, nobody else gets the attempt.
+    pub fn report(&mut self, worker: &Worker, id: &AttemptId, now: Instant) -> Result<Reported, Refused> {
+        self.heard(worker, now);
+        if self.settled.contains(id) {
+            return Ok(Reported::Known);
+        }
+        self.claim(id, worker, now);
+        let taken = self.own(&worker.taker, id)?;
+        if taken.is_reported {
+            return Err(Refused::Reported);
+        }
+        taken.is_reported = true;
+        Ok(Reported::New(taken.attempt.clone()))
+    }
+
+    /// The commit that has the outcome held, or did not.
+    pub fn reported(&mut self, id: &AttemptId, held: bool, now: Instant) {
+        let Some(taken) = self.taken.get_mut(&id.of) else { return };
+        if !held {
+            taken.is_reported = false;
+            taken.until = now + self.lease;
+            let due = (taken.until, id.of);
+            self.due.insert(due);
+            return;
+        }
+        self.take_away(&id.of);
+        self.unknow(&id.of);
+        self.settled.insert(*id);
+        self.settled_in_order.push_back(*id);
+        if self.settled_in_order.len() > SETTLED_MAX
+            && let Some(oldest) = self.settled_in_order.pop_front()
+        {
+            self.settled.remove(&oldest);
+        }
+    }
+
+    // Time
+
+    pub fn next_due(&self) -> Option<Instant> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// What has been silent, or has taken, for too long.
+    pub fn pass(&mut self, now: Instant) -> Vec<Lost> {
+        let mut lost = Vec::new();
+        while let Some((at, of)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
+            self.due.remove(&(at, of));
+            let Some(taken) = self.taken.get(&of).filter(|taken| !taken.is_reported) else { continue };
+            let (tenant, deliveries) = (taken.attempt.tenant, taken.deliveries);
+            if taken.end.is_some_and(|end| end <= now) {
+                let limit = taken.attempt.timeout.unwrap_or_default().as_secs_f64();
+                let failure = Failure::retry("timeout", format!("the worker reported nothing within {limit} s"));
+                self.forget(&of);
+                lost.push(Lost { of, tenant, failure });
+            } else if taken.until > now {
+                self.due.insert((taken.until.min(taken.end.unwrap_or(taken.until)), of));
+            } else if taken.is_unwanted {
+                self.forget(&of);
+                let failure = Failure::fatal("canceled", "it was called off, and its worker was lost");
+                lost.push(Lost { of, tenant, failure });
+            } else if deliveries >= DELIVERIES_MAX {
+                self.leases_lost += 1;
+                self.forget(&of);
+                let message = format!("{deliveries} workers took it, one after the other, and were not heard of again");
+                lost.push(Lost { of, tenant, failure: Failure::retry("worker_lost", message) });
+            } else if let Some(taken) = self.take_away(&of) {
+                self.leases_lost += u64::from(taken.worker.is_some());
+                self.ready.push_again(taken.attempt, now, deliveries);
+            }
+        }
+        self.serve(now);
+        lost
+    }
+
+    // Questions
+
+    pub fn taken(&self, of: &AttemptOf) -> Option<&Taken> {
+        self.taken.get(of)
+    }
+
+    pub fn of_directive(&self, id: DirectiveId) -> Option<AttemptOf> {
+        self.of_directives.get(&id).copied()
+    }
+
+    pub fn taken_len(&self) -> usize {
+        self.taken.len()
+    }
+
+    /// Whether some worker that was heard of lately could take it.
+    pub fn has_worker_for(&self, attempt: &Attempt, now: Instant) -> bool {
+        let is_there = |seen: &Seen| now.duration_since(seen.last_at) < GONE_AFTER;
+        self.workers.values().any(|seen| is_there(seen) && seen.worker.taker.may_take(attempt))
+    }
+
+    /// Names under which something waits that no worker could take.
+    pub fn names_without_worker(&self, now: Instant) -> usize {
+        let firsts = self.ready.firsts();
+        firsts.filter(|waiting| !self.has_worker_for(&waiting.attempt, now)).count()
+    }
+
+    pub fn is_waiting(&self, worker: &WorkerId) -> bool {
+        self.waiters.iter().any(|waiter| waiter.worker.id == *worker)
+    }
+
+    /// Lets those who wait know that nothing more will come.
+    pub fn close(&mut self) {
+        self.waiters.clear();
+    }
+
+    // The parts
+
+    fn is_known(&self, of: &AttemptOf) -> bool {
+        self.taken.contains_key(of) || self.ready.get(of).is_some()
+    }
+
+    fn know(&mut self, attempt: &Attempt) {
+        match attempt.of {
+            AttemptOf::Directive { id, .. } => _ = self.of_directives.insert(id, attempt.of),
+            AttemptOf::Step { run, .. } => _ = self.of_runs.entry(run).or_default().insert(attempt.of),
+        }
+    }
+
+    fn unknow(&mut self, of: &AttemptOf) {
+        match of {
+            AttemptOf::Directive { id, .. } => {
+                if self.of_directives.get(id) == Some(of) {
+                    self.of_directives.remove(id);
+                }
+            }
+            AttemptOf::Step { run, .. } => {
+                let known = self.of_runs.get_mut(run);
+                if known.is_some_and(|known| known.remove(of) && known.is_empty()) {
+                    self.of_runs.remove(run);
+                }
+            }
+        }
+    }
+
+    /// It keeps or reports something, and does not say what it performs.
+    fn heard(&mut self, worker: &Worker, now: Instant) {
+        match self.workers.get_mut(&worker.id) {
+            Some(seen) => seen.last_at = now,
+            None => self.seen(worker, now),
+        }
+    }
+
+    fn seen(&mut self, worker: &Worker, now: Instant) {
+        if let Some(seen) = self.workers.get_mut(&worker.id) {
+            (seen.worker, seen.last_at) = (worker.clone(), now);
+            return;
+        }
+        if self.workers.len() >= WORKERS_MAX {
+            let silent = self.workers.iter().min_by_key(|(_, seen)| seen.last_at).map(|(id, _)| id.clone());
+            silent.map(|id| self.workers.remove(&id));
+        }
+        let seen = Seen { worker: worker.clone(), first_at: now, last_at: now, taken: BTreeSet::new() };
+        self.workers.insert(worker.id.clone(), seen);
+    }
+
+    /// After a restart: the worker says that it is at something that nobody else is at.
+    fn claim(&mut self, id: &AttemptId, worker: &Worker, now: Instant) {
+        let Some(taken) = self.taken.get_mut(&id.of) else { return };
+        if taken.lease.is_some() || !worker.taker.may_take(&taken.attempt) {
+            return;
+        }
+        let lease = taken.attempt.heartbeat.unwrap_or(self.lease);
+        (taken.lease, taken.worker) = (Some(id.lease), Some(worker.id.clone()));
+        taken.until = now + lease;
+        taken.end = taken.attempt.timeout.map(|timeout| now + timeout);
+        let due = (taken.until.min(taken.end.unwrap_or(taken.until)), id.of);
+        self.due.insert(due);
+        if let Some(seen) = self.workers.get_mut(&worker.id) {
+            seen.taken.insert(id.of);
+        }
+    }
+
+    fn own(&mut self, taker: &Taker, id: &AttemptId) -> Result<&mut Taken, Refused> {
+        if let Some(waiting) = self.ready.get(&id.of) {
+            // Whose it was is not known any more; what is somebody else's is as if it were not there.
+            let is_theirs = taker.may_take(&waiting.attempt);
+            return Err(if is_theirs { Refused::LeaseLost } else { Refused::NotYours });
+        }
+        match self.taken.get_mut(&id.of) {
+            None => Err(Refused::Settled),
+            Some(taken) if !taker.may_take(&taken.attempt) => Err(Refused::NotYours),
+            Some(taken) if taken.lease != Some(id.lease) => Err(Refused::LeaseLost),
+            Some(taken) => Ok(taken),
+        }
+    }
+
+    fn hand(&mut self, worker: &Worker, limit: usize, holding: &[AttemptId], now: Instant) -> Handed {
+        let mut handed = Handed { canceled: self.unwanted(holding), attempts: Vec::new() };
+        while handed.attempts.len() < limit
+            && let Some(waiting) = self.ready.pop(&worker.taker)
+        {
+            handed.attempts.push(self.deliver(waiting, worker, now));
+        }
+        handed
+    }
+
+    fn unwanted(&self, holding: &[AttemptId]) -> Vec<AttemptId> {
+        let is_wanted = |id: &&AttemptId| {
+            let taken = self.taken.get(&id.of);
+            taken.is_some_and(|taken| taken.lease == Some(id.lease) && !taken.is_unwanted)
+        };
+        holding.iter().filter(|id| !is_wanted(id)).copied().collect()
+    }
+
+    fn deliver(&mut self, waiting: Waiting, worker: &Worker, now: Instant) -> Delivered {
+        let attempt = waiting.attempt;
+        let id = AttemptId { of: attempt.of, lease: fresh_lease() };
+        let lease = attempt.heartbeat.unwrap_or(self.lease);
+        let (until, end) = (now + lease, attempt.timeout.map(|timeout| now + timeout));
+        let deliveries = waiting.deliveries + 1;
+        let taken = Taken {
+            attempt: attempt.clone(),
+            lease: Some(id.lease),
+            worker: Some(worker.id.clone()),
+            since: now,
+            until,
+            end,
+            progress: None,
+            deliveries,
+            is_unwanted: false,
+            is_reported: false,
+        };
+        self.taken.insert(attempt.of, taken);
+        self.due.insert((until.min(end.unwrap_or(until)), attempt.of));
+        if let Some(seen) = self.workers.get_mut(&worker.id) {
+            seen.taken.insert(attempt.of);
+        }
+        Delivered { id, attempt, deliveries, lease }
+    }
+
+    fn take_away(&mut self, of: &AttemptOf) -> Option<Taken> {
+        let taken = self.taken.remove(of)?;
+        self.due.remove(&(taken.until.min(taken.end.unwrap_or(taken.until)), *of));
+        if let Some(seen) = taken.worker.as_ref().and_then(|worker| self.workers.get_mut(worker)) {
+            seen.taken.remove(of);
+        }
+        Some(taken)
+    }
+
+    /// A worker that waits for more, and has this, learns at once that it is not wanted.
+    fn call_off(&mut self, of: &AttemptOf) {
+        let has_it = |waiter: &Waiter| waiter.holding.iter().any(|id| id.of == *of);
+        let Some(waiter) = self.waiters.iter().position(has_it).and_then(|at| self.waiters.remove(at)) else { return };
+        let handed = Handed { canceled: self.unwanted(&waiter.holding), attempts: Vec::new() };
+        // Who is not there any more learns it by its next word.
+        let _ = waiter.tell.send(handed);
+    }
+}
+
+fn fresh_lease() -> u64 {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).expect("the system gives random bytes");
+    u64::from_le_bytes(bytes)
+}

@@ -1,0 +1,260 @@
+//! Workers over the real binary: what they are given, what becomes of what they report, and what happens
+//! when they, or the server, are not there any more.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::time::Duration;
+
+use fleetprompt_client::Client;
+use fleetprompt_client::worker::{Attempt, Failed, Worker};
+use serde_json::{Value, json};
+use support::Server;
+use tokio::sync::oneshot;
+
+struct House {
+    server: Server,
+    _folder: tempfile::TempDir,
+}
+
+/// A server with a function and a directive that workers perform, and a workflow of both.
+async fn house() -> House {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::fresh(&folder.path().join("data")).await;
+    let function = json!({"function": {"name": "lead.score", "handler": {"type": "worker"}}});
+    server.post("/v1/functions", &function).await;
+    let directive = json!({"directive_type": {"name": "mail.send", "handler": {"type": "worker"}}});
+    server.post("/v1/directive-types", &directive).await;
+    let workflow = json!({"workflow": {
+        "name": "Greet", "version": "1.0.0", "trigger": {"signal": "lead.created"},
+        "steps": [
+            {"id": "score", "type": "function", "function": "lead.score", "input": "${signal.payload}"},
+            {"id": "send", "type": "directive", "directive": "mail.send",
+             "payload": {"to": "ada", "score": "${steps.score.output.score}"}}
+        ],
+        "output": {"message": "${steps.send.output.id}"}
+    }});
+    server.post("/v1/workflows?activate=true", &workflow).await;
+    House { server, _folder: folder }
+}
+
+impl House {
+    async fn key(&self, performs: &Value) -> String {
+        let made = self.server.post("/v1/keys", &json!({"name": "a worker's", "performs": performs})).await;
+        made["secret"].as_str().unwrap().to_owned()
+    }
+
+    async fn start(&self) -> String {
+        let told =
+            self.server.post("/v1/signals", &json!({"name": "lead.created", "payload": {"company": "Acme"}})).await;
+        told["dispositions"][0]["run_id"].as_str().unwrap().to_owned()
+    }
+
+    async fn run(&self, id: &str) -> Value {
+        self.server.get(&format!("/v1/runs/{id}")).await["run"].clone()
+    }
+
+    async fn until(&self, id: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let waited = async {
+            loop {
+                let run = self.run(id).await;
+                if holds(&run) {
+                    return run;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), waited).await.expect("it comes to that")
+    }
+
+    /// What an endpoint of workers answers to a key.
+    async fn ask(&self, key: &str, what: &str, mut body: Value) -> (u16, Value) {
+        body["worker"] = json!({"name": "by-hand"});
+        let request = support::http().post(format!("{}/v1/attempts/{what}", self.server.url)).bearer_auth(key);
+        self.server.send(request.json(&body)).await
+    }
+
+    async fn take(&self, key: &str, wait: &str) -> Value {
+        let (status, taken) = self.ask(key, "take", json!({"performs": ["*"], "limit": 10, "wait": wait})).await;
+        assert_eq!(status, 200, "{taken}");
+        taken["attempts"].clone()
+    }
+
+    async fn report(&self, key: &str, outcome: Value) -> Value {
+        let (status, reported) = self.ask(key, "report", json!({"outcomes": [outcome]})).await;
+        assert_eq!(status, 200, "{reported}");
+        reported["results"][0].clone()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_goes_through_a_worker_and_says_who_did_it() {
+    let house = house().await;
+    let key = house.key(&json!({"names": ["lead.*", "mail.send"]})).await;
+    let run = house.start().await;
+    let waiting = house.run(&run).await;
+    assert_eq!(waiting["steps"][0]["with_worker"]["status"], "no_worker", "{waiting:#}");
+    assert_eq!(waiting["waiting_for"].as_str().unwrap().matches("no worker performs `lead.score`").count(), 1);
+
+    let (stop, stopped) = oneshot::channel::<()>();
+    let client = Client::new(&house.server.url, Some(&key)).unwrap();
+    let worker = Worker::new(client, "w-1")
+        .version("1.2.3")
+        .performs("lead.score", |attempt: Attempt| async move {
+            attempt.log("looked at it");
+            assert_eq!(attempt.input.value()["company"], "Acme");
+            Ok(json!({"score": 87}).into())
+        })
+        .performs("mail.*", |attempt: Attempt| async move {
+            if attempt.attempt == 1 {
+                return Err(Failed::retry("busy", "later"));
+            }
+            Ok(json!({"id": attempt.idempotency_key}).into())
+        });
+    let working = tokio::spawn(worker.run(async move { drop(stopped.await) }));
+    let ended = house.until(&run, |run| run["status"] == "completed").await;
+    assert_eq!(ended["output"]["message"], format!("{run}:send"));
+    let listed = house.server.get("/v1/workers").await;
+    assert_eq!((&listed["items"][0]["name"], &listed["items"][0]["version"]), (&json!("w-1"), &json!("1.2.3")));
+
+    let timeline = house.server.get(&format!("/v1/runs/{run}/timeline")).await;
+    let signals = timeline["signals"].as_array().unwrap();
+    let of = |name: &str| signals.iter().filter(|signal| signal["name"] == name).collect::<Vec<_>>();
+    let scored = &of("workflow.step.completed")[0]["payload"];
+    assert_eq!((&scored["execution"]["worker"], &scored["logs"]), (&json!("w-1"), &json!(["looked at it"])));
+    assert_eq!(of("directive.retrying").len(), 1);
+    assert_eq!(of("directive.succeeded").last().unwrap()["payload"]["execution"]["version"], "1.2.3");
+    stop.send(()).unwrap();
+    working.await.unwrap().expect("it ends when it is told to");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_waits_for_work_and_gets_it_with_the_commit() {
+    let house = house().await;
+    let key = house.key(&json!({"names": ["*"]})).await;
+    let (taken, run) = tokio::join!(house.take(&key, "20s"), async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        house.start().await
+    });
+    let attempt = &taken[0];
+    assert_eq!(
+        (&attempt["run_id"], &attempt["step"], &attempt["name"]),
+        (&json!(run), &json!("score"), &json!("lead.score"))
+    );
+    assert_eq!((&attempt["tenant"], &attempt["kind"]), (&json!("acme"), &json!("function")));
+    assert_eq!(attempt["idempotency_key"], format!("{run}:score"));
+    let trace = attempt["traceparent"].as_str().unwrap();
+    assert!(trace.starts_with("00-") && trace.len() == 55, "{trace}");
+
+    let id = &attempt["id"];
+    let done = json!({"id": id, "status": "succeeded", "output": {"score": 1}});
+    assert_eq!(house.report(&key, done.clone()).await["status"], "recorded");
+    assert_eq!(house.report(&key, done).await["status"], "recorded", "what is told twice is known");
+    let other = json!({"id": id, "status": "failed", "error": {"code": "x", "message": "y"}});
+    house.report(&key, other).await;
+    assert_eq!(house.run(&run).await["steps"][0]["output"]["score"], 1, "a late one never overwrites");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_for_workers_does_what_it_was_made_for_and_nothing_else() {
+    let house = house().await;
+    house.start().await;
+    let mail = house.key(&json!({"names": ["mail.*"]})).await;
+    assert_eq!(house.take(&mail, "0s").await, json!([]));
+    let (status, refused) = house.ask(&mail, "take", json!({"performs": ["lead.score"]})).await;
+    assert_eq!((status, &refused["code"]), (403, &json!("forbidden")));
+    for path in ["/v1/runs", "/v1/signals", "/v1/workers", "/v1/whoami", "/v1/functions"] {
+        let request = support::http().get(format!("{}{path}", house.server.url)).bearer_auth(&mail);
+        assert_eq!(house.server.send(request).await.0, 403, "{path}");
+    }
+    let all = house.key(&json!({"names": ["*"]})).await;
+    let id = house.take(&all, "0s").await[0]["id"].clone();
+    let stolen = house.report(&mail, json!({"id": id, "status": "succeeded"})).await;
+    assert_eq!(stolen["error"]["code"], "attempt_not_yours");
+    assert_eq!(
+        house.report(&all, json!({"id": "nonsense", "status": "succeeded"})).await["error"]["code"],
+        "attempt_id_invalid"
+    );
+    let guessed = json!(format!("{}0", &id.as_str().unwrap()[..id.as_str().unwrap().len() - 1]));
+    if guessed != id {
+        let refused = house.report(&all, json!({"id": guessed, "status": "succeeded"})).await;
+        assert_eq!(refused["error"]["code"], "lease_lost");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_tenants_attempts_are_not_there_unless_the_key_is_for_all() {
+    let house = house().await;
+    let other = house.server.post("/v1/tenants", &json!({"slug": "other", "name": "Other"})).await;
+    let others = other["key"]["secret"].as_str().unwrap().to_owned();
+    house.start().await;
+    assert_eq!(house.take(&others, "0s").await, json!([]));
+    let all = house.key(&json!({"names": ["*"], "all_tenants": true})).await;
+    let taken = house.take(&all, "0s").await;
+    assert_eq!(taken[0]["tenant"], "acme");
+    let stolen = house.report(&others, json!({"id": taken[0]["id"], "status": "succeeded"})).await;
+    assert_eq!(stolen["error"]["code"], "attempt_not_yours");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_requests_are_refused_by_name_and_change_nothing() {
+    let house = house().await;
+    let run = house.start().await;
+    let key = house.key(&json!({"names": ["*"]})).await;
+    for (what, body, word) in [
+        ("take", json!({"performs": []}), "performs"),
+        ("take", json!({"performs": ["Mail"]}), "performs"),
+        ("take", json!({"performs": ["*"], "limit": 101}), "limit"),
+        ("take", json!({"performs": ["*"], "wait": "2m"}), "wait"),
+        ("take", json!({"performs": ["*"], "holding": vec!["x"; 1_001]}), "holding"),
+        ("take", json!({"performs": ["*"], "extra": 1}), "extra"),
+        ("report", json!({"outcomes": vec![json!({"id": "x", "status": "canceled"}); 101]}), "outcomes"),
+        ("report", json!({"outcomes": [{"id": "x", "status": "done"}]}), "status"),
+        ("heartbeat", json!({"attempts": vec![json!({"id": "x"}); 1_001]}), "attempts"),
+    ] {
+        let (status, refused) = house.ask(&key, what, body).await;
+        assert_eq!(status, 400, "{what}: {refused}");
+        assert!(refused["detail"].as_str().unwrap().contains(word), "{word}: {refused}");
+    }
+    let id = house.take(&key, "0s").await[0]["id"].clone();
+    for outcome in [
+        json!({"id": id, "status": "retry"}),
+        json!({"id": id, "status": "succeeded", "error": {"code": "x", "message": "y"}}),
+        json!({"id": id, "status": "failed", "error": {"code": "", "message": "y"}}),
+        json!({"id": id, "status": "succeeded", "logs": vec!["x"; 101]}),
+        json!({"id": id, "status": "succeeded", "output": "x".repeat(1_100_000)}),
+    ] {
+        assert_eq!(house.report(&key, outcome).await["status"], "refused");
+    }
+    assert_eq!(house.run(&run).await["steps"][0]["status"], "running");
+    assert_eq!(house.report(&key, json!({"id": id, "status": "succeeded"})).await["status"], "recorded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_lets_waiting_workers_know_and_takes_their_reports_when_it_is_back() {
+    let house = house().await;
+    let key = house.key(&json!({"names": ["*"]})).await;
+    let run = house.start().await;
+    let id = house.take(&key, "0s").await[0]["id"].clone();
+    let House { server, _folder } = house;
+    let port: u16 = server.url.rsplit(':').next().unwrap().parse().unwrap();
+    let (url, owner) = (server.url.clone(), server.key.clone());
+    let waiting = tokio::spawn({
+        let (url, key) = (url.clone(), key.clone());
+        async move {
+            let body = json!({"worker": {"name": "waits"}, "performs": ["*"], "wait": "60s"});
+            let sent =
+                support::http().post(format!("{url}/v1/attempts/take")).bearer_auth(key).json(&body).send().await;
+            sent.unwrap().json::<Value>().await.unwrap()
+        }
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    server.stop();
+    assert_eq!(waiting.await.unwrap()["shutdown"], true);
+
+    let server = Server::start(&_folder.path().join("data"), port, owner).await;
+    let house = House { server, _folder };
+    let done = json!({"id": id, "status": "succeeded", "output": {"score": 5}});
+    assert_eq!(house.report(&key, done).await["status"], "recorded", "nobody else was given it meanwhile");
+    house.until(&run, |run| run["steps"][0]["output"]["score"] == 5).await;
+}
