@@ -49,8 +49,14 @@ impl Server {
     }
 
     pub async fn start(data: &Path, port: u16, key: String) -> Self {
+        Self::start_with(data, port, key, &[]).await
+    }
+
+    pub async fn start_with(data: &Path, port: u16, key: String, more: &[&str]) -> Self {
         let child = Command::new(BINARY)
-            .args(["serve", "--allow-private-endpoints", "--log", "warn", "--listen"])
+            .args(["serve", "--allow-private-endpoints", "--log", "warn"])
+            .args(more)
+            .arg("--listen")
             .arg(format!("127.0.0.1:{port}"))
             .arg("--data")
             .arg(data)

@@ -76,5 +76,8 @@ async fn notify(attempt: Attempt) -> Result<Json, Failed> {
         let mut file = OpenOptions::new().create(true).append(true).open(ledger)?;
         file.write_all(format!("{}\n", attempt.idempotency_key).as_bytes())?;
     }
+    // The moment in which it has happened and nobody has been told.
+    let millis = attempt.input.value()["ms"].as_u64().unwrap_or_default();
+    tokio::time::sleep(Duration::from_millis(millis)).await;
     Ok(json!({"key": attempt.idempotency_key, "delivery": attempt.delivery}).into())
 }

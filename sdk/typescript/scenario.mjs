@@ -1,0 +1,41 @@
+// The worker of the scenario that the SDKs of all languages run against a real server: each handler is
+// one way in which an attempt can go. Build first, then: node scenario.mjs
+import { setTimeout as sleep } from "node:timers/promises";
+import { Failed, Retry, Worker } from "@fleetprompt/sdk/worker";
+
+const worker = new Worker({ name: process.env.WORKER_NAME ?? "typescript", slots: 4 });
+
+worker.performs("scenario.echo", (input) => input);
+
+worker.performs("scenario.fail", ({ code }) => {
+  throw new Failed("as asked", { code });
+});
+
+worker.performs("scenario.retry", ({ succeed_at, delay }, { attempt }) => {
+  if (attempt < succeed_at) throw new Retry("as asked", { code: "busy", delay });
+  return { attempt };
+});
+
+worker.performs("scenario.raise", (_, { attempt }) => {
+  if (attempt === 1) throw new Error("broken");
+  return { attempt };
+});
+
+worker.performs("scenario.slow", async ({ ms }, { signal }) => {
+  await sleep(ms, undefined, { signal });
+  return { slept: ms };
+});
+
+worker.performs("scenario.large", ({ bytes }) => ({ text: "x".repeat(bytes) }));
+
+worker.performs("scenario.log", (_, attempt) => {
+  attempt.log("one");
+  attempt.log("two");
+  attempt.progress({ done: 1 });
+  return { ok: true };
+});
+
+worker.performs("scenario.notify", (_, { idempotencyKey, delivery }) => ({ key: idempotencyKey, delivery }));
+
+console.log("ready");
+await worker.run();
