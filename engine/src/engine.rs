@@ -13,7 +13,6 @@ use fleetprompt_core::signal::NewSignal;
 use fleetprompt_core::tenant::{Key, Role, Tenant};
 use fleetprompt_core::{DirectiveId, Failure, Json, KeyId, Party, Scope, Slug, TenantId};
 use fleetprompt_store::Store;
-use serde_json::json;
 use tokio::sync::{oneshot, watch};
 
 use crate::input::{Input, Registration, Reply};
@@ -126,11 +125,12 @@ impl Engine {
         self.ask(|reply| Input::Heartbeat { scope: scope.clone(), id, reply }).await
     }
 
-    /// How an attempt that a worker had taken ended. The answer comes when it is on record; what was told
+    /// How attempts that a worker had taken ended; `by` says on record who tells it. The answer comes when it is on record; what was told
     /// before is known.
     pub async fn attempts_report(
         &self,
         worker: &Worker,
+        by: &Json,
         reports: Vec<AttemptReport>,
     ) -> Result<Vec<Result<(), Refused>>, Error> {
         let (mut answers, mut outcomes, mut ids) = (Vec::with_capacity(reports.len()), Vec::new(), Vec::new());
@@ -138,11 +138,8 @@ impl Engine {
             let accepted = self.workers.report(worker, &id);
             answers.push(accepted.as_ref().map(drop).map_err(|refused| *refused));
             if let Ok(Reported::New(attempt)) = accepted {
-                let by = Json::from(json!({
-                    "worker": worker.id.name, "version": worker.version, "key": worker.id.key,
-                }));
                 ids.push((answers.len() - 1, id));
-                outcomes.push(workers::outcome(attempt.tenant, id.of, result, Some((by, logs))));
+                outcomes.push(workers::outcome(attempt.tenant, id.of, result, Some((by.clone(), logs))));
             }
         }
         if ids.is_empty() {

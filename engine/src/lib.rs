@@ -22,6 +22,7 @@ mod metrics;
 pub mod models;
 mod perform;
 mod registrations;
+pub mod signature;
 mod standing;
 mod stop;
 mod timers;

@@ -145,7 +145,8 @@ async fn register(server: &Server, graphs: &[Graph]) {
             })
             .collect();
         let trigger = json!({"signal": format!("graph.g{number}")});
-        let workflow = json!({"name": format!("Graph {number}"), "version": "1.0.0", "trigger": trigger, "steps": steps});
+        let workflow =
+            json!({"name": format!("Graph {number}"), "version": "1.0.0", "trigger": trigger, "steps": steps});
         server.post("/v1/workflows?activate=true", &json!({"workflow": workflow})).await;
     }
 }

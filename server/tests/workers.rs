@@ -258,3 +258,66 @@ async fn a_server_that_stops_lets_waiting_workers_know_and_takes_their_reports_w
     assert_eq!(house.report(&key, done).await["status"], "recorded", "nobody else was given it meanwhile");
     house.until(&run, |run| run["steps"][0]["output"]["score"] == 5).await;
 }
+
+const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
+/// An endpoint that answers by 202, a run that waits for it, and the name under which it calls back.
+async fn called_later(house: &House) -> (wiremock::MockServer, String, String) {
+    let endpoint = wiremock::MockServer::start().await;
+    let accepted = wiremock::ResponseTemplate::new(202);
+    wiremock::Mock::given(wiremock::matchers::any()).respond_with(accepted).mount(&endpoint).await;
+    let handler = json!({"type": "http", "url": endpoint.uri(), "secret": SECRET});
+    house
+        .server
+        .post("/v1/directive-types", &json!({"directive_type": {"name": "film.render", "handler": handler}}))
+        .await;
+    let step = json!({"id": "render", "type": "directive", "directive": "film.render", "payload": {}});
+    let workflow = json!({"workflow": {"name": "Render", "version": "1.0.0", "trigger": {"signal": "film.shot"},
+        "steps": [step], "output": "${steps.render.output}"}});
+    house.server.post("/v1/workflows?activate=true", &workflow).await;
+    let told = house.server.post("/v1/signals", &json!({"name": "film.shot", "payload": {}})).await;
+    let run = told["dispositions"][0]["run_id"].as_str().unwrap().to_owned();
+    let delivered = async {
+        loop {
+            if let Some(request) = endpoint.received_requests().await.unwrap().first() {
+                return request.body_json::<Value>().unwrap()["callback"].as_str().unwrap().to_owned();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let callback = tokio::time::timeout(Duration::from_secs(20), delivered).await.unwrap();
+    (endpoint, run, callback)
+}
+
+async fn call_back(house: &House, callback: &str, secret: &str, body: &Value) -> (u16, Value) {
+    let (id, body) = ("msg_1", body.to_string());
+    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs().to_string();
+    let signature = fleetprompt_engine::signature::sign(secret, id, &seconds, body.as_bytes()).unwrap();
+    let request = support::http()
+        .post(format!("{}/v1/callbacks/{callback}", house.server.url))
+        .header("content-type", "application/json")
+        .header("webhook-id", id)
+        .header("webhook-timestamp", seconds)
+        .header("webhook-signature", signature)
+        .body(body);
+    house.server.send(request).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_answers_by_202_calls_back_signed_and_the_run_goes_on() {
+    let house = house().await;
+    let (_endpoint, run, callback) = called_later(&house).await;
+    let done = json!({"status": "succeeded", "output": {"film": "f_1"}});
+    let stranger = "whsec_QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=";
+    assert_eq!(call_back(&house, &callback, stranger, &done).await.0, 401, "signed by somebody else");
+    let other = format!("{}{}", &callback[..callback.len() - 1], if callback.ends_with('0') { '1' } else { '0' });
+    assert_eq!(call_back(&house, &other, SECRET, &done).await.0, 401, "under a name that was never given");
+    assert_eq!(call_back(&house, "nonsense", SECRET, &done).await.0, 422);
+    let working = json!({"status": "working", "progress": {"frames": 7}});
+    assert_eq!(call_back(&house, &callback, SECRET, &working).await, (200, json!({"cancel_requested": false})));
+    assert_eq!(house.run(&run).await["status"], "running");
+    assert_eq!(call_back(&house, &callback, SECRET, &done).await.0, 200);
+    let ended = house.until(&run, |run| run["status"] == "completed").await;
+    assert_eq!(ended["output"], json!({"film": "f_1"}));
+    assert_eq!(call_back(&house, &callback, SECRET, &done).await.0, 401, "it is over");
+}

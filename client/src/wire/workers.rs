@@ -220,6 +220,61 @@ pub enum ReportedAttempt {
     },
 }
 
+/// What an endpoint calls back with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Callback {
+    pub status: CallbackStatus,
+    #[serde(default, deserialize_with = "fleetprompt_core::json::present", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Json, required = false))]
+    pub output: Option<Json>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<super::ReportedFailure>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub delay: Option<Span>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
+    pub logs: Vec<String>,
+    /// While it is working, how far it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Json, required = false))]
+    pub progress: Option<Json>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum CallbackStatus {
+    Working,
+    Succeeded,
+    Retry,
+    Failed,
+    Canceled,
+}
+
+impl Callback {
+    /// As a worker would report it.
+    pub fn outcome(self, id: String) -> AttemptOutcome {
+        let status = match self.status {
+            CallbackStatus::Succeeded => AttemptStatus::Succeeded,
+            CallbackStatus::Retry => AttemptStatus::Retry,
+            CallbackStatus::Failed => AttemptStatus::Failed,
+            CallbackStatus::Working | CallbackStatus::Canceled => AttemptStatus::Canceled,
+        };
+        let Self { output, error, delay, logs, .. } = self;
+        AttemptOutcome { id, status, output, error, delay, logs }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CalledBack {
+    /// Nobody wants it any more.
+    pub cancel_requested: bool,
+}
+
 /// A worker that was heard of within a minute.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -213,8 +213,10 @@ impl AtWork {
         }
     }
 
+    /// Of what is still wanted: to name what was called off would be to ask about it again and again.
     fn ids(&self) -> Vec<String> {
-        self.held().keys().cloned().collect()
+        let held = self.held();
+        held.iter().filter(|(_, held)| !*held.canceled.borrow()).map(|(id, _)| id.clone()).collect()
     }
 
     fn begin(&self, attempt: &Attempt, canceled: watch::Sender<bool>) {

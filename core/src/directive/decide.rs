@@ -313,4 +313,6 @@ impl Plan<'_> {
 /// How long an attempt may take when neither the step nor the type says.
 impl DirectiveType {
     pub const TIMEOUT_DEFAULT: Span = Span::from_secs(30);
+    /// The same for the callback of an endpoint that answered by 202.
+    pub const CALLBACK_TIMEOUT_DEFAULT: Span = Span::from_secs(86_400);
 }

@@ -21,6 +21,8 @@ pub struct DirectiveType {
     pub retry: RetryPolicy,
     /// The longest that one attempt may take; for `manual`, the wait for the report.
     pub timeout: Option<Span>,
+    /// The longest that an endpoint may take to call back once it has answered by 202.
+    pub callback_timeout: Option<Span>,
     /// The document it was read from, as it is stored.
     pub document: Json,
 }
@@ -114,6 +116,8 @@ struct Fields {
     retry: Option<RetryPolicy>,
     #[serde(default)]
     timeout: Option<Span>,
+    #[serde(default)]
+    callback_timeout: Option<Span>,
 }
 
 impl DirectiveType {
@@ -140,6 +144,7 @@ impl DirectiveType {
             payload_schema: payload_schema.map_err(InvalidType::Schema)?,
             retry,
             timeout: fields.timeout,
+            callback_timeout: fields.callback_timeout,
             document: document.clone(),
         })
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use fleetprompt_core::{Failure, Json, Slug, Span, TenantId};
 use serde_json::json;
 
-use super::Performed;
+use super::{Ended, Performed};
 use crate::Directory;
 use crate::models::{Models, Prompt};
 
@@ -39,7 +39,11 @@ pub(super) async fn perform(
                 "output_tokens": completion.output_tokens,
                 "duration_ms": begun.elapsed().as_millis() as u64,
             });
-            Performed { result: Ok(completion.output.into()), execution: Some(execution.into()), logs: completion.logs }
+            Performed {
+                ended: Ended::Now(Ok(completion.output.into())),
+                execution: Some(execution.into()),
+                logs: completion.logs,
+            }
         }
         Ok(Err(failure)) => failed(failure),
         Err(_) => {
@@ -49,5 +53,5 @@ pub(super) async fn perform(
 }
 
 fn failed(failure: Failure) -> Performed {
-    Performed { result: Err(failure), execution: None, logs: Vec::new() }
+    Performed { ended: Ended::Now(Err(failure)), execution: None, logs: Vec::new() }
 }

@@ -5,20 +5,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use fleetprompt_core::directive::{Directive, DirectiveType, Handler};
 use fleetprompt_core::{Failure, Json};
-use hmac::{Hmac, KeyInit, Mac};
 use reqwest::StatusCode;
 use reqwest::header::HeaderValue;
 use serde::Serialize;
 use serde_json::Value;
-use sha2::Sha256;
 
-use super::{Performed, address};
+use super::{Ended, Performed, address};
 use crate::Directory;
 use crate::models::http::{causes, client_builder, retry_after_ms};
+use crate::signature::sign;
+use crate::workers::AttemptId;
 
 /// More than this of an answer is not an outcome.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
@@ -37,6 +35,8 @@ struct Delivery<'a> {
     payload: &'a Json,
     idempotency_key: &'a str,
     attempt: u32,
+    /// What it is called back under, when it is answered by 202.
+    callback: String,
     tenant: &'a fleetprompt_core::Slug,
     #[serde(skip_serializing_if = "Option::is_none")]
     run_id: Option<fleetprompt_core::RunId>,
@@ -53,18 +53,24 @@ impl Endpoints {
         Self { client, allow_private }
     }
 
-    pub async fn deliver(&self, directory: &Directory, directive: &Directive) -> Performed {
+    pub async fn deliver(&self, directory: &Directory, directive: &Directive, callback: &AttemptId) -> Performed {
         let mut logs = Vec::new();
-        let result = self.attempt(directory, directive, &mut logs).await;
-        Performed { result, execution: None, logs }
+        let ended = match self.attempt(directory, directive, callback, &mut logs).await {
+            Ok(Some(output)) => Ended::Now(Ok(output)),
+            Ok(None) => Ended::Later,
+            Err(failure) => Ended::Now(Err(failure)),
+        };
+        Performed { ended, execution: None, logs }
     }
 
+    /// What was answered; nothing, where the endpoint calls back.
     async fn attempt(
         &self,
         directory: &Directory,
         directive: &Directive,
+        callback: &AttemptId,
         logs: &mut Vec<String>,
-    ) -> Result<Json, Failure> {
+    ) -> Result<Option<Json>, Failure> {
         let tenant = directory.tenant(directive.tenant);
         let registered = tenant.and_then(|tenant| Some((tenant, tenant.directive_types.get(&directive.name)?)));
         let Some((tenant, (_, of_type))) = registered else {
@@ -83,6 +89,7 @@ impl Endpoints {
             payload: &directive.payload,
             idempotency_key: &directive.idempotency_key,
             attempt: directive.attempt,
+            callback: callback.to_string(),
             tenant: &tenant.tenant.slug,
             run_id: directive.origin.map(|origin| origin.run_id),
             correlation_id: &directive.lineage.correlation_id,
@@ -148,24 +155,18 @@ fn key_header(key: &str) -> HeaderValue {
     HeaderValue::from_str(key).or_else(digest).expect("hexadecimal digits can stand in a header")
 }
 
-/// `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, as Standard Webhooks has it.
-fn sign(secret: &str, id: &str, timestamp: &str, body: &[u8]) -> Option<String> {
-    let key = STANDARD.decode(secret.strip_prefix("whsec_")?).ok()?;
-    let mut mac = Hmac::<Sha256>::new_from_slice(&key).ok()?;
-    mac.update(format!("{id}.{timestamp}.").as_bytes());
-    mac.update(body);
-    Some(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
-}
-
-async fn answer(request: reqwest::RequestBuilder, logs: &mut Vec<String>) -> Result<Json, Failure> {
+async fn answer(request: reqwest::RequestBuilder, logs: &mut Vec<String>) -> Result<Option<Json>, Failure> {
     let begun = Instant::now();
     let response = request.send().await.map_err(|error| Failure::retry("unreachable", causes(&error)))?;
     let status = response.status();
     let retry_after_ms = retry_after_ms(response.headers(), jiff::Timestamp::now());
     let body = read(response).await?;
     logs.push(format!("answered {status}, {} bytes, after {} ms", body.len(), begun.elapsed().as_millis()));
+    if status == StatusCode::ACCEPTED {
+        return Ok(None);
+    }
     if status.is_success() {
-        return Ok(output(&body));
+        return Ok(Some(output(&body)));
     }
     let text = String::from_utf8_lossy(&body);
     let message = format!("the endpoint answered {status}: {}", text.trim());
@@ -195,18 +196,5 @@ fn output(body: &[u8]) -> Json {
     match text.trim() {
         "" => Json::null(),
         text => Json::parse(text).unwrap_or_else(|_| Value::from(text).into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_signature_is_the_one_of_the_standard_webhooks_specification() {
-        // The example of the specification's reference libraries.
-        let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-        let signature = sign(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", br#"{"test": 2432232314}"#);
-        assert_eq!(signature.as_deref(), Some("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="));
     }
 }

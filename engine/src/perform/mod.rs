@@ -12,22 +12,28 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::Sender;
-use fleetprompt_core::directive::{Directive, HandlerKind};
+use fleetprompt_core::directive::{Directive, DirectiveType, HandlerKind};
 use fleetprompt_core::run::{Effect, Place, Run};
-use fleetprompt_core::{Failure, Json, SignalId, Slug, TenantId};
+use fleetprompt_core::{Failure, Json, SignalId, Slug, Span, TenantId};
 
 use self::slots::Slots;
 use crate::cache::OpenRun;
 use crate::input::Outcome;
 use crate::models::Models;
-use crate::workers::{Attempt, AttemptOf, Workers};
+use crate::workers::{Attempt, AttemptId, AttemptOf, Workers};
 use crate::{Directory, Metrics};
 
 /// How an effect ended, and what is worth telling about it.
 pub(crate) struct Performed {
-    pub result: Result<Json, Failure>,
+    pub ended: Ended,
     pub execution: Option<Json>,
     pub logs: Vec<String>,
+}
+
+pub(crate) enum Ended {
+    Now(Result<Json, Failure>),
+    /// Somebody calls back to say how.
+    Later,
 }
 
 /// Whoever carries effects out. Outcomes come back as inputs of the engine.
@@ -84,16 +90,17 @@ impl Perform for Performer {
                         let directory = this.directory.load_full();
                         agent::perform(&directory, &this.models, tenant, &agent, &input, &key, timeout).await
                     },
-                    move |done| Outcome::Step {
+                    move |result, execution, logs| Outcome::Step {
                         tenant,
                         run,
                         place,
                         attempt,
                         begun: Some(begun),
-                        result: done.result,
-                        execution: done.execution,
-                        logs: done.logs,
+                        result,
+                        execution,
+                        logs,
                     },
+                    || {},
                 );
             }
             Effect::Function { .. } => {
@@ -113,19 +120,24 @@ impl Perform for Performer {
             }
             return;
         }
-        let this = self.clone();
+        let (this, waits) = (self.clone(), self.clone());
         let (tenant, id, attempt) = (directive.tenant, directive.id, directive.attempt);
+        let callback = AttemptId::fresh(AttemptOf::Directive { id, attempt });
+        let heartbeat = directive.heartbeat.map(Span::to_std);
         self.spawn(
             tenant,
-            async move { this.endpoints.deliver(&this.directory.load_full(), &directive).await },
-            move |done| Outcome::Directive {
-                tenant,
-                id,
-                attempt,
-                result: done.result,
-                execution: done.execution,
-                logs: done.logs,
+            async move {
+                let directory = this.directory.load_full();
+                // It may call back before it has answered.
+                this.hold(&directory, &directive, &callback);
+                let done = this.endpoints.deliver(&directory, &directive, &callback).await;
+                if matches!(done.ended, Ended::Now(_)) {
+                    this.workers.forget(callback.of);
+                }
+                done
             },
+            move |result, execution, logs| Outcome::Directive { tenant, id, attempt, result, execution, logs },
+            move || waits.workers.await_callback(&callback, heartbeat),
         );
     }
 
@@ -171,6 +183,17 @@ impl Performer {
         }
     }
 
+    /// Whoever the endpoint is may say how it ended.
+    fn hold(&self, directory: &Directory, directive: &Directive, callback: &AttemptId) {
+        let tenant = directory.tenant(directive.tenant);
+        let of_type = tenant.and_then(|tenant| tenant.directive_types.get(&directive.name));
+        let limit = of_type.and_then(|(_, of_type)| of_type.callback_timeout);
+        let timeout = Some(limit.unwrap_or(DirectiveType::CALLBACK_TIMEOUT_DEFAULT).to_std());
+        if let Some(attempt) = offered::directive(directory, directive, None) {
+            self.workers.hold(Attempt { timeout, heartbeat: None, ..attempt }, callback);
+        }
+    }
+
     fn offer(&self, attempt: Attempt, when: When) {
         match when {
             When::Now => self.workers.offer(attempt),
@@ -182,7 +205,8 @@ impl Performer {
         &self,
         tenant: TenantId,
         effect: impl Future<Output = Performed> + Send + 'static,
-        outcome: impl FnOnce(Performed) -> Outcome + Send + 'static,
+        outcome: impl FnOnce(Result<Json, Failure>, Option<Json>, Vec<String>) -> Outcome + Send + 'static,
+        later: impl FnOnce() + Send + 'static,
     ) {
         let Some(slots) = self.slots.clone() else { return };
         let this = self.clone();
@@ -194,13 +218,16 @@ impl Performer {
             let done = match this.runtime.spawn(effect).await {
                 Ok(done) => done,
                 Err(error) => Performed {
-                    result: Err(Failure::retry("internal", format!("the attempt broke off: {error}"))),
+                    ended: Ended::Now(Err(Failure::retry("internal", format!("the attempt broke off: {error}")))),
                     execution: None,
                     logs: Vec::new(),
                 },
             };
-            // Only a stopped engine hears nothing; the next one delivers again.
-            let _ = this.outcomes.send(outcome(done));
+            match done.ended {
+                // Only a stopped engine hears nothing; the next one delivers again.
+                Ended::Now(result) => drop(this.outcomes.send(outcome(result, done.execution, done.logs))),
+                Ended::Later => later(),
+            }
             this.in_flight.fetch_sub(1, Ordering::AcqRel);
             this.metrics.effects.dec();
         });

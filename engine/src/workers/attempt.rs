@@ -90,6 +90,14 @@ pub struct AttemptId {
     pub lease: u64,
 }
 
+impl AttemptId {
+    pub fn fresh(of: AttemptOf) -> Self {
+        let mut bytes = [0; 8];
+        getrandom::fill(&mut bytes).expect("the system gives random bytes");
+        Self { of, lease: u64::from_le_bytes(bytes) }
+    }
+}
+
 impl fmt::Display for AttemptId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.of {

@@ -110,6 +110,19 @@ impl Workers {
         self.with(|state, now| state.offer_unclaimed(Arc::new(attempt), now));
     }
 
+    pub(crate) fn hold(&self, attempt: Attempt, callback: &AttemptId) {
+        self.with(|state, now| state.hold(Arc::new(attempt), callback, now));
+    }
+
+    pub(crate) fn await_callback(&self, callback: &AttemptId, heartbeat: Option<Duration>) {
+        self.with(|state, now| state.await_callback(callback, heartbeat, now));
+    }
+
+    /// What an endpoint calls back about.
+    pub fn held(&self, callback: &AttemptId) -> Option<Arc<Attempt>> {
+        self.state.lock().held(callback).cloned()
+    }
+
     /// Whatever a commit offered goes to those who wait.
     pub(crate) fn serve(&self) {
         self.with(|state, now| state.serve(now));

@@ -68,6 +68,10 @@ pub struct Taken {
     is_unwanted: bool,
     /// Its outcome is being committed.
     is_reported: bool,
+    /// An endpoint has it, and nobody else gets it.
+    is_held: bool,
+    /// How long whoever has it may be silent, where that is not as long as a lease.
+    heartbeat: Option<Duration>,
 }
 
 /// What a worker gets when it asks for work.
@@ -213,10 +217,54 @@ impl State {
             deliveries: 1,
             is_unwanted: false,
             is_reported: false,
+            is_held: false,
+            heartbeat: attempt.heartbeat,
             attempt,
         };
         self.due.insert((until, taken.attempt.of));
         self.taken.insert(taken.attempt.of, taken);
+    }
+
+    /// An endpoint has it, which may call back.
+    pub fn hold(&mut self, attempt: Arc<Attempt>, callback: &AttemptId, now: Instant) {
+        self.know(&attempt);
+        let end = attempt.timeout.map(|timeout| now + timeout);
+        let until = end.unwrap_or(now + self.lease);
+        let taken = Taken {
+            lease: Some(callback.lease),
+            worker: None,
+            since: now,
+            until,
+            end,
+            progress: None,
+            deliveries: 1,
+            is_unwanted: false,
+            is_reported: false,
+            is_held: true,
+            heartbeat: None,
+            attempt,
+        };
+        self.due.insert((until, callback.of));
+        self.taken.insert(callback.of, taken);
+    }
+
+    /// It answered that it will: from now on its heartbeats count.
+    pub fn await_callback(&mut self, callback: &AttemptId, heartbeat: Option<Duration>, now: Instant) {
+        let Some(taken) = self.taken.get_mut(&callback.of).filter(|taken| taken.lease == Some(callback.lease)) else {
+            return;
+        };
+        if let Some(heartbeat) = heartbeat {
+            taken.heartbeat = Some(heartbeat);
+            taken.until = now + heartbeat;
+            let due = (taken.until, callback.of);
+            self.due.insert(due);
+        }
+    }
+
+    /// What an endpoint calls back about, if it is its turn to.
+    pub fn held(&self, callback: &AttemptId) -> Option<&Arc<Attempt>> {
+        let taken = self.taken.get(&callback.of)?;
+        (taken.is_held && taken.lease == Some(callback.lease)).then_some(&taken.attempt)
     }
 
     /// Nobody wants it any more. What no worker has yet ends at once.
@@ -319,7 +367,12 @@ impl State {
         self.claim(id, worker, now);
         let lease = self.lease;
         let taken = self.own(&worker.taker, id)?;
-        let lease = taken.attempt.heartbeat.unwrap_or(lease);
+        // What is held without a heartbeat has until its end.
+        let lease = match (taken.heartbeat, taken.is_held, taken.end) {
+            (Some(heartbeat), ..) => heartbeat,
+            (None, true, Some(end)) => end.saturating_duration_since(now),
+            (None, ..) => lease,
+        };
         taken.until = now + lease;
         if progress.is_some() {
             taken.progress = progress;
@@ -390,6 +443,10 @@ impl State {
                 self.forget(&of);
                 let failure = Failure::fatal("canceled", "it was called off, and its worker was lost");
                 lost.push(Lost { of, tenant, failure });
+            } else if taken.is_held {
+                let failure = Failure::retry("heartbeat_timeout", "the endpoint that was to call back was silent");
+                self.forget(&of);
+                lost.push(Lost { of, tenant, failure });
             } else if deliveries >= DELIVERIES_MAX {
                 self.leases_lost += 1;
                 self.forget(&of);
@@ -406,16 +463,18 @@ impl State {
 
     // Questions
 
+    /// What a worker has.
     pub fn taken(&self, of: &AttemptOf) -> Option<&Taken> {
-        self.taken.get(of)
+        self.taken.get(of).filter(|taken| !taken.is_held)
     }
 
     pub fn of_directive(&self, id: DirectiveId) -> Option<AttemptOf> {
         self.of_directives.get(&id).copied()
     }
 
+    /// How many workers have.
     pub fn taken_len(&self) -> usize {
-        self.taken.len()
+        self.taken.values().filter(|taken| !taken.is_held).count()
     }
 
     /// Whether some worker that was heard of lately could take it.
@@ -470,9 +529,8 @@ impl State {
 
     /// It keeps or reports something, and does not say what it performs.
     fn heard(&mut self, worker: &Worker, now: Instant) {
-        match self.workers.get_mut(&worker.id) {
-            Some(seen) => seen.last_at = now,
-            None => self.seen(worker, now),
+        if let Some(seen) = self.workers.get_mut(&worker.id) {
+            seen.last_at = now;
         }
     }
 
@@ -540,7 +598,7 @@ impl State {
 
     fn deliver(&mut self, waiting: Waiting, worker: &Worker, now: Instant) -> Delivered {
         let attempt = waiting.attempt;
-        let id = AttemptId { of: attempt.of, lease: fresh_lease() };
+        let id = AttemptId::fresh(attempt.of);
         let lease = attempt.heartbeat.unwrap_or(self.lease);
         let (until, end) = (now + lease, attempt.timeout.map(|timeout| now + timeout));
         let deliveries = waiting.deliveries + 1;
@@ -555,6 +613,8 @@ impl State {
             deliveries,
             is_unwanted: false,
             is_reported: false,
+            is_held: false,
+            heartbeat: attempt.heartbeat,
         };
         self.taken.insert(attempt.of, taken);
         self.due.insert((until.min(end.unwrap_or(until)), attempt.of));
@@ -581,10 +641,4 @@ impl State {
         // Who is not there any more learns it by its next word.
         let _ = waiter.tell.send(handed);
     }
-}
-
-fn fresh_lease() -> u64 {
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).expect("the system gives random bytes");
-    u64::from_le_bytes(bytes)
 }

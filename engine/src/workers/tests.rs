@@ -285,3 +285,30 @@ fn nobody_waits_for_what_no_worker_performs_without_it_being_known() {
     assert!(world.state.has_worker_for(&one(), world.now));
     assert!(!world.state.has_worker_for(&one(), world.now + Duration::from_secs(61)), "it has not been heard of");
 }
+
+#[test]
+fn an_endpoint_that_calls_back_keeps_it_by_its_heartbeats_and_nobody_else_gets_it() {
+    let mut world = World::new();
+    let callback = AttemptId::fresh(one().of);
+    world.state.hold(Arc::new(Attempt { timeout: Some(LEASE * 10), ..one() }), &callback, world.now);
+    assert!(world.pass(LEASE * 2).is_empty() && world.take("a").is_empty());
+    world.state.await_callback(&callback, Some(LEASE), world.now);
+    world.pass(LEASE / 2);
+    assert_eq!(world.beat("x", &callback), Ok(false));
+    assert!(world.pass(LEASE / 2).is_empty());
+    assert_eq!(world.pass(LEASE / 2), ["heartbeat_timeout"]);
+    assert!(world.state.held(&callback).is_none() && world.take("a").is_empty());
+}
+
+#[test]
+fn an_endpoint_may_call_back_before_it_has_answered_and_must_in_time() {
+    let mut world = World::new();
+    let callback = AttemptId::fresh(one().of);
+    world.state.hold(Arc::new(Attempt { timeout: Some(LEASE), ..one() }), &callback, world.now);
+    assert!(world.state.held(&AttemptId { lease: callback.lease ^ 1, ..callback }).is_none(), "only under its name");
+    assert_eq!(world.report("x", &callback), Ok(true));
+    world.state.reported(&callback, true, world.now);
+    assert!(world.state.held(&callback).is_none());
+    world.state.hold(Arc::new(Attempt { timeout: Some(LEASE), ..one() }), &callback, world.now);
+    assert_eq!(world.pass(LEASE), ["timeout"]);
+}

@@ -9,6 +9,7 @@ mod agents;
 mod answer;
 mod auth;
 mod body;
+mod callbacks;
 mod directive_types;
 mod directives;
 mod docs;
@@ -155,6 +156,7 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(workers::attempt_heartbeat))
         .routes(routes!(workers::attempt_report))
         .routes(routes!(workers::worker_list))
+        .routes(routes!(callbacks::callback))
         .routes(routes!(runs::run_list))
         .routes(routes!(runs::run_get))
         .routes(routes!(runs::run_timeline))

@@ -14,6 +14,7 @@ use fleetprompt_engine::AttemptReport;
 use fleetprompt_engine::workers::{
     AttemptId, Delivered, Handed, Kind, Refused, Taker, WAIT_MAX, Worker, WorkerId, WorkerSeen,
 };
+use serde_json::json;
 use wire::{AttemptOutcome, AttemptStatus};
 
 use super::answer::{Answer, ok};
@@ -155,7 +156,8 @@ pub async fn attempt_report(State(api): State<Api>, performer: Performer, header
             Err(problem) => results.push(Err(problem)),
         }
     }
-    let reported = api.engine().attempts_report(&worker, reports).await?;
+    let by = json!({"worker": worker.id.name, "version": worker.version, "key": worker.id.key});
+    let reported = api.engine().attempts_report(&worker, &by.into(), reports).await?;
     for (place, reported) in places.into_iter().zip(reported) {
         results[place] = reported.map_err(refused);
     }
@@ -221,18 +223,18 @@ fn known(holding: Vec<String>) -> (Vec<AttemptId>, Vec<String>) {
     (known, strange)
 }
 
-fn read_id(text: &str) -> Result<AttemptId, Problem> {
+pub fn read_id(text: &str) -> Result<AttemptId, Problem> {
     text.parse().map_err(|error: fleetprompt_engine::workers::InvalidAttemptId| {
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "attempt_id_invalid", error.to_string())
     })
 }
 
-fn refused(refused: Refused) -> Problem {
+pub fn refused(refused: Refused) -> Problem {
     let status = if refused == Refused::NotYours { StatusCode::FORBIDDEN } else { StatusCode::CONFLICT };
     Problem::new(status, refused.code(), refused.to_string())
 }
 
-fn report(outcome: AttemptOutcome) -> Result<AttemptReport, Problem> {
+pub fn report(outcome: AttemptOutcome) -> Result<AttemptReport, Problem> {
     let id = read_id(&outcome.id)?;
     let too_long = |line: &String| line.chars().nth(LOG_CHARS_MAX).is_some();
     if outcome.logs.len() > LOGS_MAX || outcome.logs.iter().any(too_long) {

@@ -1,0 +1,67 @@
+//! Signatures by Standard Webhooks: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. What the
+//! engine sends is signed so, and so is what endpoints call back with.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use fleetprompt_core::Timestamp;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+/// How far the clocks of both sides may be apart.
+const TOLERANCE_S: i64 = 300;
+
+/// None: the secret is none.
+pub fn sign(secret: &str, id: &str, timestamp: &str, body: &[u8]) -> Option<String> {
+    Some(format!("v1,{}", STANDARD.encode(mac(secret, id, timestamp, body)?.finalize().into_bytes())))
+}
+
+/// Whether one of the signatures, which stand apart by spaces, is of this body, under this id, and fresh.
+pub fn is_signed(secret: &str, id: &str, timestamp: &str, body: &[u8], signatures: &str, now: Timestamp) -> bool {
+    let is_fresh = timestamp.parse().is_ok_and(|at: i64| (now.0 / 1_000_000).abs_diff(at) <= TOLERANCE_S as u64);
+    let given = signatures.split(' ').filter_map(|signature| STANDARD.decode(signature.strip_prefix("v1,")?).ok());
+    is_fresh
+        && given
+            .take(10)
+            .any(|given| mac(secret, id, timestamp, body).is_some_and(|mac| mac.verify_slice(&given).is_ok()))
+}
+
+fn mac(secret: &str, id: &str, timestamp: &str, body: &[u8]) -> Option<Hmac<Sha256>> {
+    let key = STANDARD.decode(secret.strip_prefix("whsec_")?).ok()?;
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key).ok()?;
+    mac.update(format!("{id}.{timestamp}.").as_bytes());
+    mac.update(body);
+    Some(mac)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // The example of the specification's reference libraries.
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
+    const AT: &str = "1614265330";
+    const BODY: &[u8] = br#"{"test": 2432232314}"#;
+    const SIGNATURE: &str = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+    const NOW: Timestamp = Timestamp(1_614_265_330_000_000);
+
+    #[test]
+    fn the_signature_is_the_one_of_the_standard_webhooks_specification() {
+        assert_eq!(sign(SECRET, ID, AT, BODY).as_deref(), Some(SIGNATURE));
+    }
+
+    #[test]
+    fn what_is_signed_is_known_again_and_nothing_else_is() {
+        let signed = |id, at, body, signatures, now| is_signed(SECRET, id, at, body, signatures, now);
+        assert!(signed(ID, AT, BODY, SIGNATURE, NOW));
+        let several = format!("v1,AAAA v2,x {SIGNATURE}");
+        assert!(signed(ID, AT, BODY, several.as_str(), NOW), "one of several");
+        assert!(!signed("msg_other", AT, BODY, SIGNATURE, NOW));
+        assert!(!signed(ID, AT, b"{}", SIGNATURE, NOW));
+        assert!(!signed(ID, AT, BODY, "v1,AAAA", NOW));
+        assert!(!signed(ID, AT, BODY, "", NOW));
+        assert!(!signed(ID, AT, BODY, SIGNATURE, Timestamp(NOW.0 + 301_000_000)), "too old");
+        assert!(!signed(ID, AT, BODY, SIGNATURE, Timestamp(NOW.0 - 301_000_000)), "of the future");
+        assert!(!is_signed("whsec_", ID, AT, BODY, SIGNATURE, NOW));
+    }
+}

@@ -1,0 +1,73 @@
+//! Callbacks: an endpoint that answered a delivery by 202 says later how it ended, or that it is still at it.
+//! It has no key. What it says is signed with the secret that deliveries to it are signed with.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use fleetprompt_client::wire;
+use fleetprompt_core::directive::Handler;
+use fleetprompt_core::performs::{Labels, Pattern};
+use fleetprompt_core::{KeyId, TenantId};
+use fleetprompt_engine::signature::is_signed;
+use fleetprompt_engine::workers::{Attempt, Taker, Worker, WorkerId};
+use serde_json::json;
+
+use super::answer::{Answer, ok};
+use super::request::At;
+use super::{Api, Problem, body, now, workers};
+
+/// Call back
+///
+/// From an endpoint that answered the delivery of a directive by 202, under the `callback` that it was sent:
+/// how it ended, as workers report it, or `{"status": "working"}` before its `heartbeat` is over. Signed by
+/// Standard Webhooks with the secret of the directive's type; no key is needed.
+#[utoipa::path(
+    post, path = "/v1/callbacks/{callback}", tag = "directives", security(()),
+    params(("callback" = String, Path, description = "The `callback` of the delivery.")),
+    request_body(content = wire::Callback, example = json!({"status": "succeeded", "output": {"post_id": "p_9"}})),
+    responses((status = 200, description = "It is on record.", body = wire::CalledBack)),
+)]
+pub async fn callback(State(api): State<Api>, At(callback): At<String>, headers: HeaderMap, body: Body) -> Answer {
+    body::media(&headers, &[body::Media::Json])?;
+    let bytes = body::read(&headers, body, body::ONE_BYTES_MAX).await?;
+    let id = workers::read_id(&callback)?;
+    let attempt = api.engine().workers().held(&id).filter(|attempt| is_theirs(&api, attempt, &headers, &bytes));
+    let unknown = || Problem::unauthorized("nothing waits for this callback, or it is not signed as deliveries are");
+    let attempt = attempt.ok_or_else(unknown)?;
+    let said: wire::Callback = body::parse(body::text(&bytes)?)?;
+    let worker = endpoint(attempt.tenant);
+    match said.status {
+        wire::CallbackStatus::Working => {
+            let kept = api.engine().workers().heartbeat(&worker, &id, said.progress).map_err(workers::refused)?;
+            ok(&wire::CalledBack { cancel_requested: kept.is_unwanted })
+        }
+        _ => {
+            let report = workers::report(said.outcome(callback))?;
+            let by = json!({"callback": true}).into();
+            let reported = api.engine().attempts_report(&worker, &by, vec![report]).await?;
+            reported.into_iter().collect::<Result<Vec<()>, _>>().map_err(workers::refused)?;
+            ok(&wire::CalledBack { cancel_requested: false })
+        }
+    }
+}
+
+fn is_theirs(api: &Api, attempt: &Attempt, headers: &HeaderMap, body: &[u8]) -> bool {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (id, at, signature) = (header("webhook-id"), header("webhook-timestamp"), header("webhook-signature"));
+    let directory = api.engine().directory();
+    let of_type = directory.tenant(attempt.tenant).and_then(|tenant| tenant.directive_types.get(&*attempt.name));
+    match of_type.map(|(_, of_type)| &of_type.handler) {
+        Some(Handler::Http { secret: Some(secret), .. }) => is_signed(secret, id, at, body, signature, now()),
+        _ => false,
+    }
+}
+
+/// Whoever stands behind the endpoint: it speaks of nothing but what it holds.
+fn endpoint(tenant: TenantId) -> Worker {
+    Worker {
+        id: WorkerId { key: KeyId(uuid::Uuid::nil()), name: "callback".into() },
+        version: None,
+        taker: Taker { tenant: Some(tenant), names: vec![Pattern::Any], labels: Labels::new() },
+        slots: 0,
+    }
+}
