@@ -443,7 +443,7 @@ impl Decider {
 
     fn take_effect(&mut self, mut stage: Stage) {
         self.count(&stage);
-        for effect in std::mem::take(&mut stage.effects) {
+        for effect in stage.take_effects() {
             if let Some((open, begun)) = stage.begun(&effect) {
                 self.performer.step(open, effect, begun, When::Now);
             }

@@ -1,7 +1,7 @@
 //! What a cascade, or a whole batch of them, came to: not yet committed, and dropped without a trace
 //! if it never is.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use fleetprompt_core::directive::Directive;
@@ -98,6 +98,16 @@ impl Stage {
         self.signals.get(index)
     }
 
+    /// Each attempt once: one that was withdrawn and begun anew in the same commit is the later one alone.
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        let mut effects = std::mem::take(&mut self.effects);
+        let mut known = HashSet::with_capacity(effects.len());
+        effects.reverse();
+        effects.retain(|effect| known.insert(effect.attempt()));
+        effects.reverse();
+        effects
+    }
+
     /// The run and the signal that began an attempt. None: it was withdrawn in the same commit, and is not
     /// worth its price.
     pub fn begun(&self, effect: &Effect) -> Option<(&OpenRun, SignalId)> {
@@ -156,5 +166,30 @@ impl Stage {
     pub fn into_rows(self) -> (Vec<OpenRun>, Vec<Arc<Directive>>) {
         let runs = self.runs.into_values().map(|(open, _)| open).collect();
         (runs, self.directives.into_values().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fleetprompt_core::Json;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn an_attempt_that_began_twice_in_one_commit_is_made_once_as_it_began_last() {
+        let began = |place: usize, input: &str| Effect::Agent {
+            run: RunId(Uuid::nil()),
+            place: Place::step(place),
+            attempt: 1,
+            agent: "helper".parse().expect("a slug"),
+            input: Json::from(serde_json::json!(input)),
+            key: "key".into(),
+            timeout: None,
+        };
+        let mut stage = Stage { effects: vec![began(0, "first")], ..Stage::default() };
+        let later = Stage { effects: vec![began(1, "another"), began(0, "last")], ..Stage::default() };
+        stage.merge(later);
+        assert_eq!(stage.take_effects(), [began(1, "another"), began(0, "last")]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fleetprompt_core::run::{Run, StepChange, step_change_of};
+use fleetprompt_core::run::{Run, RunChange, StepChange, run_change_of, step_change_of};
 use fleetprompt_core::{RunId, Signal, SignalId};
 
 use super::{Held, hold};
@@ -20,6 +20,10 @@ fn newest_first(world: &World, run: &Run) -> Held {
     let mut under_way: Option<String> = None;
     let mut last: Option<SignalId> = None;
     for signal in &world.seen.logs[&run.id] {
+        // Whoever has it go on lets it be undone again, from what is the newest then.
+        if run_change_of(&signal.name) == Some(RunChange::Retried) {
+            (under_way, last) = (None, None);
+        }
         let Some(change) = step_change_of(&signal.name) else { continue };
         let record = signal.payload.value();
         let place = format!("{}{}", record["step"], record.get("item").map(ToString::to_string).unwrap_or_default());
