@@ -1,7 +1,7 @@
-//! The typed client of the FleetPrompt API, and the worker that performs what workflows ask for. The CLI is
-//! the client's first user.
+#![doc = include_str!("../README.md")]
 //!
-//! `wire` is what travels: the server answers with the same types, so that the two cannot drift.
+//! The CLI is the client's first user. `wire` is what travels: the server answers with the same types, so that
+//! the two cannot drift.
 
 mod client;
 pub mod wire;

@@ -12,7 +12,7 @@ from typing import Any
 
 from fleetprompt import Attempt, Canceled, Failed, Retry, Worker
 
-worker = Worker(name=os.environ.get("WORKER_NAME", "python"), slots=4)
+worker = Worker(name=os.environ.get("WORKER_NAME", "python"), slots=int(os.environ.get("WORKER_SLOTS", "4")))
 
 
 @worker.performs("scenario.echo")

@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let setting = |name: &str| std::env::var(name).map_err(|_| format!("{name} is not set"));
     let client = Client::new(&setting("FLEETPROMPT_URL")?, Some(&setting("FLEETPROMPT_KEY")?))?;
     let worker = Worker::new(client, setting("WORKER_NAME").unwrap_or("rust".into()))
-        .slots(4)
+        .slots(setting("WORKER_SLOTS").ok().and_then(|slots| slots.parse().ok()).unwrap_or(4))
         .performs("scenario.echo", |attempt| async move { Ok(attempt.input.clone()) })
         .performs("scenario.fail", |attempt| async move {
             let code = attempt.input.value()["code"].as_str().unwrap_or_default().to_owned();

@@ -54,6 +54,7 @@ pub async fn count(State(api): State<Api>, request: Request, next: Next) -> Resp
 )]
 pub async fn metrics(State(api): State<Api>) -> Response {
     const END: &str = "# EOF\n";
+    api.engine().workers().measure();
     let mut text = api.engine().metrics().render();
     if text.ends_with(END) {
         text.truncate(text.len() - END.len());

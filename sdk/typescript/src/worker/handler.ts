@@ -5,7 +5,7 @@ import { Failed, Retry } from "./failures.js";
 import { jsonText, plainText } from "./json.js";
 import { type Logger, told } from "./logger.js";
 import { type Parse, parsed } from "./parse.js";
-import { OUTPUT_BYTES_MAX, TEXT_MAX } from "./protocol.js";
+import { CODE_MAX, OUTPUT_BYTES_MAX, TEXT_MAX } from "./protocol.js";
 
 export type Handler<Input = unknown, Output = unknown> = (
   input: Input,
@@ -100,5 +100,5 @@ export function failed(code: string, message: string): Outcome {
 }
 
 function said(code: string, message: string): OutcomeError {
-  return { code: plainText(code, TEXT_MAX), message: plainText(message, TEXT_MAX) };
+  return { code: plainText(code, CODE_MAX), message: plainText(message, TEXT_MAX) };
 }

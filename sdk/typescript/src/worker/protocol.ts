@@ -62,4 +62,5 @@ export const OUTPUT_BYTES_MAX = 1024 * 1024;
 export const PROGRESS_BYTES_MAX = 4 * 1024;
 export const LOGS_MAX = 100;
 /** Long texts are cut, so that what an attempt says cannot outgrow a report. */
-export const TEXT_MAX = 4_096;
+export const TEXT_MAX = 2_000;
+export const CODE_MAX = 255;
