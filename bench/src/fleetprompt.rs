@@ -12,12 +12,18 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
+use crate::ends::Ends;
 use crate::http::{Answer, Fault, call, write_post};
-use crate::load::{Judge, Requests, Write};
+use crate::load::{Judge, Proof, Requests, Write};
 use crate::process::{free_address, output_of};
 use crate::workload::{BATCH, Workload, write_order};
 
 const BENCH: &str = include_str!("../workflows/bench.json");
+const REMOTE: &str = include_str!("../workflows/remote.json");
+/// What the steps of `REMOTE` ask of the worker.
+const REMOTE_FUNCTION: &str = "scenario.echo";
+/// Of one worker: more than the clients that are measured, so that it is never the limit.
+const WORKER_SLOTS: &str = "512";
 const WAITING: &str = include_str!("../workflows/waiting.json");
 /// No workflow is subscribed to it: W3 measures what it takes to keep a fact.
 const UNHEARD: &str = "bench.order.seen";
@@ -82,7 +88,36 @@ impl Api {
         match workload {
             Workload::W1 | Workload::W2 => self.workflow_activate(BENCH).await,
             Workload::W3 | Workload::W3Batch => Ok(()),
+            Workload::W4 => {
+                let function = json!({"function": {"name": REMOTE_FUNCTION, "handler": {"type": "worker"}}});
+                self.post("/v1/functions", &function).await?;
+                self.workflow_activate(REMOTE).await
+            }
         }
+    }
+
+    pub async fn worker_key(&self) -> anyhow::Result<String> {
+        let key = json!({"name": "worker", "performs": {"names": [REMOTE_FUNCTION]}});
+        let made = self.post("/v1/keys", &key).await?;
+        Ok(made["secret"].as_str().context("`POST /v1/keys` gave no secret")?.to_owned())
+    }
+
+    /// The command of a worker, words separated by spaces, with a key of its own.
+    pub async fn worker(&self, command: &str) -> anyhow::Result<Command> {
+        let mut words = command.split_whitespace();
+        let mut worker = Command::new(words.next().context("--worker is empty")?);
+        worker
+            .args(words)
+            .env("FLEETPROMPT_URL", format!("http://{}", self.address))
+            .env("FLEETPROMPT_KEY", self.worker_key().await?)
+            .env("WORKER_SLOTS", WORKER_SLOTS);
+        Ok(worker)
+    }
+
+    pub async fn has_worker(&self) -> anyhow::Result<bool> {
+        let (status, body) = call(self.address, "GET", "/v1/workers", Some(&self.key), &Value::Null).await?;
+        ensure!(status == 200, "GET /v1/workers answered {status}: {body}");
+        Ok(body["items"].as_array().is_some_and(|workers| !workers.is_empty()))
     }
 
     /// A workflow whose runs wait for a directive that nobody reports on.
@@ -128,20 +163,26 @@ impl Api {
         Ok(answer)
     }
 
-    pub fn requests(&self, workload: Workload) -> Requests {
+    pub fn requests(&self, workload: Workload, clients: usize) -> Requests {
         let key = self.key.clone();
         let write: Box<Write> = match workload {
-            Workload::W1 | Workload::W2 => Box::new(move |n, out| write_signal(out, &key, "bench.order.placed", n)),
+            Workload::W1 | Workload::W2 | Workload::W4 => {
+                Box::new(move |n, out| write_signal(out, &key, "bench.order.placed", n))
+            }
             Workload::W3 => Box::new(move |n, out| write_signal(out, &key, UNHEARD, n)),
             Workload::W3Batch => Box::new(move |n, out| write_batch(out, &key, UNHEARD, n)),
         };
         let sample = Rc::clone(&self.sample);
         let judge: Box<Judge> = match workload {
-            Workload::W1 | Workload::W2 => Box::new(move |answer| judge_started(answer, &sample)),
-            Workload::W3 => Box::new(|answer| answer.expect(201).map(|()| 1)),
+            Workload::W1 | Workload::W2 => {
+                Box::new(move |answer| judge_started(answer, &sample).map(|_| Proof::Complete(1)))
+            }
+            Workload::W3 => Box::new(|answer| answer.expect(201).map(|()| Proof::Complete(1))),
             Workload::W3Batch => Box::new(judge_batch),
+            Workload::W4 => Box::new(move |answer| judge_started(answer, &sample).map(Proof::Begun)),
         };
-        Requests { address: self.address, write, judge }
+        let ends = (workload == Workload::W4).then(|| Ends::of(self.address, self.key.clone(), clients));
+        Requests { address: self.address, write, judge, ends }
     }
 
     /// How many of the sampled runs have another status than `wanted`.
@@ -156,6 +197,12 @@ impl Api {
         }
         Ok(others)
     }
+}
+
+/// What a worker asks that waits for work.
+pub fn write_take(out: &mut Vec<u8>, key: &str, number: usize) {
+    let take = json!({"worker": {"name": format!("w{number}")}, "performs": [REMOTE_FUNCTION], "wait": "60s"});
+    write_post(out, "/v1/attempts/take", Some(key), take.to_string().as_bytes());
 }
 
 fn write_signal(out: &mut Vec<u8>, key: &str, name: &str, number: u64) {
@@ -191,15 +238,15 @@ struct Disposition {
     run_id: Option<String>,
 }
 
-/// A 201 whose only disposition is `started`: the workflow is pure, so its run ended in the commit
-/// that recorded the signal. The sample proves it afterwards.
-fn judge_started(answer: &Answer<'_>, sample: &RefCell<Vec<String>>) -> Result<u64, Fault> {
+/// The run of a 201 whose only disposition is `started`. Of a pure workflow it ended in the commit that
+/// recorded the signal; the sample proves it afterwards.
+fn judge_started(answer: &Answer<'_>, sample: &RefCell<Vec<String>>) -> Result<String, Fault> {
     answer.expect(201)?;
     let emitted: Emitted = serde_json::from_slice(answer.body).map_err(|_| Fault::Answer("not a signal's answer"))?;
-    match &emitted.dispositions[..] {
-        [Disposition { disposition, run_id: Some(run) }] if disposition == "started" => {
-            remember(sample, run);
-            Ok(1)
+    match <[Disposition; 1]>::try_from(emitted.dispositions) {
+        Ok([Disposition { disposition, run_id: Some(run) }]) if disposition == "started" => {
+            remember(sample, &run);
+            Ok(run)
         }
         _ => Err(Fault::Answer("the signal did not start exactly one run")),
     }
@@ -224,11 +271,14 @@ struct Item {
     signal: Option<IgnoredAny>,
 }
 
-fn judge_batch(answer: &Answer<'_>) -> Result<u64, Fault> {
+fn judge_batch(answer: &Answer<'_>) -> Result<Proof, Fault> {
     answer.expect(200)?;
     let batch: Batch = serde_json::from_slice(answer.body).map_err(|_| Fault::Answer("not a batch's answer"))?;
     let accepted = batch.results.iter().filter(|item| item.signal.is_some()).count();
-    if accepted == BATCH { Ok(BATCH as u64) } else { Err(Fault::Answer("not every signal of a batch was accepted")) }
+    if accepted < BATCH {
+        return Err(Fault::Answer("not every signal of a batch was accepted"));
+    }
+    Ok(Proof::Complete(BATCH as u64))
 }
 
 #[cfg(test)]
@@ -244,7 +294,7 @@ mod tests {
             json!({"signal": {"id": "sig_1"}, "deduplicated": false,
                 "dispositions": [{"workflow": "bench", "disposition": disposition, "run_id": "run_1"}]})
         };
-        assert_eq!(judge(201, &answer("started")), Ok(1));
+        assert_eq!(judge(201, &answer("started")).as_deref(), Ok("run_1"));
         assert!(judge(201, &answer("deduplicated")).is_err());
         assert_eq!(judge(429, &answer("started")), Err(Fault::Status(429)));
         assert!(judge(201, &json!({"dispositions": []})).is_err());
@@ -257,7 +307,7 @@ mod tests {
             judge_batch(&Answer { status: 200, body: json!({"results": items}).to_string().as_bytes() })
         };
         let accepted = json!({"signal": {"id": "sig_1"}, "deduplicated": false, "dispositions": []});
-        assert_eq!(judge(vec![accepted.clone(); BATCH]), Ok(BATCH as u64));
+        assert_eq!(judge(vec![accepted.clone(); BATCH]), Ok(Proof::Complete(BATCH as u64)));
         let mut one_refused = vec![accepted; BATCH];
         one_refused[7] = json!({"problem": {"code": "name_invalid"}});
         assert!(judge(one_refused).is_err());
@@ -277,7 +327,7 @@ mod tests {
 
     #[test]
     fn the_definitions_are_json() {
-        for definition in [BENCH, WAITING] {
+        for definition in [BENCH, REMOTE, WAITING] {
             serde_json::from_str::<Value>(definition).expect("JSON");
         }
     }

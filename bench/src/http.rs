@@ -59,6 +59,10 @@ pub fn write_post(out: &mut Vec<u8>, path: &str, key: Option<&str>, body: &[u8])
     write_request(out, "POST", path, key, body);
 }
 
+pub fn write_get(out: &mut Vec<u8>, path: &str, key: &str) {
+    write_request(out, "GET", path, Some(key), b"");
+}
+
 fn write_request(out: &mut Vec<u8>, method: &str, path: &str, key: Option<&str>, body: &[u8]) {
     for part in [method, " ", path, " HTTP/1.1\r\nHost: 127.0.0.1\r\n"] {
         out.extend_from_slice(part.as_bytes());
@@ -117,6 +121,18 @@ impl Connection {
         }
     }
 
+    /// Sends one whole request, whose answer goes on for ever, a chunk at a time.
+    pub async fn stream(&mut self, request: &[u8]) -> Result<Stream<'_>, Fault> {
+        self.stream.write_all(request).await.map_err(|error| Fault::Broken(error.kind()))?;
+        self.received.clear();
+        let head = self.read_head().await?;
+        match head {
+            Head { status: 200, body: Body::Chunked, .. } => Ok(Stream { connection: self, next: head.bytes }),
+            Head { status: 200, .. } => Err(Fault::Malformed("not in chunks")),
+            Head { status, .. } => Err(Fault::Status(status)),
+        }
+    }
+
     async fn read_head(&mut self) -> Result<Head, Fault> {
         loop {
             self.read_more().await?;
@@ -151,6 +167,34 @@ impl Connection {
             Ok(0) => Err(Fault::Closed),
             Ok(_) => Ok(()),
             Err(error) => Err(Fault::Broken(error.kind())),
+        }
+    }
+}
+
+/// The chunks of an answer as they arrive.
+pub struct Stream<'a> {
+    connection: &'a mut Connection,
+    /// Where the next chunk begins.
+    next: usize,
+}
+
+impl Stream<'_> {
+    /// None at the end.
+    pub async fn next(&mut self) -> Result<Option<&[u8]>, Fault> {
+        // What has been given is dropped once it is much, not each time.
+        if self.next > HEAD_BYTES_MAX {
+            self.connection.received.drain(..self.next);
+            self.next = 0;
+        }
+        loop {
+            match chunk(&self.connection.received, self.next)? {
+                Some(Chunk { data, .. }) if data.is_empty() => return Ok(None),
+                Some(Chunk { data, next }) => {
+                    self.next = next;
+                    return Ok(Some(&self.connection.received[data]));
+                }
+                None => self.connection.read_more().await?,
+            }
         }
     }
 }
@@ -295,6 +339,20 @@ mod tests {
             b"\r\n",
         ];
         assert_eq!(get(pieces).await, Ok((200, b"hello!".to_vec())));
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_given_chunk_by_chunk() {
+        let pieces: Vec<&[u8]> = vec![
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
+            b"lo\r\n1;x=y\r\n!\r\n0\r\n",
+            b"\r\n",
+        ];
+        let mut connection = Connection::open(serve(pieces).await).await.unwrap();
+        let mut stream = connection.stream(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        assert_eq!(stream.next().await, Ok(Some(&b"hello"[..])));
+        assert_eq!(stream.next().await, Ok(Some(&b"!"[..])));
+        assert_eq!(stream.next().await, Ok(None));
     }
 
     #[tokio::test]

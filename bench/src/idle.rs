@@ -1,15 +1,19 @@
-//! W7: what a server costs that does nothing, with many runs that wait.
+//! W7: what a server costs that does nothing, with many runs that wait and many workers that wait for
+//! work.
 //!
-//! Runs are opened in batches until there are enough. Then nothing is sent: the server's CPU time
+//! Runs are opened in batches until there are enough. Then nothing is sent but what the workers ask: the server's CPU time
 //! and memory are read at both ends of the window. Last the server is killed and started again on
 //! the same data, and the time to ready is taken.
 
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use serde::Serialize;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::fleetprompt::write_take;
+use crate::http::{Connection, Fault};
 use crate::subject::{Places, Subject, System};
 use crate::workload::BATCH;
 
@@ -19,6 +23,7 @@ const SETTLE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy)]
 pub struct Idle {
     pub waiting: usize,
+    pub workers: usize,
     pub window: Duration,
 }
 
@@ -28,6 +33,7 @@ pub struct Record {
     system: System,
     round: usize,
     waiting_runs: usize,
+    waiting_workers: usize,
     opened_per_second: f64,
     idle_seconds: f64,
     cpu_seconds: f64,
@@ -47,8 +53,9 @@ impl Record {
     /// One line for a person.
     pub fn summary(&self) -> String {
         format!(
-            "w7 {} waiting: {:.2} % of a core, {:.0} MiB (empty {:.0}, peak {:.0}), ready in {:.0} ms (empty {:.0} ms)",
+            "w7 {} runs and {} workers waiting: {:.2} % of a core, {:.0} MiB (empty {:.0}, peak {:.0}), ready in {:.0} ms (empty {:.0} ms)",
             self.waiting_runs,
+            self.waiting_workers,
             self.cpu_percent,
             self.memory_mib,
             self.memory_empty_mib,
@@ -63,12 +70,14 @@ pub async fn measure(idle: Idle, places: &Places, round: usize) -> anyhow::Resul
     let subject = Subject::start(System::Fleetprompt, places, false).await?;
     let (ready_empty, empty) = (subject.ready, subject.read()?.server);
     let opening = open_runs(&subject, idle.waiting).await?;
+    let workers = wait_for_work(&subject, idle.workers).await?;
     sleep(SETTLE.min(idle.window)).await;
 
     let (started, before) = (Instant::now(), subject.read()?.server);
     sleep(idle.window).await;
     let (elapsed, after) = (started.elapsed().as_secs_f64(), subject.read()?.server);
 
+    still_waiting(workers)?;
     let ended = subject.api()?.runs_not(&["running", "waiting"]).await?;
     ensure!(ended == 0, "{ended} of the sampled runs do not wait");
     let disk_bytes = subject.disk_bytes();
@@ -79,6 +88,7 @@ pub async fn measure(idle: Idle, places: &Places, round: usize) -> anyhow::Resul
         system: System::Fleetprompt,
         round,
         waiting_runs: idle.waiting,
+        waiting_workers: idle.workers,
         opened_per_second: idle.waiting as f64 / opening.as_secs_f64(),
         idle_seconds: elapsed,
         cpu_seconds,
@@ -102,4 +112,33 @@ async fn open_runs(subject: &Subject, waiting: usize) -> anyhow::Result<Duration
         api.open_tasks(first as u64, BATCH.min(waiting - first)).await?;
     }
     Ok(started.elapsed())
+}
+
+/// Each is a connection of its own with a request that waits, as long as it may, and then the next.
+async fn wait_for_work(subject: &Subject, count: usize) -> anyhow::Result<JoinSet<Fault>> {
+    let api = subject.api()?;
+    let key = api.worker_key().await?;
+    let mut workers = JoinSet::new();
+    for number in 0..count {
+        let mut connection = Connection::open(api.address).await?;
+        let mut request = Vec::new();
+        write_take(&mut request, &key, number);
+        workers.spawn(async move {
+            loop {
+                match connection.exchange(&request).await.and_then(|answer| answer.expect(200)) {
+                    Ok(()) => {}
+                    Err(fault) => return fault,
+                }
+            }
+        });
+    }
+    Ok(workers)
+}
+
+/// A worker that was refused has not waited.
+fn still_waiting(mut workers: JoinSet<Fault>) -> anyhow::Result<()> {
+    match workers.try_join_next() {
+        Some(fault) => bail!("a waiting worker was sent away: {}", fault?),
+        None => Ok(()),
+    }
 }

@@ -11,10 +11,13 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use anyhow::Context;
 use hdrhistogram::Histogram;
-use tokio::task::{JoinSet, LocalSet};
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet, LocalSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
+use crate::ends::Ends;
 use crate::http::{Answer, Connection, Fault};
 
 /// How long clients may wait, after the window, for the answers that are still due.
@@ -36,12 +39,22 @@ pub struct Requests {
     pub address: SocketAddr,
     pub write: Box<Write>,
     pub judge: Box<Judge>,
+    /// Where the ends of runs are seen that an answer only says have begun.
+    pub ends: Option<Ends>,
 }
 
 /// Appends the request with this number, counted over all clients.
 pub type Write = dyn Fn(u64, &mut Vec<u8>);
-/// The number of operations that the answer proves complete.
-pub type Judge = dyn Fn(&Answer<'_>) -> Result<u64, Fault>;
+pub type Judge = dyn Fn(&Answer<'_>) -> Result<Proof, Fault>;
+
+/// What an answer proves.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// So many operations are complete.
+    Complete(u64),
+    /// An operation is, once the run with this id has completed.
+    Begun(String),
+}
 
 /// What came of it. `Reading` is what the caller took at both ends of the window.
 #[derive(Debug)]
@@ -83,10 +96,12 @@ pub async fn run<Reading>(
     requests: Requests,
     mut read: impl FnMut() -> anyhow::Result<Reading>,
 ) -> anyhow::Result<Outcome<Reading>> {
+    let local = LocalSet::new();
+    let requests = Rc::new(requests);
+    let following = local.run_until(follow_ends(&requests)).await?;
     let warm = Instant::now() + load.warm_up;
     let end = warm + load.window;
     let shared = Rc::new(Shared { requests, warm, end, state: RefCell::new(State::new()) });
-    let local = LocalSet::new();
     let mut clients = JoinSet::new();
     for _ in 0..load.clients {
         clients.spawn_local_on(client(Rc::clone(&shared)), &local);
@@ -102,8 +117,12 @@ pub async fn run<Reading>(
         })
         .await?;
     let unanswered = clients.len() as u64;
+    let broken = if following.is_finished() { following.await? } else { None };
     drop((clients, local));
     let mut state = shared.state.replace(State::new());
+    if let Some(fault) = broken {
+        state.errors.add(format!("following ends: {fault}"), 1);
+    }
     if unanswered > 0 {
         state.errors.add(format!("no answer {} s after the window", GRACE.as_secs()), unanswered);
     }
@@ -118,8 +137,25 @@ pub async fn run<Reading>(
     })
 }
 
+/// Returns once no end can be missed, with what goes on to follow them and gives why it could not.
+async fn follow_ends(requests: &Rc<Requests>) -> anyhow::Result<JoinHandle<Option<Fault>>> {
+    let (opened, is_open) = oneshot::channel();
+    let requests = Rc::clone(requests);
+    let following = tokio::task::spawn_local(async move {
+        match &requests.ends {
+            Some(ends) => ends.follow(opened).await.err(),
+            None => {
+                _ = opened.send(());
+                None
+            }
+        }
+    });
+    is_open.await.context("the tail of signals could not be opened")?;
+    Ok(following)
+}
+
 struct Shared {
-    requests: Requests,
+    requests: Rc<Requests>,
     warm: Instant,
     end: Instant,
     state: RefCell<State>,
@@ -166,7 +202,13 @@ async fn exchange(requests: &Requests, kept: &mut Option<Connection>, request: &
         *kept = Some(Connection::open(requests.address).await?);
     }
     let connection = kept.as_mut().expect("opened above");
-    (requests.judge)(&connection.exchange(request).await?)
+    match (requests.judge)(&connection.exchange(request).await?)? {
+        Proof::Complete(operations) => Ok(operations),
+        Proof::Begun(run) => {
+            let ends = requests.ends.as_ref().expect("who judges that a run has begun follows its end");
+            ends.completed(run).await.map(|()| 1)
+        }
+    }
 }
 
 impl Shared {
@@ -222,7 +264,8 @@ mod tests {
         Requests {
             address,
             write: Box::new(|_, out| crate::http::write_post(out, "/", None, b"{}")),
-            judge: Box::new(|answer| answer.expect(200).map(|()| 1)),
+            judge: Box::new(|answer| answer.expect(200).map(|()| Proof::Complete(1))),
+            ends: None,
         }
     }
 

@@ -6,6 +6,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod ends;
 mod fleetprompt;
 mod http;
 mod idle;
@@ -50,18 +51,25 @@ struct Arguments {
     /// How often everything is measured; the table shows medians
     #[arg(long, default_value_t = 1)]
     rounds: usize,
-    /// Numbers of clients for w1 and w3 [default: 64,256]
+    /// Numbers of clients for w1, w3 and w4 [default: 64,256]
     #[arg(long, value_delimiter = ',')]
     clients: Vec<usize>,
     /// Waiting runs for w7
     #[arg(long, default_value_t = 100_000)]
     waiting: usize,
+    /// Workers that wait for work in w7
+    #[arg(long, default_value_t = 1_000)]
+    waiting_workers: usize,
     /// Idle time for w7
     #[arg(long, default_value_t = 30.0)]
     idle_seconds: f64,
     /// FleetPrompt's binary [default: the one beside this program]
     #[arg(long)]
     server: Option<PathBuf>,
+    /// The command of w4's worker, as `node sdk/typescript/scenario.mjs` [default: the Rust example
+    /// `scenario`, beside the server]
+    #[arg(long)]
+    worker: Option<String>,
     /// Where data folders are made; must be a real disk [default: the system's temporary folder]
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -81,7 +89,9 @@ enum What {
     W2,
     /// Ingest: durable signals, single and in batches of 100
     W3,
-    /// Idle cost with many waiting runs
+    /// Throughput of runs of three steps that a worker performs, and their latency with one client
+    W4,
+    /// Idle cost with many waiting runs and workers
     W7,
     All,
 }
@@ -180,9 +190,15 @@ fn plan(mut arguments: Arguments) -> anyhow::Result<Plan> {
     let ours = systems.contains(&System::Fleetprompt);
     let idle = ours && matches!(arguments.what, What::W7 | What::All);
     let window = seconds("--idle-seconds", arguments.idle_seconds)?;
+    let server = match arguments.server {
+        Some(server) => server,
+        None if ours => fleetprompt::default_binary()?,
+        None => PathBuf::new(),
+    };
+    let worker = server.with_file_name("examples").join("scenario");
     Ok(Plan {
         cases: cases(arguments.what, &arguments.clients),
-        idle: idle.then_some(Idle { waiting: arguments.waiting, window }),
+        idle: idle.then_some(Idle { waiting: arguments.waiting, workers: arguments.waiting_workers, window }),
         systems,
         times: Times {
             warm_up: seconds("--warm-up-seconds", arguments.warm_up_seconds)?,
@@ -191,11 +207,8 @@ fn plan(mut arguments: Arguments) -> anyhow::Result<Plan> {
         rounds: arguments.rounds,
         count_syncs: !arguments.no_syncs && process::is_strace_installed(),
         places: Places {
-            server: match arguments.server {
-                Some(server) => server,
-                None if ours => fleetprompt::default_binary()?,
-                None => PathBuf::new(),
-            },
+            server,
+            worker: arguments.worker.unwrap_or_else(|| worker.display().to_string()),
             parent: arguments.folder.unwrap_or_else(std::env::temp_dir),
         },
     })
@@ -207,6 +220,7 @@ fn make_tiny(arguments: &mut Arguments) {
     arguments.rounds = 1;
     arguments.clients = vec![4];
     arguments.waiting = 250;
+    arguments.waiting_workers = 20;
     arguments.idle_seconds = 0.5;
 }
 
@@ -224,11 +238,13 @@ fn cases(what: What, clients: &[usize]) -> Vec<Case> {
     // A few clients with batches already keep a thousand signals in flight.
     let batching = [clients.iter().copied().min().unwrap_or(16).min(16)];
     let w3 = || [of(Workload::W3, clients), of(Workload::W3Batch, &batching)].concat();
+    let w4 = || [of(Workload::W4, clients), of(Workload::W4, &[1])].concat();
     match what {
         What::W1 => of(Workload::W1, clients),
         What::W2 => of(Workload::W2, &[1]),
         What::W3 => w3(),
+        What::W4 => w4(),
         What::W7 => Vec::new(),
-        What::All => [of(Workload::W1, clients), of(Workload::W2, &[1]), w3()].concat(),
+        What::All => [of(Workload::W1, clients), of(Workload::W2, &[1]), w3(), w4()].concat(),
     }
 }

@@ -19,7 +19,7 @@ pub struct Times {
     pub window: Duration,
 }
 
-/// One line of output. An operation is a completed run (w1, w2) or an accepted signal (w3).
+/// One line of output. An operation is a completed run (w1, w2, w4) or an accepted signal (w3).
 #[derive(Debug, Serialize)]
 pub struct Record {
     pub workload: Workload,
@@ -38,7 +38,7 @@ pub struct Record {
     pub errors: u64,
     pub error_kinds: BTreeMap<String, u64>,
     pub cpu_seconds: f64,
-    /// Of the process in which a peer's handlers run.
+    /// Of the process in which a peer's handlers run, or our worker.
     pub handler_cpu_seconds: Option<f64>,
     /// Of the load itself. Near `seconds`, it is the one thread of the client that was measured.
     pub client_cpu_seconds: f64,
@@ -81,8 +81,8 @@ pub async fn measure(
     places: &Places,
     round: usize,
 ) -> anyhow::Result<Record> {
-    let subject = Subject::start(system, places, false).await?;
-    subject.prepare(case.workload).await?;
+    let mut subject = Subject::start(system, places, false).await?;
+    subject.prepare(case.workload, places).await?;
     let (idle, disk_before) = (subject.read()?, subject.disk_bytes());
     let outcome = put_under_load(&subject, case, times).await?;
     let disk = subject.disk_bytes().saturating_sub(disk_before);
@@ -96,8 +96,8 @@ pub async fn measure(
 
 /// Counts syncs in a pass of their own, since being traced costs time.
 pub async fn count_syncs(record: &mut Record, times: Times, places: &Places) -> anyhow::Result<()> {
-    let subject = Subject::start(record.system, places, true).await?;
-    subject.prepare(record.workload).await?;
+    let mut subject = Subject::start(record.system, places, true).await?;
+    subject.prepare(record.workload, places).await?;
     let times = Times { window: times.window.min(TRACED_WINDOW_MAX), ..times };
     let case = Case { workload: record.workload, clients: record.clients };
     let outcome = put_under_load(&subject, case, times).await?;
@@ -109,7 +109,7 @@ pub async fn count_syncs(record: &mut Record, times: Times, places: &Places) -> 
 
 async fn put_under_load(subject: &Subject, case: Case, times: Times) -> anyhow::Result<Outcome<Reading>> {
     let load = Load { clients: case.clients, warm_up: times.warm_up, window: times.window };
-    let mut outcome = load::run(load, subject.requests(case.workload), || subject.read()).await?;
+    let mut outcome = load::run(load, subject.requests(case.workload, case.clients), || subject.read()).await?;
     let unfinished = subject.runs_not_completed().await?;
     if unfinished > 0 {
         outcome.errors.add("sampled run had not completed".to_owned(), unfinished);

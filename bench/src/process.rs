@@ -40,10 +40,17 @@ impl Process {
 
     /// Waits until `GET path` answers 200, and tells how long that took.
     pub async fn ready(&mut self, address: SocketAddr, path: &str) -> anyhow::Result<Duration> {
+        self.ready_when(async || {
+            let answer = http::call(address, "GET", path, None, &serde_json::Value::Null).await;
+            Ok(matches!(answer, Ok((200, _))))
+        })
+        .await
+    }
+
+    pub async fn ready_when(&mut self, is_ready: impl AsyncFn() -> anyhow::Result<bool>) -> anyhow::Result<Duration> {
         let started = Instant::now();
         while started.elapsed() < READY_TIMEOUT {
-            let answer = http::call(address, "GET", path, None, &serde_json::Value::Null).await;
-            if matches!(answer, Ok((200, _))) {
+            if is_ready().await? {
                 return Ok(started.elapsed());
             }
             if let Some(status) = self.child.try_wait()? {

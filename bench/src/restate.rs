@@ -9,7 +9,7 @@ use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::http::{Answer, Fault, call, write_post};
-use crate::load::Requests;
+use crate::load::{Proof, Requests};
 use crate::process::{free_address, output_of};
 use crate::workload::{Workload, write_order};
 
@@ -105,7 +105,7 @@ pub async fn register(addresses: Addresses) -> anyhow::Result<()> {
 /// half of the processor and Restate would accept about half as many.
 pub fn requests(ingress: SocketAddr, workload: Workload) -> Requests {
     let path = match workload {
-        Workload::W1 | Workload::W2 => "/Bench/order",
+        Workload::W1 | Workload::W2 | Workload::W4 => "/Bench/order",
         Workload::W3 | Workload::W3Batch => "/Bench/accept/send?delay=1h",
     };
     Requests {
@@ -116,18 +116,19 @@ pub fn requests(ingress: SocketAddr, workload: Workload) -> Requests {
             write_post(out, path, None, &order);
         }),
         judge: match workload {
-            Workload::W1 | Workload::W2 => Box::new(judge_completed),
-            Workload::W3 | Workload::W3Batch => Box::new(|answer| answer.expect(202).map(|()| 1)),
+            Workload::W1 | Workload::W2 | Workload::W4 => Box::new(judge_completed),
+            Workload::W3 | Workload::W3Batch => Box::new(|answer| answer.expect(202).map(|()| Proof::Complete(1))),
         },
+        ends: None,
     }
 }
 
 /// The answer is the invocation's result, so it has completed; the result proves all three steps.
-fn judge_completed(answer: &Answer<'_>) -> Result<u64, Fault> {
+fn judge_completed(answer: &Answer<'_>) -> Result<Proof, Fault> {
     answer.expect(200)?;
     let result: Value = serde_json::from_slice(answer.body).map_err(|_| Fault::Answer("not a result"))?;
     if result["priced"]["total"].is_number() && result["checked"]["ok"] == true {
-        Ok(1)
+        Ok(Proof::Complete(1))
     } else {
         Err(Fault::Answer("the result is not that of three steps"))
     }

@@ -43,6 +43,8 @@ impl System {
 pub struct Places {
     /// FleetPrompt's binary.
     pub server: PathBuf,
+    /// The command of the worker that performs the steps of w4.
+    pub worker: String,
     /// Data folders are made inside.
     pub parent: PathBuf,
 }
@@ -105,17 +107,21 @@ impl Subject {
         Ok(Self { access, server, handler: Some(handler), ready, trace, folder })
     }
 
-    /// Applies what the workload needs.
-    pub async fn prepare(&self, workload: Workload) -> anyhow::Result<()> {
-        match &self.access {
-            Access::Fleetprompt(api) => api.prepare(workload).await,
-            Access::Restate(_) => Ok(()),
+    /// Applies and starts what the workload needs.
+    pub async fn prepare(&mut self, workload: Workload, places: &Places) -> anyhow::Result<()> {
+        let Access::Fleetprompt(api) = &self.access else { return Ok(()) };
+        api.prepare(workload).await?;
+        if workload == Workload::W4 {
+            let mut worker = Process::start("worker", api.worker(&places.worker).await?, self.folder.path())?;
+            worker.ready_when(async || api.has_worker().await).await?;
+            self.handler = Some(worker);
         }
+        Ok(())
     }
 
-    pub fn requests(&self, workload: Workload) -> Requests {
+    pub fn requests(&self, workload: Workload, clients: usize) -> Requests {
         match &self.access {
-            Access::Fleetprompt(api) => api.requests(workload),
+            Access::Fleetprompt(api) => api.requests(workload, clients),
             Access::Restate(addresses) => restate::requests(addresses.ingress, workload),
         }
     }

@@ -19,6 +19,8 @@ pub enum Workload {
     W3,
     /// The same, a hundred to a request.
     W3Batch,
+    /// Three steps in a row, each performed by a worker that is a process of its own.
+    W4,
 }
 
 impl Workload {
@@ -28,6 +30,7 @@ impl Workload {
             Self::W2 => "w2",
             Self::W3 => "w3",
             Self::W3Batch => "w3_batch",
+            Self::W4 => "w4",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -61,6 +62,9 @@ pub enum InvalidFunction {
 #[serde(deny_unknown_fields)]
 struct Document {
     function: Fields,
+    /// For editors.
+    #[serde(default, rename = "$schema")]
+    _schema: IgnoredAny,
 }
 
 #[derive(Deserialize)]

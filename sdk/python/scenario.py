@@ -12,7 +12,8 @@ from typing import Any
 
 from fleetprompt import Attempt, Canceled, Failed, Retry, Worker
 
-worker = Worker(name=os.environ.get("WORKER_NAME", "python"), slots=int(os.environ.get("WORKER_SLOTS", "4")))
+slots = int(os.environ.get("WORKER_SLOTS", "4"))
+worker = Worker(name=os.environ.get("WORKER_NAME", "python"), slots=slots)
 
 
 @worker.performs("scenario.echo")

@@ -3,7 +3,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failed, Retry, Worker } from "@fleetprompt/sdk/worker";
 
-const worker = new Worker({ name: process.env.WORKER_NAME ?? "typescript", slots: Number(process.env.WORKER_SLOTS ?? 4) });
+const worker = new Worker({
+  name: process.env.WORKER_NAME ?? "typescript",
+  slots: Number(process.env.WORKER_SLOTS ?? 4),
+});
 
 worker.performs("scenario.echo", (input) => input);
 

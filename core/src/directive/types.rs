@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -101,6 +102,9 @@ pub enum InvalidType {
 #[serde(deny_unknown_fields)]
 struct Document {
     directive_type: Fields,
+    /// For editors.
+    #[serde(default, rename = "$schema")]
+    _schema: IgnoredAny,
 }
 
 #[derive(Deserialize)]
@@ -121,7 +125,8 @@ struct Fields {
 }
 
 impl DirectiveType {
-    /// Reads `{"directive_type": {"name", "description", "handler", "payload_schema", "retry", "timeout"}}`.
+    /// Reads `{"directive_type": {"name", "description", "handler", "payload_schema", "retry", "timeout",
+    /// "callback_timeout"}}`.
     pub fn read(document: &Json) -> Result<Self, InvalidType> {
         let bytes = document.text().len();
         if bytes > MAX_TYPE_BYTES {

@@ -11,6 +11,7 @@ use super::SCHEMAS;
 use crate::diagnostic::{CODES, Diagnostic, codes};
 use crate::directive::DirectiveType;
 use crate::document::{self, Format};
+use crate::function::Function;
 use crate::workflow::{Catalog, StepKind};
 use crate::{Json, agent, schedule, workflow};
 
@@ -23,7 +24,7 @@ fn validator(kind: &str) -> Validator {
     jsonschema::draft202012::new(&schema(kind)).expect("a schema")
 }
 
-const KINDS: [&str; 4] = ["workflow", "agent", "directive-type", "schedule"];
+const KINDS: [&str; 5] = ["workflow", "agent", "directive-type", "function", "schedule"];
 
 fn envelope(kind: &str) -> String {
     kind.replace('-', "_")
@@ -36,11 +37,10 @@ fn problems(kind: &str, document: &Value) -> Vec<Diagnostic> {
         "workflow" => workflow::read(&text, Format::Json, &Catalog::default()).err().unwrap_or_default(),
         "agent" => agent::read(&text, Format::Json).err().unwrap_or_default(),
         "schedule" => schedule::read(&text, Format::Json).err().unwrap_or_default(),
-        _ => match DirectiveType::read(&Json::from(document.clone())) {
-            Ok(_) => Vec::new(),
+        _ => match refused(kind, &Json::from(document.clone())) {
+            None => Vec::new(),
             // As the others say it.
-            Err(error) => {
-                let said = error.to_string();
+            Some(said) => {
                 let known = said.split_once("expected ").map_or("", |(_, known)| known);
                 let known = known.split_once(" at line").map_or(known, |(known, _)| known);
                 let known: Vec<_> = known.split('`').skip(1).step_by(2).collect();
@@ -48,6 +48,14 @@ fn problems(kind: &str, document: &Value) -> Vec<Diagnostic> {
                 vec![Diagnostic::error(codes::UNKNOWN_FIELD, said).help(help)]
             }
         },
+    }
+}
+
+/// By a reader that names one problem only.
+fn refused(kind: &str, document: &Json) -> Option<String> {
+    match kind {
+        "function" => Function::read(document).err().map(|error| error.to_string()),
+        _ => DirectiveType::read(document).err().map(|error| error.to_string()),
     }
 }
 
@@ -117,11 +125,17 @@ fn full(kind: &str) -> Vec<Value> {
                 "signal": "digest.due", "subject": {"type": "list", "id": "1"}, "payload": {"a": 1}}}),
             json!({"schedule": {"slug": "often", "every": "15m", "signal": "a.b"}}),
         ],
+        "function" => {
+            vec![json!({"$schema": "function.json", "function": {"name": "a.b", "description": "Does", "timeout": "1m",
+                "retry": retry(), "input_schema": {"type": "object"}, "output_schema": true,
+                "handler": {"type": "worker", "labels": {"region": "eu-1"}}}})]
+        }
         _ => vec![
-            json!({"directive_type": {"name": "a.b", "description": "Does", "timeout": "1m", "retry": retry(),
-                "payload_schema": {"type": "object"},
+            json!({"$schema": "directive-type.json", "directive_type": {"name": "a.b", "description": "Does",
+                "timeout": "1m", "callback_timeout": "1h", "retry": retry(), "payload_schema": {"type": "object"},
                 "handler": {"type": "http", "url": "https://example.com", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}}}),
             json!({"directive_type": {"name": "a.b", "handler": {"type": "manual"}}}),
+            json!({"directive_type": {"name": "a.b", "handler": {"type": "worker", "labels": {"gpu": "1"}}}}),
         ],
     }
 }
@@ -205,12 +219,8 @@ fn known_to_reader(kind: &str, document: &Value, place: &str) -> BTreeSet<String
     let help = help.unwrap_or_else(|| panic!("{kind}: nothing is said of `{place}/zzzz`: {problems:#?}"));
     let known = help.split_once("known here: ").expect("it lists them").1;
     let mut known: BTreeSet<String> = known.split(", ").map(str::to_owned).collect();
-    if kind == "directive-type" {
-        if place.ends_with("/handler") {
-            known.insert("type".into());
-        } else if place.is_empty() {
-            known.insert("$schema".into());
-        }
+    if place.ends_with("/handler") {
+        known.insert("type".into());
     }
     known.remove("");
     known

@@ -198,3 +198,6 @@ fn output(body: &[u8]) -> Json {
         text => Json::parse(text).unwrap_or_else(|_| Value::from(text).into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,6 +86,15 @@ class Operations:
         answer: TakenAttempts = self._call("POST", "/v1/attempts/take", body=body)
         return answer
 
+    def callback(self, callback: str, body: Callback) -> CalledBack:
+        """Call back. From an endpoint that answered the delivery of a directive by 202, under the
+        `callback` that it was sent: how it ended, as workers report it, or `{"status":
+        "working"}` before its `heartbeat` is over. Signed by Standard Webhooks with the secret
+        of the directive's type; no key is needed.
+        """
+        answer: CalledBack = self._call("POST", f"/v1/callbacks/{quoted(callback)}", body=body)
+        return answer
+
     def directive_cancel(self, id: str, body: Cancel | None = None) -> Directive:
         """Cancel a directive. One that is being carried out at this moment keeps its outcome,
         whichever it will be.
@@ -853,6 +862,15 @@ class AsyncOperations:
         none. Takes a key that was made for workers, or the role `member`.
         """
         answer: TakenAttempts = await self._call("POST", "/v1/attempts/take", body=body)
+        return answer
+
+    async def callback(self, callback: str, body: Callback) -> CalledBack:
+        """Call back. From an endpoint that answered the delivery of a directive by 202, under the
+        `callback` that it was sent: how it ended, as workers report it, or `{"status":
+        "working"}` before its `heartbeat` is over. Signed by Standard Webhooks with the secret
+        of the directive's type; no key is needed.
+        """
+        answer: CalledBack = await self._call("POST", f"/v1/callbacks/{quoted(callback)}", body=body)
         return answer
 
     async def directive_cancel(self, id: str, body: Cancel | None = None) -> Directive:

@@ -195,6 +195,24 @@ class BulkRun(_BulkRunRequired, total=False):
     started: RunId | None
 
 
+class _CallbackRequired(TypedDict):
+    status: CallbackStatus
+
+
+class Callback(_CallbackRequired, total=False):
+    """What an endpoint calls back with."""
+
+    delay: str | None
+    error: ReportedFailure | None
+    logs: list[str]
+    output: Json
+    progress: Json
+
+
+class CalledBack(TypedDict):
+    cancel_requested: bool
+
+
 class Cancel(TypedDict, total=False):
     reason: str | None
 
@@ -1115,6 +1133,7 @@ AttemptPlace: TypeAlias = Literal["no_worker", "waiting", "taken"]
 AttemptStatus: TypeAlias = Literal["succeeded", "retry", "failed", "canceled"]
 Awaited: TypeAlias = Literal["time", "signal", "input", "callback", "run", "lock"]
 BulkAction: TypeAlias = Literal["cancel", "pause", "resume", "retry", "rerun"]
+CallbackStatus: TypeAlias = Literal["working", "succeeded", "retry", "failed", "canceled"]
 DirectiveId: TypeAlias = str
 DirectiveStatus: TypeAlias = Literal["requested", "running", "succeeded", "failed", "canceled"]
 DispositionKind: TypeAlias = Literal["started", "advanced", "filtered", "deduplicated", "refused", "throttled"]

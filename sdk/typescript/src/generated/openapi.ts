@@ -160,6 +160,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/callbacks/{callback}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Call back
+         * @description From an endpoint that answered the delivery of a directive by 202, under the `callback` that it was sent:
+         *     how it ended, as workers report it, or `{"status": "working"}` before its `heartbeat` is over. Signed by
+         *     Standard Webhooks with the secret of the directive's type; no key is needed.
+         */
+        post: operations["callback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/directive-types": {
         parameters: {
             query?: never;
@@ -1446,6 +1468,22 @@ export interface components {
             status: components["schemas"]["RunStatus"];
             version: string;
             workflow: components["schemas"]["Slug"];
+        };
+        /** @description What an endpoint calls back with. */
+        Callback: {
+            delay?: string | null;
+            error?: components["schemas"]["ReportedFailure"] | null;
+            logs?: string[];
+            output?: components["schemas"]["Json"];
+            /** @description While it is working, how far it is. */
+            progress?: components["schemas"]["Json"];
+            status: components["schemas"]["CallbackStatus"];
+        };
+        /** @enum {string} */
+        CallbackStatus: "working" | "succeeded" | "retry" | "failed" | "canceled";
+        CalledBack: {
+            /** @description Nobody wants it any more. */
+            cancel_requested: boolean;
         };
         Cancel: {
             reason?: string | null;
@@ -3028,6 +3066,51 @@ export interface operations {
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
+        };
+    };
+    callback: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The `callback` of the delivery. */
+                callback: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "output": {
+                 *         "post_id": "p_9"
+                 *       },
+                 *       "status": "succeeded"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Callback"];
+            };
+        };
+        responses: {
+            /** @description It is on record. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CalledBack"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["Unprocessable"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
         };
     };
     directive_type_list: {

@@ -23,6 +23,14 @@ export interface Operations {
    */
   readyz: (options?: CallOptions) => Promise<schemas["Health"]>;
   /**
+   * Call back.
+   *
+   * From an endpoint that answered the delivery of a directive by 202, under the `callback` that it was sent:
+   * how it ended, as workers report it, or `{"status": "working"}` before its `heartbeat` is over. Signed by
+   * Standard Webhooks with the secret of the directive's type; no key is needed.
+   */
+  callback: (callback: string, body: operations["callback"]["requestBody"]["content"]["application/json"], options?: CallOptions) => Promise<schemas["CalledBack"]>;
+  /**
    * Say who the caller is.
    *
    * The tenant and the key that the request was made with.
@@ -476,6 +484,7 @@ export const operationTable: OperationTable = {
     healthz: {"method":"GET","path":"/healthz","answerType":"application/json"},
     metrics: {"method":"GET","path":"/metrics","answerType":"application/openmetrics-text"},
     readyz: {"method":"GET","path":"/readyz","answerType":"application/json"},
+    callback: {"method":"POST","path":"/v1/callbacks/{callback}","bodyTypes":["application/json"],"answerType":"application/json"},
     whoami: {"method":"GET","path":"/v1/whoami","answerType":"application/json"},
   agent: {
     list: {"method":"GET","path":"/v1/agents","hasQuery":true,"answerType":"application/json"},
