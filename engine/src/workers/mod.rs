@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
+use fleetprompt_core::run::{Place, Run, StepStatus};
 use fleetprompt_core::{DirectiveId, Failure, Json, TenantId};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
@@ -138,12 +139,7 @@ impl Workers {
     }
 
     /// Asks once whether it matters, and then what is still under way of each place.
-    pub(crate) fn keep_only<'a>(
-        &self,
-        run: &fleetprompt_core::run::Run,
-        places: impl IntoIterator<Item = &'a fleetprompt_core::run::Place>,
-    ) {
-        use fleetprompt_core::run::StepStatus;
+    pub(crate) fn keep_only<'a>(&self, run: &Run, places: impl IntoIterator<Item = &'a Place>) {
         let mut state = self.state.lock();
         if !state.has_run(run.id) {
             return;

@@ -114,6 +114,13 @@ impl Queue {
         Some(waiting)
     }
 
+    pub fn has_for(&self, taker: &Taker) -> bool {
+        self.lanes.iter().any(|((name, labels), tenants)| {
+            let is_theirs = taker.tenant.is_none_or(|own| tenants.peek(&own).is_some());
+            is_theirs && taker.performs(name) && taker.has(labels)
+        })
+    }
+
     pub fn get(&self, of: &AttemptOf) -> Option<&Waiting> {
         let (lane, tenant, workflow) = self.found.get(of)?;
         let line = self.lanes.get(lane)?.peek(tenant)?.peek(workflow)?;

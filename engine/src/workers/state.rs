@@ -74,6 +74,29 @@ pub struct Taken {
     heartbeat: Option<Duration>,
 }
 
+impl Taken {
+    fn new(attempt: Arc<Attempt>, now: Instant, until: Instant) -> Self {
+        Self {
+            lease: None,
+            worker: None,
+            since: now,
+            until,
+            end: None,
+            progress: None,
+            deliveries: 1,
+            is_unwanted: false,
+            is_reported: false,
+            is_held: false,
+            heartbeat: attempt.heartbeat,
+            attempt,
+        }
+    }
+
+    fn due(&self) -> Instant {
+        self.end.map_or(self.until, |end| end.min(self.until))
+    }
+}
+
 /// What a worker gets when it asks for work.
 #[derive(Debug, Default, PartialEq)]
 pub struct Handed {
@@ -165,8 +188,8 @@ pub struct State {
     of_directives: HashMap<DirectiveId, AttemptOf>,
     waiters: VecDeque<Waiter>,
     pub workers: BTreeMap<WorkerId, Seen>,
-    /// When what is taken must be looked at. An entry may be out of date.
-    due: BTreeSet<(Instant, AttemptOf)>,
+    /// When what is taken must be looked at: one entry each, however often it is kept.
+    pub due: BTreeSet<(Instant, AttemptOf)>,
     settled: HashSet<AttemptId>,
     settled_in_order: VecDeque<AttemptId>,
     pub leases_lost: u64,
@@ -207,22 +230,7 @@ impl State {
         }
         self.know(&attempt);
         let until = now + self.lease / 2;
-        let taken = Taken {
-            lease: None,
-            worker: None,
-            since: now,
-            until,
-            end: None,
-            progress: None,
-            deliveries: 1,
-            is_unwanted: false,
-            is_reported: false,
-            is_held: false,
-            heartbeat: attempt.heartbeat,
-            attempt,
-        };
-        self.due.insert((until, taken.attempt.of));
-        self.taken.insert(taken.attempt.of, taken);
+        self.put(Taken::new(attempt, now, until));
     }
 
     /// An endpoint has it, which may call back.
@@ -230,34 +238,18 @@ impl State {
         self.know(&attempt);
         let end = attempt.timeout.map(|timeout| now + timeout);
         let until = end.unwrap_or(now + self.lease);
-        let taken = Taken {
-            lease: Some(callback.lease),
-            worker: None,
-            since: now,
-            until,
-            end,
-            progress: None,
-            deliveries: 1,
-            is_unwanted: false,
-            is_reported: false,
-            is_held: true,
-            heartbeat: None,
-            attempt,
-        };
-        self.due.insert((until, callback.of));
-        self.taken.insert(callback.of, taken);
+        let lease = Some(callback.lease);
+        self.put(Taken { lease, end, is_held: true, heartbeat: None, ..Taken::new(attempt, now, until) });
     }
 
     /// It answered that it will: from now on its heartbeats count.
     pub fn await_callback(&mut self, callback: &AttemptId, heartbeat: Option<Duration>, now: Instant) {
-        let Some(taken) = self.taken.get_mut(&callback.of).filter(|taken| taken.lease == Some(callback.lease)) else {
-            return;
-        };
-        if let Some(heartbeat) = heartbeat {
-            taken.heartbeat = Some(heartbeat);
-            taken.until = now + heartbeat;
-            let due = (taken.until, callback.of);
-            self.due.insert(due);
+        if let Some(heartbeat) = heartbeat
+            && self.held(callback).is_some()
+        {
+            self.reschedule(&callback.of, |taken| {
+                (taken.heartbeat, taken.until) = (Some(heartbeat), now + heartbeat);
+            });
         }
     }
 
@@ -312,14 +304,14 @@ impl State {
         while self.ready.len() > 0
             && let Some(waiter) = self.waiters.get(at)
         {
-            let (worker, limit, holding) = (waiter.worker.clone(), waiter.limit, waiter.holding.clone());
-            let handed = self.hand(&worker, limit, &holding, now);
-            if handed.is_empty() {
+            let has_work = waiter.limit > 0 && self.ready.has_for(&waiter.worker.taker);
+            if !has_work && waiter.holding.iter().all(|id| self.is_wanted(id)) {
                 at += 1;
-            } else if let Some(waiter) = self.waiters.remove(at)
-                && let Err(handed) = waiter.tell.send(handed)
-            {
-                self.take_back(handed);
+            } else if let Some(waiter) = self.waiters.remove(at) {
+                let handed = self.hand(&waiter.worker, waiter.limit, &waiter.holding, now);
+                if let Err(handed) = waiter.tell.send(handed) {
+                    self.take_back(handed);
+                }
             }
         }
     }
@@ -373,13 +365,11 @@ impl State {
             (None, true, Some(end)) => end.saturating_duration_since(now),
             (None, ..) => lease,
         };
-        taken.until = now + lease;
         if progress.is_some() {
             taken.progress = progress;
         }
         let kept = Kept { lease, is_unwanted: taken.is_unwanted };
-        let due = (taken.until.min(taken.end.unwrap_or(taken.until)), id.of);
-        self.due.insert(due);
+        self.reschedule(&id.of, |taken| taken.until = now + lease);
         Ok(kept)
     }
 
@@ -400,12 +390,12 @@ impl State {
 
     /// The commit that has the outcome held, or did not.
     pub fn reported(&mut self, id: &AttemptId, held: bool, now: Instant) {
-        let Some(taken) = self.taken.get_mut(&id.of) else { return };
         if !held {
-            taken.is_reported = false;
-            taken.until = now + self.lease;
-            let due = (taken.until, id.of);
-            self.due.insert(due);
+            let until = now + self.lease;
+            self.reschedule(&id.of, |taken| (taken.is_reported, taken.until) = (false, until));
+            return;
+        }
+        if !self.taken.contains_key(&id.of) {
             return;
         }
         self.take_away(&id.of);
@@ -437,8 +427,6 @@ impl State {
                 let failure = Failure::retry("timeout", format!("the worker reported nothing within {limit} s"));
                 self.forget(&of);
                 lost.push(Lost { of, tenant, failure });
-            } else if taken.until > now {
-                self.due.insert((taken.until.min(taken.end.unwrap_or(taken.until)), of));
             } else if taken.is_unwanted {
                 self.forget(&of);
                 let failure = Failure::fatal("canceled", "it was called off, and its worker was lost");
@@ -549,16 +537,16 @@ impl State {
 
     /// After a restart: the worker says that it is at something that nobody else is at.
     fn claim(&mut self, id: &AttemptId, worker: &Worker, now: Instant) {
-        let Some(taken) = self.taken.get_mut(&id.of) else { return };
+        let Some(taken) = self.taken.get(&id.of) else { return };
         if taken.lease.is_some() || !worker.taker.may_take(&taken.attempt) {
             return;
         }
         let lease = taken.attempt.heartbeat.unwrap_or(self.lease);
-        (taken.lease, taken.worker) = (Some(id.lease), Some(worker.id.clone()));
-        taken.until = now + lease;
-        taken.end = taken.attempt.timeout.map(|timeout| now + timeout);
-        let due = (taken.until.min(taken.end.unwrap_or(taken.until)), id.of);
-        self.due.insert(due);
+        self.reschedule(&id.of, |taken| {
+            (taken.lease, taken.worker) = (Some(id.lease), Some(worker.id.clone()));
+            taken.until = now + lease;
+            taken.end = taken.attempt.timeout.map(|timeout| now + timeout);
+        });
         if let Some(seen) = self.workers.get_mut(&worker.id) {
             seen.taken.insert(id.of);
         }
@@ -589,44 +577,50 @@ impl State {
     }
 
     fn unwanted(&self, holding: &[AttemptId]) -> Vec<AttemptId> {
-        let is_wanted = |id: &&AttemptId| {
-            let taken = self.taken.get(&id.of);
-            taken.is_some_and(|taken| taken.lease == Some(id.lease) && !taken.is_unwanted)
-        };
-        holding.iter().filter(|id| !is_wanted(id)).copied().collect()
+        holding.iter().filter(|id| !self.is_wanted(id)).copied().collect()
+    }
+
+    fn is_wanted(&self, id: &AttemptId) -> bool {
+        let taken = self.taken.get(&id.of);
+        taken.is_some_and(|taken| taken.lease == Some(id.lease) && !taken.is_unwanted)
     }
 
     fn deliver(&mut self, waiting: Waiting, worker: &Worker, now: Instant) -> Delivered {
         let attempt = waiting.attempt;
         let id = AttemptId::fresh(attempt.of);
         let lease = attempt.heartbeat.unwrap_or(self.lease);
-        let (until, end) = (now + lease, attempt.timeout.map(|timeout| now + timeout));
+        let end = attempt.timeout.map(|timeout| now + timeout);
         let deliveries = waiting.deliveries + 1;
-        let taken = Taken {
-            attempt: attempt.clone(),
+        self.put(Taken {
             lease: Some(id.lease),
             worker: Some(worker.id.clone()),
-            since: now,
-            until,
             end,
-            progress: None,
             deliveries,
-            is_unwanted: false,
-            is_reported: false,
-            is_held: false,
-            heartbeat: attempt.heartbeat,
-        };
-        self.taken.insert(attempt.of, taken);
-        self.due.insert((until.min(end.unwrap_or(until)), attempt.of));
+            ..Taken::new(attempt.clone(), now, now + lease)
+        });
         if let Some(seen) = self.workers.get_mut(&worker.id) {
             seen.taken.insert(attempt.of);
         }
         Delivered { id, attempt, deliveries, lease }
     }
 
+    fn put(&mut self, taken: Taken) {
+        let (due, of) = (taken.due(), taken.attempt.of);
+        self.take_away(&of);
+        self.due.insert((due, of));
+        self.taken.insert(of, taken);
+    }
+
+    fn reschedule(&mut self, of: &AttemptOf, change: impl FnOnce(&mut Taken)) {
+        let Some(taken) = self.taken.get_mut(of) else { return };
+        self.due.remove(&(taken.due(), *of));
+        change(taken);
+        self.due.insert((taken.due(), *of));
+    }
+
     fn take_away(&mut self, of: &AttemptOf) -> Option<Taken> {
         let taken = self.taken.remove(of)?;
-        self.due.remove(&(taken.until.min(taken.end.unwrap_or(taken.until)), *of));
+        self.due.remove(&(taken.due(), *of));
         if let Some(seen) = taken.worker.as_ref().and_then(|worker| self.workers.get_mut(worker)) {
             seen.taken.remove(of);
         }

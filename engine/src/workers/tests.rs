@@ -114,6 +114,19 @@ fn what_is_taken_is_with_one_worker_until_it_reports() {
 }
 
 #[test]
+fn however_often_an_attempt_is_kept_it_is_looked_at_once() {
+    let mut world = World::with([one()]);
+    let id = world.one("a");
+    for _ in 0..1_000 {
+        assert!(world.pass(Duration::from_millis(1)).is_empty());
+        world.beat("a", &id).expect("it is its own");
+    }
+    assert_eq!(world.state.due.len(), 1);
+    assert!(world.pass(LEASE).is_empty());
+    assert_eq!((world.state.due.len(), world.take("b").len()), (0, 1));
+}
+
+#[test]
 fn an_outcome_that_could_not_be_recorded_may_be_told_again() {
     let mut world = World::with([one()]);
     let id = world.one("a");
