@@ -453,7 +453,7 @@ impl Decider {
             self.performer.directive(directive, workflow, When::Now);
         }
         stage.changed().for_each(|(open, places)| self.performer.changed(&open.run, places));
-        for directive in stage.directives().filter(|directive| directive.handler == HandlerKind::Worker) {
+        for directive in stage.directives().filter(|directive| directive.handler.has_attempts()) {
             if directive.cancel_requested || directive.status.is_settled() {
                 self.performer.withdraw(directive);
             }

@@ -321,3 +321,14 @@ async fn an_endpoint_that_answers_by_202_calls_back_signed_and_the_run_goes_on()
     assert_eq!(ended["output"], json!({"film": "f_1"}));
     assert_eq!(call_back(&house, &callback, SECRET, &done).await.0, 401, "it is over");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_is_still_at_it_learns_that_nobody_wants_it_any_more() {
+    let house = house().await;
+    let (_endpoint, run, callback) = called_later(&house).await;
+    house.server.post(&format!("/v1/runs/{run}/cancel"), &json!({"reason": "the film is off"})).await;
+    let working = json!({"status": "working"});
+    assert_eq!(call_back(&house, &callback, SECRET, &working).await, (200, json!({"cancel_requested": true})));
+    assert_eq!(call_back(&house, &callback, SECRET, &json!({"status": "canceled"})).await.0, 200);
+    house.until(&run, |run| run["status"] == "canceled").await;
+}

@@ -45,7 +45,8 @@ pub(crate) trait Perform: Send {
     fn directive(&self, directive: Arc<Directive>, workflow: Option<Slug>, when: When);
     fn in_flight(&self) -> usize;
 
-    /// A directive that is with a worker is not wanted any more, or is settled.
+    /// A directive that is with a worker, or that an endpoint calls back about, is not wanted any more, or is
+    /// settled.
     fn withdraw(&self, _directive: &Directive) {}
     /// What a commit made of a run: attempts of it that are not under way any more are over.
     fn changed(&self, _run: &Run, _places: &[Place]) {}
@@ -191,6 +192,9 @@ impl Performer {
         let timeout = Some(limit.unwrap_or(DirectiveType::CALLBACK_TIMEOUT_DEFAULT).to_std());
         if let Some(attempt) = offered::directive(directory, directive, None) {
             self.workers.hold(Attempt { timeout, heartbeat: None, ..attempt }, callback);
+        }
+        if directive.cancel_requested {
+            self.workers.cancel(callback.of);
         }
     }
 
