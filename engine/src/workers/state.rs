@@ -105,12 +105,6 @@ pub struct Handed {
     pub canceled: Vec<AttemptId>,
 }
 
-impl Handed {
-    fn is_empty(&self) -> bool {
-        self.attempts.is_empty() && self.canceled.is_empty()
-    }
-}
-
 #[derive(Debug, Clone)]
 pub struct Delivered {
     pub id: AttemptId,
