@@ -11,6 +11,8 @@ use tokio::sync::watch;
 use crate::wire::{self, AttemptOutcome, AttemptStatus, ReportedFailure};
 
 const LOGS_MAX: usize = 100;
+/// As the server takes it: with more, the attempt would not be kept.
+const PROGRESS_BYTES_MAX: usize = 4 << 10;
 
 /// What is to be done, with everything that is known of it: `attempt.input`, `attempt.idempotency_key` and the
 /// other fields of [`wire::Attempt`].
@@ -50,7 +52,7 @@ impl Attempt {
         serde_json::from_str(self.taken.input.text()).map_err(|error| Failed::fatal("input_invalid", error.to_string()))
     }
 
-    /// A line that stays with the attempt, on record; the first 100 count.
+    /// A line that stays with the attempt, on record; the first 100 count, and 2,000 characters of each.
     pub fn log(&self, line: impl Into<String>) {
         let mut logs = self.logs.0.lock().expect("nobody panics with it");
         if logs.len() < LOGS_MAX {
@@ -58,9 +60,12 @@ impl Attempt {
         }
     }
 
-    /// How far it is, for people to see.
+    /// How far it is, for people to see; more than 4 KiB is not shown.
     pub fn progress(&self, progress: impl Into<Json>) {
-        *self.progress.lock().expect("nobody panics with it") = Some(progress.into());
+        let progress = progress.into();
+        if progress.text().len() <= PROGRESS_BYTES_MAX {
+            *self.progress.lock().expect("nobody panics with it") = Some(progress);
+        }
     }
 
     pub fn is_canceled(&self) -> bool {

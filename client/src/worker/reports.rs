@@ -10,6 +10,9 @@ use crate::wire::{AttemptOutcome, AttemptStatus, ReportAttempts, ReportedFailure
 const OUTCOMES_MAX: usize = 100;
 const BYTES_MAX: usize = 8 << 20;
 const OUTPUT_BYTES_MAX: usize = 1 << 20;
+/// Of a log line or a message.
+const TEXT_CHARS_MAX: usize = 2_000;
+const CODE_BYTES_MAX: usize = 255;
 
 pub(super) struct Reports {
     pub client: Client,
@@ -50,19 +53,31 @@ impl Reports {
     }
 }
 
-/// An output that the server would not take is a failure that says so.
-fn bounded(outcome: AttemptOutcome) -> AttemptOutcome {
-    match &outcome.output {
-        Some(output) if output.text().len() > OUTPUT_BYTES_MAX => AttemptOutcome {
-            status: AttemptStatus::Failed,
-            output: None,
-            error: Some(ReportedFailure {
-                code: "output_too_large".into(),
-                message: format!("the output has {} bytes; at most {OUTPUT_BYTES_MAX} are kept", output.text().len()),
-            }),
-            ..outcome
-        },
-        _ => outcome,
+/// As the server takes it: long texts are shortened, and an output that is too large is a failure that says so.
+fn bounded(mut outcome: AttemptOutcome) -> AttemptOutcome {
+    if let Some(bytes) = outcome.output.as_ref().map(|output| output.text().len()).filter(|it| *it > OUTPUT_BYTES_MAX) {
+        outcome.status = AttemptStatus::Failed;
+        outcome.output = None;
+        outcome.error = Some(ReportedFailure {
+            code: "output_too_large".into(),
+            message: format!("the output has {bytes} bytes; at most {OUTPUT_BYTES_MAX} are kept"),
+        });
+    }
+    outcome.logs.iter_mut().for_each(shorten);
+    if let Some(error) = &mut outcome.error {
+        shorten(&mut error.message);
+        error.code.retain(|char| !char.is_control());
+        error.code.truncate(error.code.floor_char_boundary(CODE_BYTES_MAX));
+        if error.code.is_empty() {
+            error.code = "error".into();
+        }
+    }
+    outcome
+}
+
+fn shorten(text: &mut String) {
+    if let Some((end, _)) = text.char_indices().nth(TEXT_CHARS_MAX) {
+        text.truncate(end);
     }
 }
 

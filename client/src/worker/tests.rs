@@ -117,6 +117,28 @@ async fn an_output_that_is_too_large_is_a_failure_that_says_so() {
 }
 
 #[tokio::test]
+async fn texts_are_shortened_to_what_the_server_takes_and_too_much_progress_is_kept_back() {
+    let server = server(vec![attempt("a", "work.do", &json!(null)), attempt("b", "work.do", &json!(null))]).await;
+    let heartbeat = Mock::given(method("POST")).and(path("/v1/attempts/heartbeat"));
+    heartbeat.respond_with(ResponseTemplate::new(503)).mount(&server).await;
+    let worker = worker(&server).performs("work.do", |attempt: Attempt| async move {
+        attempt.log("é".repeat(5_000));
+        attempt.progress(json!("x".repeat(5_000)));
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        let code = if attempt.id == "a" { "é\n".repeat(300) } else { "\n".to_owned() };
+        Err(Failed::fatal(&code, "é".repeat(5_000)))
+    });
+    let outcomes = reported(&server, worker, 2).await;
+    let of = |id: &str| outcomes.iter().find(|outcome| outcome["id"] == id).expect("it is reported");
+    assert_eq!(of("a")["logs"], json!(["é".repeat(2_000)]));
+    assert_eq!(of("a")["error"], json!({"code": "é".repeat(127), "message": "é".repeat(2_000)}));
+    assert_eq!(of("b")["error"]["code"], "error");
+    let kept = server.received_requests().await.unwrap_or_default();
+    let kept: Vec<_> = kept.iter().filter(|request| request.url.path() == "/v1/attempts/heartbeat").collect();
+    assert!(!kept.is_empty() && kept.iter().all(|request| request.body.len() < 1_000), "{} heartbeats", kept.len());
+}
+
+#[tokio::test]
 async fn a_key_that_is_not_for_workers_ends_it_with_the_servers_words() {
     let server = MockServer::start().await;
     let problem = json!({"type": "t", "title": "Forbidden", "status": 403, "code": "forbidden", "detail": "not yours"});
