@@ -92,8 +92,8 @@ async fn a_run_goes_through_a_worker_and_says_who_did_it() {
     let house = house().await;
     let key = house.key(&json!({"names": ["lead.*", "mail.send"]})).await;
     let run = house.start().await;
-    let waiting = house.run(&run).await;
-    assert_eq!(waiting["steps"][0]["with_worker"]["status"], "no_worker", "{waiting:#}");
+    // Work is offered after the commit that told of it was answered.
+    let waiting = house.until(&run, |run| run["steps"][0]["with_worker"]["status"] == "no_worker").await;
     assert_eq!(waiting["waiting_for"].as_str().unwrap().matches("no worker performs `lead.score`").count(), 1);
 
     let (stop, stopped) = oneshot::channel::<()>();
@@ -331,4 +331,24 @@ async fn an_endpoint_that_is_still_at_it_learns_that_nobody_wants_it_any_more() 
     assert_eq!(call_back(&house, &callback, SECRET, &working).await, (200, json!({"cancel_requested": true})));
     assert_eq!(call_back(&house, &callback, SECRET, &json!({"status": "canceled"})).await.0, 200);
     house.until(&run, |run| run["status"] == "canceled").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_function_may_not_be_given_or_give_fails_its_step() {
+    let house = house().await;
+    let schema = |field: &str| json!({"type": "object", "required": [field]});
+    let function = json!({"function": {"name": "lead.score", "handler": {"type": "worker"},
+        "input_schema": schema("company"), "output_schema": schema("score"), "retry": {"max_attempts": 1}}});
+    house.server.post("/v1/functions", &function).await;
+    let told = house.server.post("/v1/signals", &json!({"name": "lead.created", "payload": {"name": "Ada"}})).await;
+    let refused = house.run(told["dispositions"][0]["run_id"].as_str().unwrap()).await;
+    assert_eq!((&refused["status"], &refused["error"]["code"]), (&json!("failed"), &json!("input_invalid")));
+
+    let key = house.key(&json!({"names": ["*"]})).await;
+    let run = house.start().await;
+    let id = house.take(&key, "5s").await[0]["id"].clone();
+    let outcome = json!({"id": id, "status": "succeeded", "output": {"points": 87}});
+    assert_eq!(house.report(&key, outcome).await["status"], "recorded");
+    let ended = house.run(&run).await;
+    assert_eq!((&ended["status"], &ended["error"]["code"]), (&json!("failed"), &json!("output_invalid")));
 }

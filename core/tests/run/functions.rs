@@ -59,6 +59,17 @@ fn what_it_may_not_be_given_fails_its_step_and_is_not_asked_for() {
 }
 
 #[test]
+fn what_it_may_not_give_is_a_failed_attempt() {
+    let mut world = away(json!({"retry": {"max_attempts": 2, "initial": "1s", "jitter": false}}));
+    world.play("a ok false");
+    assert_eq!(world.step("a").status, StepStatus::Retrying);
+    world.wait("1s");
+    world.play("due");
+    world.play("a ok false");
+    assert_eq!((world.run.status, world.error().code.as_str()), (Status::Failed, "output_invalid"));
+}
+
+#[test]
 fn a_withdrawn_one_is_over_at_once_and_its_outcome_comes_too_late() {
     let mut world = away(json!({}));
     world.play("cancel");

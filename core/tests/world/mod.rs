@@ -54,6 +54,11 @@ impl Functions for Pure {
     fn check_input(&self, _: &str, input: &Value) -> Result<(), Failure> {
         if *input == json!(false) { Err(Failure::fatal("input_invalid", "it may not be false")) } else { Ok(()) }
     }
+
+    fn check_output(&self, function: &str, output: &Value) -> Result<(), Failure> {
+        let is_wrong = function == "away" && *output == json!(false);
+        if is_wrong { Err(Failure::retry("output_invalid", "it may not be false")) } else { Ok(()) }
+    }
 }
 
 pub fn busy() -> Failure {

@@ -417,4 +417,10 @@ impl Functions for Known<'_> {
         let checked = schema.map_or(Ok(()), |schema| schema.validate(input));
         checked.map_err(|message| Failure::fatal("input_invalid", format!("`{function}`: {message}")))
     }
+
+    fn check_output(&self, function: &str, output: &Value) -> Result<(), Failure> {
+        let schema = self.0.functions.get(function).and_then(|(_, function)| function.output_schema.as_ref());
+        let checked = schema.map_or(Ok(()), |schema| schema.validate(output));
+        checked.map_err(|message| Failure::retry("output_invalid", format!("`{function}`: {message}")))
+    }
 }

@@ -53,6 +53,11 @@ pub trait Functions {
     fn check_input(&self, _function: &str, _input: &Value) -> Result<(), Failure> {
         Ok(())
     }
+
+    /// Whether one that workers perform may have given this.
+    fn check_output(&self, _function: &str, _output: &Value) -> Result<(), Failure> {
+        Ok(())
+    }
 }
 
 /// A run as `workflow.run.start` asks for it.

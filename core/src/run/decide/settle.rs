@@ -84,14 +84,16 @@ impl Plan<'_> {
     /// The end of one attempt: a checked output, another attempt, or the failure of the place.
     pub(super) fn attempt_ended(&mut self, place: Place, result: Result<Json, Failure>, record: StepRecord) {
         let step = self.definition(place);
-        let checked = result.and_then(|output| match &step.output_schema {
-            Some(schema) => match schema.validate(output.value()) {
-                Ok(()) => Ok(output),
-                Err(message) => Err(Failure::retry("output_invalid", message)),
-            },
-            None => Ok(output),
+        let checked = result.and_then(|output| {
+            if let StepKind::Function { function, .. } = &step.kind {
+                self.functions.check_output(function, output.value())?;
+            }
+            if let Some(schema) = &step.output_schema {
+                schema.validate(output.value()).map_err(|message| Failure::retry("output_invalid", message))?;
+            }
+            self.count(&output).map(|()| output)
         });
-        match checked.and_then(|output| self.count(&output).map(|()| output)) {
+        match checked {
             Ok(output) => self.iteration_ended(place, output, record),
             Err(failure) => self.retry_or_fail(place, failure, record),
         }
