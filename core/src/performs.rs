@@ -1,6 +1,6 @@
 //! What workers perform: which names, and where.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -47,9 +47,7 @@ impl Pattern {
             Self::Any => true,
         }
     }
-}
 
-impl Pattern {
     /// What both fit, if anything: of two patterns one lies within the other, or they have nothing in common.
     pub fn common(&self, other: &Self) -> Option<Self> {
         let lies_within = |one: &Self, other: &Self| match (one, other) {
@@ -123,11 +121,9 @@ pub struct Performs {
 impl Performs {
     /// What of these it is for.
     pub fn of(&self, names: &[Pattern]) -> Vec<Pattern> {
-        let mut of: Vec<Pattern> =
-            names.iter().flat_map(|name| self.names.iter().filter_map(|own| own.common(name))).collect();
-        of.sort();
-        of.dedup();
-        of
+        let of = names.iter().flat_map(|name| self.names.iter().filter_map(|own| own.common(name)));
+        // Each is one of those here or there, however many pairs there are.
+        of.collect::<BTreeSet<Pattern>>().into_iter().collect()
     }
 }
 

@@ -22,10 +22,12 @@ pub const DELIVERIES_MAX: u32 = 5;
 const SETTLED_MAX: usize = 20_000;
 /// After so long without a word a worker does not count any more.
 pub const GONE_AFTER: Duration = Duration::from_secs(60);
-/// Requests that wait for work.
+/// Requests that wait for work, and how many of them for that of one tenant: nobody takes all the room.
 const WAITERS_MAX: usize = 10_000;
-/// The ones that were silent longest are forgotten first.
+const WAITERS_OF_TENANT_MAX: usize = 2_000;
+/// The ones that were silent longest are forgotten first, of the tenant that has too many.
 const WORKERS_MAX: usize = 10_000;
+const WORKERS_OF_TENANT_MAX: usize = 2_000;
 
 /// A worker by its name, and the key that it speaks with.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -322,7 +324,9 @@ impl State {
 
     /// False: too many wait already.
     pub fn wait(&mut self, waiter: Waiter) -> bool {
-        let has_room = self.waiters.len() < WAITERS_MAX;
+        let tenant = waiter.worker.taker.tenant;
+        let of_tenant = self.waiters.iter().filter(|other| other.worker.taker.tenant == tenant).count();
+        let has_room = self.waiters.len() < WAITERS_MAX && (of_tenant < WAITERS_OF_TENANT_MAX || tenant.is_none());
         if has_room {
             self.waiters.push_back(waiter);
         }
@@ -521,12 +525,21 @@ impl State {
             (seen.worker, seen.last_at) = (worker.clone(), now);
             return;
         }
-        if self.workers.len() >= WORKERS_MAX {
-            let silent = self.workers.iter().min_by_key(|(_, seen)| seen.last_at).map(|(id, _)| id.clone());
-            silent.map(|id| self.workers.remove(&id));
-        }
+        let tenant = worker.taker.tenant;
+        self.forget_silent(WORKERS_OF_TENANT_MAX, |other| other.taker.tenant == tenant && tenant.is_some());
+        self.forget_silent(WORKERS_MAX, |_| true);
         let seen = Seen { worker: worker.clone(), first_at: now, last_at: now, taken: BTreeSet::new() };
         self.workers.insert(worker.id.clone(), seen);
+    }
+
+    /// Makes room for one more of these.
+    fn forget_silent(&mut self, max: usize, is_of: impl Fn(&Worker) -> bool) {
+        let of = || self.workers.iter().filter(|(_, seen)| is_of(&seen.worker));
+        if self.workers.len() < max || of().count() < max {
+            return;
+        }
+        let silent = of().min_by_key(|(_, seen)| seen.last_at).map(|(id, _)| id.clone());
+        silent.map(|id| self.workers.remove(&id));
     }
 
     /// After a restart: the worker says that it is at something that nobody else is at.

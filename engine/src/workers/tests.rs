@@ -127,6 +127,26 @@ fn however_often_an_attempt_is_kept_it_is_looked_at_once() {
 }
 
 #[test]
+fn a_tenant_that_takes_all_room_takes_its_own() {
+    let mut world = World::new();
+    let of_other = Worker { taker: Taker { tenant: None, ..worker("x").taker }, ..worker("other") };
+    world.state.take(&of_other, 1, &[], world.now);
+    let mut told = Vec::new();
+    for number in 0..2_100 {
+        let worker = worker(&format!("w{number}"));
+        world.state.take(&worker, 1, &[], world.now);
+        let (tell, waits) = oneshot::channel();
+        told.push(waits);
+        let is_in = world.state.wait(Waiter { number, worker, limit: 1, holding: Vec::new(), tell });
+        assert_eq!(is_in, number < 2_000);
+    }
+    assert_eq!(world.state.workers.len(), 2_001);
+    assert!(world.state.workers.contains_key(&of_other.id));
+    let (tell, _waits) = oneshot::channel();
+    assert!(world.state.wait(Waiter { number: 9_999, worker: of_other, limit: 1, holding: Vec::new(), tell }));
+}
+
+#[test]
 fn an_outcome_that_could_not_be_recorded_may_be_told_again() {
     let mut world = World::with([one()]);
     let id = world.one("a");

@@ -24,7 +24,7 @@ use super::request::Asked;
 use super::workflows::RegisteredQuery;
 use super::{Api, Problem, now, page};
 
-const NAMES_MAX: usize = 1_000;
+const NAMES_MAX: usize = 200;
 const LIMIT_MAX: u32 = 100;
 const HOLDING_MAX: usize = 1_000;
 const OUTCOMES_MAX: usize = 100;
