@@ -125,8 +125,8 @@ impl Engine {
         self.ask(|reply| Input::Heartbeat { scope: scope.clone(), id, reply }).await
     }
 
-    /// How attempts that a worker had taken ended; `by` says on record who tells it. The answer comes when it is on record; what was told
-    /// before is known.
+    /// How attempts that a worker had taken ended; `by` says on record who tells it. The answer comes when it is
+    /// on record; what was told before is known.
     pub async fn attempts_report(
         &self,
         worker: &Worker,
