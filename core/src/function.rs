@@ -1,6 +1,8 @@
-//! Functions that a tenant registered: what they are called, and who performs them.
+//! Functions that a tenant registered: what they are called, and who or what performs them.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -36,13 +38,68 @@ pub enum Handler {
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         labels: Labels,
     },
+    /// A module that the tenant uploaded is called in a sandbox, in the middle of the decision.
+    Wasm { module: ModuleDigest },
 }
 
 impl Handler {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Worker { .. } => "worker",
+            Self::Wasm { .. } => "wasm",
         }
+    }
+}
+
+/// The SHA-256 of a module, as `sha256:` and 64 hexadecimal digits: other bytes are another module.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ModuleDigest(String);
+
+impl ModuleDigest {
+    pub fn of_sha256(hash: [u8; 32]) -> Self {
+        let digits: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        Self(format!("sha256:{digits}"))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no digest of a module: that is `sha256:` and 64 hexadecimal digits in lower case")]
+pub struct InvalidDigest(String);
+
+impl FromStr for ModuleDigest {
+    type Err = InvalidDigest;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDigest> {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f');
+        match text.strip_prefix("sha256:") {
+            Some(digits) if digits.len() == 64 && digits.bytes().all(is_digit) => Ok(Self(text.to_owned())),
+            _ => Err(InvalidDigest(text.chars().take(80).collect())),
+        }
+    }
+}
+
+impl TryFrom<String> for ModuleDigest {
+    type Error = InvalidDigest;
+
+    fn try_from(text: String) -> Result<Self, InvalidDigest> {
+        text.parse()
+    }
+}
+
+impl From<ModuleDigest> for String {
+    fn from(digest: ModuleDigest) -> Self {
+        digest.0
+    }
+}
+
+impl fmt::Display for ModuleDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -54,6 +111,8 @@ pub enum InvalidFunction {
     Schema { field: &'static str, message: String },
     #[error("handler.labels: {0}")]
     Labels(String),
+    #[error("{0}: what is called in the middle of a decision fails alike each time, and is not waited for")]
+    Wasm(&'static str),
     #[error("the document has {0} bytes; at most {FUNCTION_BYTES_MAX} are allowed")]
     TooLarge(usize),
 }
@@ -94,8 +153,12 @@ impl Function {
         let fields = serde_json::from_str::<Document>(document.text())
             .map_err(|error| InvalidFunction::Shape(error.to_string()))?
             .function;
-        let Handler::Worker { labels } = &fields.handler;
-        check_labels(labels).map_err(InvalidFunction::Labels)?;
+        match &fields.handler {
+            Handler::Worker { labels } => check_labels(labels).map_err(InvalidFunction::Labels)?,
+            Handler::Wasm { .. } if fields.retry.is_some() => return Err(InvalidFunction::Wasm("retry")),
+            Handler::Wasm { .. } if fields.timeout.is_some() => return Err(InvalidFunction::Wasm("timeout")),
+            Handler::Wasm { .. } => {}
+        }
         let retry = fields.retry.unwrap_or_default();
         retry.check().map_err(InvalidFunction::Shape)?;
         Ok(Self {
@@ -110,9 +173,20 @@ impl Function {
         })
     }
 
-    pub fn labels(&self) -> &Labels {
-        let Handler::Worker { labels } = &self.handler;
-        labels
+    /// The labels that a worker must have, if workers perform it.
+    pub fn of_workers(&self) -> Option<&Labels> {
+        match &self.handler {
+            Handler::Worker { labels } => Some(labels),
+            Handler::Wasm { .. } => None,
+        }
+    }
+
+    /// The module that it is called in, if it is called here.
+    pub fn module(&self) -> Option<&ModuleDigest> {
+        match &self.handler {
+            Handler::Worker { .. } => None,
+            Handler::Wasm { module } => Some(module),
+        }
     }
 }
 

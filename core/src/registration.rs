@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::function::ModuleDigest;
 use crate::schedule::State;
 use crate::{Json, Name, Slug, TenantId, Timestamp, WorkflowVersionId};
 
@@ -76,6 +77,15 @@ pub struct FunctionEntry {
     pub name: Name,
     pub document: Json,
     pub updated_at: Timestamp,
+}
+
+/// A module of WebAssembly that a tenant uploaded. Its bytes never change, and are read when they are needed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModuleEntry {
+    pub tenant: TenantId,
+    pub digest: ModuleDigest,
+    pub size: u64,
+    pub created_at: Timestamp,
 }
 
 /// A schedule as it was applied, and where it stands.

@@ -69,12 +69,13 @@ pub(crate) fn start(store: Arc<dyn Store>, config: Config, runtime: tokio::runti
         Limits { cache_max: config.cache_max, batch_max: config.batch_max },
         seed(),
     )?;
+    let modules = decider.cache.modules.clone();
     let spawned = std::thread::Builder::new()
         .name("engine".into())
         .stack_size(STACK_BYTES)
         .spawn(move || decider.run_to_the_end());
     spawned.map_err(|error| Error::Unavailable(format!("the engine's thread did not start: {error}")))?;
-    Ok(Engine { queue, store, directory, commits, metrics, models, workers, shutdown })
+    Ok(Engine { queue, store, directory, commits, metrics, models, modules, workers, shutdown })
 }
 
 /// Where everything comes in.

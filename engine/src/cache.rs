@@ -11,6 +11,8 @@ use fleetprompt_core::workflow::{self, Catalog, Workflow};
 use fleetprompt_core::{DirectiveId, RunId, Signal, Slug, TenantId};
 use fleetprompt_store::{Error, Result, Store};
 
+use crate::modules::Modules;
+
 /// A run, and what about it does not change.
 #[derive(Debug, Clone)]
 pub(crate) struct OpenRun {
@@ -24,6 +26,8 @@ pub(crate) struct Cache {
     runs: HashMap<RunId, OpenRun>,
     directives: HashMap<DirectiveId, Arc<Directive>>,
     versions: HashMap<(TenantId, Slug, Arc<str>), Arc<Workflow>>,
+    /// These have limits of their own, and never change.
+    pub modules: Arc<Modules>,
     max: usize,
     /// Of the documents and payloads put in since all was forgotten last, about.
     bytes: usize,
@@ -38,7 +42,15 @@ const STEP_BYTES: usize = 256;
 
 impl Cache {
     pub fn new(store: Arc<dyn Store>, max: usize) -> Self {
-        Self { store, runs: HashMap::new(), directives: HashMap::new(), versions: HashMap::new(), max, bytes: 0 }
+        Self {
+            modules: Arc::new(Modules::new(store.clone())),
+            store,
+            runs: HashMap::new(),
+            directives: HashMap::new(),
+            versions: HashMap::new(),
+            max,
+            bytes: 0,
+        }
     }
 
     pub fn forget(&mut self) {

@@ -152,9 +152,23 @@ r#"Take a key with the role that the message names. `fleetprompt whoami` shows t
 r#"The document of a function cannot be used; the message says where it is wrong."#
 r#"Correct it, and apply it again. `docs/workers.md` has an example."#
 
+"function_failed" [Of::Failure],
+r#"A function that is called in a module failed without saying why as `{"code": …, "message": …}`."#
+r#"Let the module say it so: a negative result is where, and `docs/workers.md` has how."#
+
+"function_out_of_fuel" [Of::Failure],
+r#"A function that is called in a module did more work than one call may, or than all calls of one decision of its
+run may."#
+r#"Let it do less, or let a worker perform it, which may take its time."#
+
 "function_reserved" [Of::Problem(422)],
 r#"The name of a function begins like those of the engine's own, so that it could be taken for one."#
 r#"Give it a name whose first part is your own, like `lead.score`."#
+
+"function_trapped" [Of::Failure],
+r#"A function that is called in a module broke off: it reached a place that it says is never reached, divided by zero,
+left its memory, or asked for more than 16 MiB of it."#
+r#"The message says which. Mend the module, add it, and apply the function with its digest."#
 
 "function_unknown" [Of::Failure],
 r#"The step names a function that this version of the engine does not have."#
@@ -242,6 +256,26 @@ r#"Read the reason in the message, and change the agent's instructions or its in
 "model_not_configured" [Of::Failure],
 r#"The agent's provider has no key on this server, or the provider is not known."#
 r#"Set the provider's key, like `OPENAI_API_KEY`, or give the agent a `script` and the provider `auto`."#
+
+"module_in_use" [Of::Problem(409)],
+r#"A function is called in the module that was to be removed."#
+r#"Apply the function with another module first."#
+
+"module_invalid" [Of::Problem(422)],
+r#"The bytes are no module of WebAssembly that can be called here; the message says why."#
+r#"It exports `memory`, `alloc` and `call`, imports nothing and has at most 1 MiB. `docs/workers.md` has an example."#
+
+"module_unknown" [Of::Problem(422)],
+r#"A function names a module that was never added, or was removed."#
+r#"Add it: `fleetprompt module add FILE` prints its digest; or name the file, which `fleetprompt function apply` adds."#
+
+"module_unusable" [Of::Failure],
+r#"This version cannot call the module of a function, though the one that took it could."#
+r#"The message says why. Build the module anew, add it, and apply the function with its digest."#
+
+"modules_full" [Of::Problem(409)],
+r#"The tenant has as many modules as it may: 100, of 16 MiB in all."#
+r#"`fleetprompt module remove DIGEST` makes room; those that functions are called in stay."#
 
 "name_reserved" [Of::Problem(422)],
 r#"The signal's name begins like those by which the engine records what it did; only the engine may emit these."#

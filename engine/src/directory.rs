@@ -7,9 +7,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use fleetprompt_core::agent::Agent;
 use fleetprompt_core::directive::DirectiveType;
-use fleetprompt_core::function::Function;
+use fleetprompt_core::function::{Function, ModuleDigest};
 use fleetprompt_core::registration::{
-    AgentEntry, DirectiveTypeEntry, FunctionEntry, ScheduleEntry, WorkflowEntry, WorkflowStatus,
+    AgentEntry, DirectiveTypeEntry, FunctionEntry, ModuleEntry, ScheduleEntry, WorkflowEntry, WorkflowStatus,
 };
 use fleetprompt_core::schedule::Schedule;
 use fleetprompt_core::tenant::{Key, KeyHash, Tenant};
@@ -34,6 +34,7 @@ pub struct TenantDirectory {
     pub agents: BTreeMap<Slug, (AgentEntry, Arc<Agent>)>,
     pub directive_types: BTreeMap<Name, (DirectiveTypeEntry, Arc<DirectiveType>)>,
     pub functions: BTreeMap<Name, (FunctionEntry, Arc<Function>)>,
+    pub modules: BTreeMap<ModuleDigest, ModuleEntry>,
     pub schedules: BTreeMap<Slug, Scheduled>,
     /// The workflows that a signal of this name may start.
     subscriptions: HashMap<Name, Vec<Slug>>,
@@ -126,6 +127,7 @@ impl TenantDirectory {
             agents: BTreeMap::new(),
             directive_types: BTreeMap::new(),
             functions: BTreeMap::new(),
+            modules: BTreeMap::new(),
             schedules: BTreeMap::new(),
             subscriptions: HashMap::new(),
         }
@@ -134,9 +136,13 @@ impl TenantDirectory {
     /// What the steps of a workflow may name here.
     pub fn catalog(&self) -> Catalog {
         let built_in = directives::built_in().map(|(name, _)| Name::known(name));
+        let registered = || self.functions.values().map(|(_, function)| function);
+        let performed = registered().filter(|function| function.of_workers().is_some()).map(|one| one.name.clone());
+        let called = registered().filter(|function| function.module().is_some()).map(|one| one.name.to_string());
+        let ours = functions::all().iter().map(|function| function.name.to_owned());
         Catalog {
-            functions: Some(functions::all().iter().map(|function| function.name.to_owned()).collect()),
-            worker_functions: Some(self.functions.keys().cloned().collect()),
+            functions: Some(ours.chain(called).collect()),
+            worker_functions: Some(performed.collect()),
             directives: Some(self.directive_types.keys().cloned().chain(built_in).collect()),
             agents: Some(self.agents.keys().cloned().collect()),
             workflows: Some(self.workflows.keys().cloned().collect()),

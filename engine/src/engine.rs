@@ -8,7 +8,8 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::{Sender, TrySendError};
 use fleetprompt_core::directive::Directive;
 use fleetprompt_core::document::Format;
-use fleetprompt_core::registration::{WorkflowEntry, WorkflowStatus};
+use fleetprompt_core::function::ModuleDigest;
+use fleetprompt_core::registration::{ModuleEntry, WorkflowEntry, WorkflowStatus};
 use fleetprompt_core::signal::NewSignal;
 use fleetprompt_core::tenant::{Key, Role, Tenant};
 use fleetprompt_core::{DirectiveId, Failure, Json, KeyId, Party, Scope, Slug, TenantId};
@@ -17,10 +18,12 @@ use tokio::sync::{oneshot, watch};
 
 use crate::input::{Input, Registration, Reply};
 use crate::models::Models;
+use crate::modules::{self, Module, Modules};
 use crate::workers::{self, AttemptId, Refused, Reported, Worker, Workers};
 use crate::{
-    AppliedAgent, AppliedDirectiveType, AppliedFunction, AppliedSchedule, AppliedWorkflow, Config, CreatedKey,
-    Directory, Emitted, Error, Metrics, NewDirective, NewKey, OrderedSchedule, Requested, ScheduleOrder,
+    AddedModule, AppliedAgent, AppliedDirectiveType, AppliedFunction, AppliedSchedule, AppliedWorkflow, Config,
+    CreatedKey, Directory, Emitted, Error, Metrics, NewDirective, NewKey, OrderedSchedule, Refusal, Requested,
+    ScheduleOrder,
 };
 
 /// What a worker says of one attempt.
@@ -40,6 +43,7 @@ pub struct Engine {
     pub(crate) commits: watch::Receiver<u64>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) models: Arc<Models>,
+    pub(crate) modules: Arc<Modules>,
     pub(crate) workers: Arc<Workers>,
     pub(crate) shutdown: Arc<crate::stop::Shutdown>,
 }
@@ -206,6 +210,24 @@ impl Engine {
 
     pub async fn function_apply(&self, scope: &Scope, document: Json) -> Result<AppliedFunction, Error> {
         self.register(|reply| Registration::Function { scope: scope.clone(), document, reply }).await
+    }
+
+    /// Keeps a module, once it is sure that it can be called.
+    pub async fn module_add(&self, scope: &Scope, bytes: Vec<u8>) -> Result<AddedModule, Error> {
+        let modules = self.modules.clone();
+        let compiled = tokio::task::spawn_blocking(move || {
+            let module = Module::compile(&bytes);
+            module.map(|module| drop(modules.put(modules::digest(&bytes), bytes.len(), module))).map(|()| bytes)
+        });
+        let bytes = compiled.await.unwrap_or_else(|error| Err(error.to_string()));
+        let bytes =
+            bytes.map_err(|why| Refusal::invalid("module_invalid", format!("the module cannot be used: {why}")));
+        let bytes = Arc::from(bytes?);
+        self.register(|reply| Registration::Module { scope: scope.clone(), bytes, reply }).await
+    }
+
+    pub async fn module_remove(&self, scope: &Scope, digest: ModuleDigest) -> Result<ModuleEntry, Error> {
+        self.register(|reply| Registration::RemoveModule { scope: scope.clone(), digest, reply }).await
     }
 
     /// A tenant with its first key, of the given role.

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use fleetprompt_core::diagnostic::Located;
 use fleetprompt_core::directive::Directive;
 use fleetprompt_core::document::Format;
+use fleetprompt_core::function::ModuleDigest;
 use fleetprompt_core::performs::Performs;
 use fleetprompt_core::registration::{
-    AgentEntry, DirectiveTypeEntry, FunctionEntry, ScheduleEntry, WorkflowEntry, WorkflowStatus, WorkflowVersion,
+    AgentEntry, DirectiveTypeEntry, FunctionEntry, ModuleEntry, ScheduleEntry, WorkflowEntry, WorkflowStatus,
+    WorkflowVersion,
 };
 use fleetprompt_core::run::Place;
 use fleetprompt_core::signal::{Disposition, NewSignal};
@@ -108,6 +110,13 @@ pub struct Fired {
 #[derive(Debug, Clone)]
 pub struct AppliedFunction {
     pub entry: FunctionEntry,
+    pub changed: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct AddedModule {
+    pub entry: ModuleEntry,
+    /// False: it was there already.
     pub changed: bool,
 }
 
@@ -217,6 +226,16 @@ pub(crate) enum Registration {
         document: Json,
         reply: Reply<AppliedFunction>,
     },
+    Module {
+        scope: Scope,
+        bytes: Arc<[u8]>,
+        reply: Reply<AddedModule>,
+    },
+    RemoveModule {
+        scope: Scope,
+        digest: ModuleDigest,
+        reply: Reply<ModuleEntry>,
+    },
     Tenant {
         actor: Party,
         slug: Slug,
@@ -315,6 +334,8 @@ impl Registration {
             Self::ScheduleOrder { reply, .. } => drop(reply.send(Err(error))),
             Self::DirectiveType { reply, .. } => drop(reply.send(Err(error))),
             Self::Function { reply, .. } => drop(reply.send(Err(error))),
+            Self::Module { reply, .. } => drop(reply.send(Err(error))),
+            Self::RemoveModule { reply, .. } => drop(reply.send(Err(error))),
             Self::Tenant { reply, .. } => drop(reply.send(Err(error))),
             Self::Key { reply, .. } => drop(reply.send(Err(error))),
             Self::RevokeKey { reply, .. } => drop(reply.send(Err(error))),

@@ -20,6 +20,7 @@ pub mod functions;
 mod input;
 mod metrics;
 pub mod models;
+pub mod modules;
 mod perform;
 mod registrations;
 pub mod signature;
@@ -36,8 +37,8 @@ pub use directory::{Directory, Scheduled, TenantDirectory, Workflows};
 pub use engine::{AttemptReport, Engine};
 pub use error::{Error, Refusal, RefusalKind};
 pub use input::{
-    AppliedAgent, AppliedDirectiveType, AppliedFunction, AppliedSchedule, AppliedWorkflow, CreatedKey, Emitted, Fired,
-    NewDirective, NewKey, OrderedSchedule, Requested, ScheduleOrder,
+    AddedModule, AppliedAgent, AppliedDirectiveType, AppliedFunction, AppliedSchedule, AppliedWorkflow, CreatedKey,
+    Emitted, Fired, NewDirective, NewKey, OrderedSchedule, Requested, ScheduleOrder,
 };
 pub use metrics::Metrics;
 pub use verify::{Report, verify};

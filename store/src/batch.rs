@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use fleetprompt_core::directive::Directive;
+use fleetprompt_core::function::ModuleDigest;
 use fleetprompt_core::registration::{
-    AgentEntry, DirectiveTypeEntry, FunctionEntry, ScheduleEntry, WorkflowEntry, WorkflowVersion,
+    AgentEntry, DirectiveTypeEntry, FunctionEntry, ModuleEntry, ScheduleEntry, WorkflowEntry, WorkflowVersion,
 };
 use fleetprompt_core::run::{Place, Run};
 use fleetprompt_core::signal::{DedupeKey, Disposition};
@@ -29,8 +30,13 @@ pub struct Batch {
     pub agents: Vec<AgentEntry>,
     pub directive_types: Vec<DirectiveTypeEntry>,
     pub functions: Vec<FunctionEntry>,
+    pub modules: Vec<ModuleWrite>,
+    pub modules_removed: Vec<(TenantId, ModuleDigest)>,
     pub schedules: Vec<ScheduleEntry>,
 }
+
+/// A module with its bytes.
+pub type ModuleWrite = (ModuleEntry, Arc<[u8]>);
 
 #[derive(Debug, Clone)]
 pub struct RunWrite {
@@ -54,6 +60,8 @@ impl Batch {
             && self.agents.is_empty()
             && self.directive_types.is_empty()
             && self.functions.is_empty()
+            && self.modules.is_empty()
+            && self.modules_removed.is_empty()
             && self.schedules.is_empty()
     }
 }

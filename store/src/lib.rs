@@ -8,14 +8,15 @@ mod filter;
 pub mod memory;
 pub mod sqlite;
 
-pub use batch::{Batch, RunWrite};
+pub use batch::{Batch, ModuleWrite, RunWrite};
 pub use filter::{DirectiveFilter, Order, Page, RunFilter, SignalFilter, WaitingFilter};
 
 use std::sync::Arc;
 
 use fleetprompt_core::directive::Directive;
+use fleetprompt_core::function::ModuleDigest;
 use fleetprompt_core::registration::{
-    AgentEntry, DirectiveTypeEntry, FunctionEntry, ScheduleEntry, WorkflowEntry, WorkflowVersion,
+    AgentEntry, DirectiveTypeEntry, FunctionEntry, ModuleEntry, ScheduleEntry, WorkflowEntry, WorkflowVersion,
 };
 use fleetprompt_core::run::{self, Place, Run, Step, Waiting};
 use fleetprompt_core::signal::{DedupeKey, Disposition};
@@ -71,6 +72,8 @@ pub trait Store: Send + Sync + 'static {
     /// With its steps, and their outputs and failures.
     fn run(&self, tenant: TenantId, id: RunId) -> Result<Option<Run>>;
     fn workflow_version(&self, tenant: TenantId, slug: &Slug, version: &str) -> Result<Option<WorkflowVersion>>;
+    /// The bytes of a module.
+    fn module(&self, tenant: TenantId, digest: &ModuleDigest) -> Result<Option<Vec<u8>>>;
 
     // Lists of a tenant, by page.
 
@@ -99,6 +102,8 @@ pub struct Directory {
     pub agents: Vec<AgentEntry>,
     pub directive_types: Vec<DirectiveTypeEntry>,
     pub functions: Vec<FunctionEntry>,
+    /// Without their bytes.
+    pub modules: Vec<ModuleEntry>,
     /// Also where each of them stands.
     pub schedules: Vec<ScheduleEntry>,
 }

@@ -38,10 +38,10 @@ impl Client {
         repeat: Repeat,
     ) -> Result<T, Error> {
         let body = serde_json::to_vec(body).expect("what travels has string keys and finite numbers");
-        self.post_text(url, body, JSON, repeat).await
+        self.post_bytes(url, body, JSON, repeat).await
     }
 
-    pub(super) async fn post_text<T: DeserializeOwned>(
+    pub(super) async fn post_bytes<T: DeserializeOwned>(
         &self,
         url: Url,
         body: Vec<u8>,

@@ -35,7 +35,7 @@ impl Client {
     /// Whoever carries it out is still at it.
     pub async fn directive_heartbeat(&self, id: DirectiveId) -> Result<Directive, Error> {
         let url = self.endpoint(&["v1", "directives", &id.to_string(), "heartbeat"]);
-        self.post_text(url, Vec::new(), JSON, Repeat::Safe).await
+        self.post_bytes(url, Vec::new(), JSON, Repeat::Safe).await
     }
 
     pub async fn directive_why(&self, id: DirectiveId) -> Result<Why, Error> {
@@ -46,7 +46,7 @@ impl Client {
     /// new secret.
     pub async fn directive_type_apply(&self, document: &str) -> Result<DirectiveType, Error> {
         let url = self.endpoint(&["v1", "directive-types"]);
-        self.post_text(url, document.into(), JSON, Repeat::Never).await
+        self.post_bytes(url, document.into(), JSON, Repeat::Never).await
     }
 
     /// Built-in ones included.

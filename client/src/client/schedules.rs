@@ -13,7 +13,7 @@ use crate::wire::{AppliedSchedule, BackfillSchedule, FiredSchedule, OrderSchedul
 impl Client {
     pub async fn schedule_apply(&self, document: &str, format: Format) -> Result<AppliedSchedule, Error> {
         let url = self.endpoint(&["v1", "schedules"]);
-        self.post_text(url, document.into(), content_type(format), Repeat::Safe).await
+        self.post_bytes(url, document.into(), content_type(format), Repeat::Safe).await
     }
 
     pub async fn schedule_list(&self, page: &PageQuery) -> Result<Page<Schedule>, Error> {

@@ -38,7 +38,7 @@ impl Client {
     }
 
     async fn emit_lines(&self, lines: Vec<u8>, repeat: Repeat) -> Result<EmittedMany, Error> {
-        self.post_text(self.endpoint(&["v1", "signals"]), lines, "application/x-ndjson", repeat).await
+        self.post_bytes(self.endpoint(&["v1", "signals"]), lines, "application/x-ndjson", repeat).await
     }
 
     /// Newest first.
@@ -55,7 +55,7 @@ impl Client {
     /// Routes the signal again: the runs it started already are the runs it leads to.
     pub async fn signal_replay(&self, id: SignalId) -> Result<Replayed, Error> {
         let url = self.endpoint(&["v1", "signals", &id.to_string(), "replay"]);
-        self.post_text(url, Vec::new(), super::call::JSON, Repeat::Safe).await
+        self.post_bytes(url, Vec::new(), super::call::JSON, Repeat::Safe).await
     }
 
     /// Signals as they are recorded, from now or after `after`. It reconnects by itself, where it

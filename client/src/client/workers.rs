@@ -1,9 +1,12 @@
 //! Endpoints that workers use, and those about them.
 
+use reqwest::Method;
+
 use super::call::{JSON, Repeat};
 use super::{Client, Error, PageQuery};
 use crate::wire::{
-    Function, KeepAttempts, KeptAttempts, Page, ReportAttempts, ReportedAttempts, TakeAttempts, TakenAttempts, Worker,
+    Function, KeepAttempts, KeptAttempts, Module, Page, ReportAttempts, ReportedAttempts, TakeAttempts, TakenAttempts,
+    Worker,
 };
 
 impl Client {
@@ -30,6 +33,20 @@ impl Client {
     /// The document as JSON, `{"function": {…}}`.
     pub async fn function_apply(&self, document: &str) -> Result<Function, Error> {
         let url = self.endpoint(&["v1", "functions"]);
-        self.post_text(url, document.into(), JSON, Repeat::Safe).await
+        self.post_bytes(url, document.into(), JSON, Repeat::Safe).await
+    }
+
+    /// Keeps a module of WebAssembly, which functions with the handler `wasm` name by its digest.
+    pub async fn module_add(&self, module: Vec<u8>) -> Result<Module, Error> {
+        self.post_bytes(self.endpoint(&["v1", "modules"]), module, "application/wasm", Repeat::Safe).await
+    }
+
+    pub async fn module_list(&self) -> Result<Page<Module>, Error> {
+        self.get(self.endpoint(&["v1", "modules"])).await
+    }
+
+    pub async fn module_remove(&self, digest: &str) -> Result<Module, Error> {
+        let url = self.endpoint(&["v1", "modules", digest]);
+        self.answer(self.request(Method::DELETE, url), Repeat::Safe).await
     }
 }

@@ -13,7 +13,7 @@ use crate::wire::{
 impl Client {
     pub async fn workflow_validate(&self, document: &str, format: Format) -> Result<Validated, Error> {
         let url = self.endpoint(&["v1", "workflows", "validate"]);
-        self.post_text(url, document.into(), content_type(format), Repeat::Safe).await
+        self.post_bytes(url, document.into(), content_type(format), Repeat::Safe).await
     }
 
     /// Adds a version; with `activate`, signals start it from now on.
@@ -25,7 +25,7 @@ impl Client {
     ) -> Result<AppliedWorkflow, Error> {
         let mut url = self.endpoint(&["v1", "workflows"]);
         add(&mut url, "activate", &Some(activate));
-        self.post_text(url, document.into(), content_type(format), Repeat::Safe).await
+        self.post_bytes(url, document.into(), content_type(format), Repeat::Safe).await
     }
 
     pub async fn workflow_list(&self, page: &PageQuery) -> Result<Page<Workflow>, Error> {
@@ -55,17 +55,17 @@ impl Client {
 
     pub async fn workflow_pause(&self, slug: &Slug) -> Result<Workflow, Error> {
         let url = self.endpoint(&["v1", "workflows", slug.as_str(), "pause"]);
-        self.post_text(url, Vec::new(), JSON, Repeat::Safe).await
+        self.post_bytes(url, Vec::new(), JSON, Repeat::Safe).await
     }
 
     pub async fn workflow_archive(&self, slug: &Slug) -> Result<Workflow, Error> {
         let url = self.endpoint(&["v1", "workflows", slug.as_str(), "archive"]);
-        self.post_text(url, Vec::new(), JSON, Repeat::Safe).await
+        self.post_bytes(url, Vec::new(), JSON, Repeat::Safe).await
     }
 
     pub async fn agent_apply(&self, document: &str, format: Format) -> Result<AppliedAgent, Error> {
         let url = self.endpoint(&["v1", "agents"]);
-        self.post_text(url, document.into(), content_type(format), Repeat::Safe).await
+        self.post_bytes(url, document.into(), content_type(format), Repeat::Safe).await
     }
 
     pub async fn agent_list(&self, page: &PageQuery) -> Result<Page<Agent>, Error> {

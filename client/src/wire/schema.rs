@@ -37,6 +37,9 @@ texts! {
     Slug "^[a-z0-9][a-z0-9_-]{0,99}$" "forum-new-thread-triage" "How one thing of a tenant is addressed.";
     TenantId "^tnt_[0-7][0-9a-hjkmnp-tv-z]{25}$" "tnt_01h455vb4pex5vsknk084sn02q" "A tenant's id.";
     KeyId "^key_[0-7][0-9a-hjkmnp-tv-z]{25}$" "key_01h455vb4pex5vsknk084sn02q" "An API key's id; never its secret.";
+    ModuleDigest "^sha256:[0-9a-f]{64}$"
+        "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+        "The digest of a module's bytes, by which functions name it.";
     SignalId "^sig_[0-7][0-9a-hjkmnp-tv-z]{25}$" "sig_01h455vb4pex5vsknk084sn02q" "A signal's id.";
     DirectiveId "^dir_[0-7][0-9a-hjkmnp-tv-z]{25}$" "dir_01h455vb4pex5vsknk084sn02q" "A directive's id.";
     RunId "^run_[0-7][0-9a-hjkmnp-tv-z]{25}$" "run_01h455vb4pex5vsknk084sn02q" "A run's id.";
@@ -113,6 +116,22 @@ impl PartialSchema for Json {
 impl ToSchema for Json {
     fn name() -> Cow<'static, str> {
         "Json".into()
+    }
+}
+
+/// What is no text.
+pub struct Bytes;
+
+impl PartialSchema for Bytes {
+    fn schema() -> RefOr<Schema> {
+        let format = SchemaFormat::KnownFormat(KnownFormat::Binary);
+        ObjectBuilder::new().schema_type(Type::String).format(Some(format)).into()
+    }
+}
+
+impl ToSchema for Bytes {
+    fn name() -> Cow<'static, str> {
+        "Bytes".into()
     }
 }
 

@@ -129,8 +129,12 @@ pub struct AppliedAgent {
 pub struct Function {
     pub name: String,
     pub summary: String,
-    /// `engine`, which calls it in the moment in which it is decided, or `worker`.
+    /// `engine`, which calls it in the moment in which it is decided, as it does `wasm`, or `worker`.
     pub handler: String,
+    /// Where it is called, of `wasm`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::ModuleDigest>))]
+    pub module: Option<String>,
     /// Field, type and meaning of each input, of the engine's own.
     pub input: Vec<FunctionField>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -146,6 +150,18 @@ pub struct Function {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::Timestamp>))]
     pub updated_at: Option<Timestamp>,
+}
+
+/// A module of WebAssembly that functions may be called in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Module {
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::ModuleDigest))]
+    pub digest: String,
+    /// In bytes.
+    pub size: u64,
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Timestamp))]
+    pub created_at: Timestamp,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

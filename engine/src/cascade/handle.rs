@@ -184,7 +184,7 @@ impl Cascade<'_> {
             Ok(handled) => {
                 self.settle_built_in(directive.as_ref().clone(), Ok(handled.output));
                 if let Some(start) = handled.start {
-                    self.start_run(start);
+                    self.start_run(start)?;
                 }
                 if let Some(decided) = handled.decided {
                     self.take_run(*decided);

@@ -5,6 +5,7 @@
 //! is dropped and it is as if it had never come.
 
 mod admit;
+mod functions;
 mod handle;
 mod ingest;
 mod operate;
@@ -19,17 +20,15 @@ use std::sync::Arc;
 
 use fleetprompt_core::directive::{self, Directive, Origin};
 use fleetprompt_core::registration::WorkflowStatus;
-use fleetprompt_core::retry::RetryPolicy;
-use fleetprompt_core::run::{self, Effect, Functions, Illegal, Place, Run, Setting};
+use fleetprompt_core::run::{self, Effect, Illegal, Place, Run, Setting};
 use fleetprompt_core::workflow::Workflow;
 use fleetprompt_core::{
-    DirectiveId, Failure, Json, Lineage, Moment, Name, Party, RecordId, RunId, Signal, SignalId, Slug, TenantId,
-    Timestamp,
+    DirectiveId, Lineage, Moment, Name, Party, RecordId, RunId, Signal, SignalId, Slug, TenantId, Timestamp,
 };
 use fleetprompt_store::Store;
-use serde_json::Value;
 
 pub(crate) use admit::{Admitted, Candidate};
+use functions::Known;
 pub(crate) use handle::{Intent, StartRun};
 pub(crate) use ingest::{KnownKeys, refused};
 pub(crate) use operate::no_run;
@@ -40,7 +39,7 @@ pub(crate) use stage::Stage;
 use crate::cache::{Cache, OpenRun};
 use crate::input::Outcome;
 use crate::standing::{Freed, Standing};
-use crate::{Directory, Error, Refusal, TenantDirectory, functions};
+use crate::{Directory, Error, Refusal, TenantDirectory};
 
 /// Past this many signals a cascade leaves the directives it has not begun to the next commit.
 const SIGNALS_MAX: usize = 5_000;
@@ -213,16 +212,21 @@ impl<'a> Cascade<'a> {
         let Some(open) = self.find_run(tenant, id)? else { return Ok(None) };
         let Some(in_force) = self.directory.tenant(tenant) else { return Ok(None) };
         let setting = Setting { workflow: &open.workflow, tenant: &in_force.tenant, signal: open.signal.as_deref() };
-        let decision = run::decide(setting, &Known(in_force), Run::clone(&open.run), input, cause, self.moment);
+        let known = Known::new(in_force, &self.cache.modules);
+        let decision = run::decide(setting, &known, Run::clone(&open.run), input, cause, self.moment);
+        known.done()?;
         let OpenRun { run: before, workflow, signal } = open;
         Ok(Some(decision.map(|decision| Decided { workflow, signal, before: Some(before), decision })))
     }
 
-    pub(crate) fn start_run(&mut self, start: StartRun) {
-        let Some(in_force) = self.directory.tenant(start.tenant.id) else { return };
+    pub(crate) fn start_run(&mut self, start: StartRun) -> Result<(), Error> {
+        let Some(in_force) = self.directory.tenant(start.tenant.id) else { return Ok(()) };
         let setting = Setting { workflow: &start.workflow, tenant: &start.tenant, signal: start.signal.as_deref() };
-        let decision = run::start(setting, &Known(in_force), start.start, self.moment);
+        let known = Known::new(in_force, &self.cache.modules);
+        let decision = run::start(setting, &known, start.start, self.moment);
+        known.done()?;
         self.take_run(Decided { workflow: start.workflow, signal: start.signal, before: None, decision });
+        Ok(())
     }
 
     pub(crate) fn take_run(&mut self, decided: Decided) {
@@ -394,33 +398,5 @@ impl<'a> Cascade<'a> {
 
     pub(crate) fn tenant(&self, id: TenantId) -> Result<&'a Arc<TenantDirectory>, Error> {
         self.directory.tenant(id).ok_or_else(|| Refusal::not_found("tenant", id).into())
-    }
-}
-
-/// The functions that the steps of a tenant may call: those that it registered, then the engine's own.
-struct Known<'a>(&'a TenantDirectory);
-
-impl Functions for Known<'_> {
-    fn call(&self, function: &str, input: &Value) -> Result<Json, Failure> {
-        match functions::find(function) {
-            Some(function) => functions::call(function, input),
-            None => Err(Failure::fatal("function_unknown", format!("there is no function `{function}`"))),
-        }
-    }
-
-    fn performed_elsewhere(&self, function: &str) -> Option<&RetryPolicy> {
-        self.0.functions.get(function).map(|(_, function)| &function.retry)
-    }
-
-    fn check_input(&self, function: &str, input: &Value) -> Result<(), Failure> {
-        let schema = self.0.functions.get(function).and_then(|(_, function)| function.input_schema.as_ref());
-        let checked = schema.map_or(Ok(()), |schema| schema.validate(input));
-        checked.map_err(|message| Failure::fatal("input_invalid", format!("`{function}`: {message}")))
-    }
-
-    fn check_output(&self, function: &str, output: &Value) -> Result<(), Failure> {
-        let schema = self.0.functions.get(function).and_then(|(_, function)| function.output_schema.as_ref());
-        let checked = schema.map_or(Ok(()), |schema| schema.validate(output));
-        checked.map_err(|message| Failure::retry("output_invalid", format!("`{function}`: {message}")))
     }
 }

@@ -98,7 +98,7 @@ impl Cascade<'_> {
                 return Ok(self.disposition(subscriber, signal, DispositionKind::Throttled, Some(reason)));
             }
         };
-        let run_id = self.start_by_signal(tenant, workflow, signal, keys, queue);
+        let run_id = self.start_by_signal(tenant, workflow, signal, keys, queue)?;
         let disposition = self.disposition(subscriber, signal, DispositionKind::Started, None);
         Ok(Disposition { run_id: Some(run_id), ..disposition })
     }
@@ -111,7 +111,7 @@ impl Cascade<'_> {
         signal: &Arc<Signal>,
         keys: FlowKeys,
         queue: Option<Queue>,
-    ) -> RunId {
+    ) -> Result<RunId, Error> {
         let run_id = RunId(self.moment.uuid());
         let directive_id = DirectiveId(self.moment.uuid());
         let payload = StartBySignal {
@@ -141,13 +141,13 @@ impl Cascade<'_> {
         let directive = self.take_directive(requested);
         if self.is_large() {
             self.begins.push_back((signal.tenant, directive_id));
-            return run_id;
+            return Ok(run_id);
         }
         let output = Json::from(json!({"run_id": run_id}));
         self.settle_built_in(directive.as_ref().clone(), Ok(output));
         let start = Start { keys, queue, ..Start::new(run_id, directive_id, directive.lineage.clone()) };
-        self.start_run(StartRun { workflow, tenant: tenant.tenant.clone(), signal: Some(signal.clone()), start });
-        run_id
+        self.start_run(StartRun { workflow, tenant: tenant.tenant.clone(), signal: Some(signal.clone()), start })?;
+        Ok(run_id)
     }
 
     fn disposition(

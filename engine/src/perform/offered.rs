@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use fleetprompt_core::directive::{Directive, Handler};
-use fleetprompt_core::performs::Labels;
 use fleetprompt_core::run::Effect;
 use fleetprompt_core::{SignalId, Slug, Span};
 
@@ -17,7 +16,7 @@ pub(super) fn step(directory: &Directory, open: &OpenRun, effect: Effect, begun:
     };
     let tenant = directory.tenant(open.run.tenant)?;
     let registered = tenant.functions.get(&*function).map(|(_, function)| function);
-    let labels = registered.map_or_else(Labels::new, |function| function.labels().clone());
+    let labels = registered.and_then(|function| function.of_workers().cloned()).unwrap_or_default();
     let timeout = timeout.or_else(|| registered?.timeout);
     Some(Attempt {
         of: AttemptOf::Step { run, place, attempt, begun },

@@ -1,4 +1,5 @@
-//! Functions that workers perform: what a tenant's steps may call besides the engine's own.
+//! What a tenant's steps may call besides the engine's own functions: those that workers perform, and those that
+//! its modules are called for.
 
 use std::sync::Arc;
 
@@ -17,6 +18,10 @@ impl Decider {
         let tenant = directory.tenant_mut(scope.tenant).ok_or_else(|| Refusal::not_found("tenant", scope.tenant))?;
         let function = Function::read(document)
             .map_err(|error| Refusal::invalid("function_invalid", format!("the function cannot be used: {error}")))?;
+        if let Some(module) = function.module().filter(|module| !tenant.modules.contains_key(module)) {
+            let message = format!("handler.module: there is no module {module}; upload it first");
+            return Err(Refusal::invalid("module_unknown", message).into());
+        }
         let known = tenant.functions.get(&function.name);
         if let Some((entry, _)) = known.filter(|(entry, _)| entry.document.value() == function.document.value()) {
             let answer = AppliedFunction { entry: entry.clone(), changed: false };

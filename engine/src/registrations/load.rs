@@ -59,6 +59,11 @@ pub(crate) fn load(store: &dyn Store) -> Result<Directory> {
             tenant.functions.insert(entry.name.clone(), (entry, Arc::new(read)));
         }
     }
+    for entry in stored.modules {
+        if let Some(tenant) = directory.tenant_mut(entry.tenant) {
+            tenant.modules.insert(entry.digest.clone(), entry);
+        }
+    }
     Ok(directory)
 }
 

@@ -1,11 +1,12 @@
-//! Changes of what is registered: tenants, keys, workflows, agents, schedules, directive types, functions. Rare;
-//! each is checked against what is there, committed by itself, and audited by a signal in the same commit.
+//! Changes of what is registered: tenants, keys, workflows, agents, schedules, directive types, functions and their
+//! modules. Rare; each is checked against what is there, committed by itself, and audited by a signal in the same commit.
 
 mod agents;
 mod directive_types;
 mod functions;
 mod keys;
 mod load;
+mod modules;
 mod schedules;
 mod workflows;
 
@@ -55,6 +56,14 @@ impl Decider {
             }
             Registration::Function { scope, document, reply } => {
                 let change = self.function_apply(&scope, &document);
+                self.enact(change, reply);
+            }
+            Registration::Module { scope, bytes, reply } => {
+                let change = self.module_add(&scope, bytes);
+                self.enact(change, reply);
+            }
+            Registration::RemoveModule { scope, digest, reply } => {
+                let change = self.module_remove(&scope, &digest);
                 self.enact(change, reply);
             }
             Registration::Tenant { actor, slug, name, role, reply } => {

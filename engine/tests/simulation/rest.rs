@@ -16,6 +16,8 @@ use crate::world::{House, World};
 
 /// More than any world of this size needs.
 const ROUNDS_MAX: usize = 400;
+/// More than this come of runs whose ends start others; these would be more in each round.
+const OPEN_MANY: usize = 200;
 
 pub fn come_to_rest(world: &mut World) -> Held {
     world.story.tell(|| "from here on all goes well".to_owned());
@@ -29,6 +31,7 @@ pub fn come_to_rest(world: &mut World) -> Held {
 }
 
 fn until_quiet(world: &mut World, may_stay: fn(&Run) -> bool) -> Held {
+    let mut starts_more = true;
     for round in 0..ROUNDS_MAX {
         let is_done = world.seen.open_runs().all(may_stay) && world.tasks.is_empty();
         if is_done && world.seen.directives.values().all(|one| one.status.is_settled()) {
@@ -41,8 +44,9 @@ fn until_quiet(world: &mut World, may_stay: fn(&Run) -> bool) -> Held {
             world.look()?;
         }
         // A fact that ends a wait may start a run that waits for one.
-        if round == 30 {
+        if starts_more && (round == 30 || world.seen.open_runs().count() > OPEN_MANY) {
             start_nothing_new(world)?;
+            starts_more = false;
         }
         // Parents of runs that stand still, and whoever waits for what these hold, do so as well.
         if round > 40 && !world.seen.open_runs().all(may_stay) {

@@ -199,8 +199,12 @@ class Operation:
         self.read_answer(operation["responses"], types)
 
     def read_body(self, body: Schema | None, types: Types) -> None:
-        self.body, self.body_required = "", False
+        self.body, self.body_required, self.body_media = "", False, ""
         if body is None:
+            return
+        if "application/json" not in body["content"]:
+            self.body, self.body_required = "bytes", True
+            self.body_media = next(iter(body["content"]))
             return
         kind = types.type_of(body["content"]["application/json"]["schema"])
         self.body = "Mapping[str, Any]" if kind == "Any" else kind
@@ -256,6 +260,8 @@ class Operation:
             parts.append("query={" + ", ".join(f'"{field}": {field}' for field in self.query) + "}")
         if self.body:
             parts.append("body=body")
+        if self.body_media:
+            parts.append(f'media="{self.body_media}"')
         parts += [f"{header_field(header)}={header_field(header)}" for header in self.headers]
         return ", ".join(parts)
 
@@ -410,6 +416,7 @@ class Operations:
         *,
         query: Mapping[str, Any] | None = None,
         body: Any = None,
+        media: str = "application/json",
         idempotency_key: str | None = None,
     ) -> Any:
         raise NotImplementedError

@@ -38,6 +38,13 @@ def test_a_definition_is_sent_as_yaml_or_json(server: FakeServer, client: Client
     assert kinds == ["application/yaml", "application/json"]
 
 
+def test_a_module_is_sent_as_it_is(server: FakeServer, client: Client) -> None:
+    server.routes["POST /v1/modules"] = {"digest": "sha256:0"}
+    client.module_add(b"\0asm")
+    (sent,) = server.headers["POST /v1/modules"]
+    assert (sent["content-type"], sent["content-length"]) == ("application/wasm", "4")
+
+
 def test_url_and_key_come_from_the_environment(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -108,6 +108,7 @@ function signature(one) {
 }
 
 function bodyType(one) {
+  if (!one.bodyTypes.includes("application/json")) return "Uint8Array";
   const ofJson = one.bodySchema
     ? `operations["${one.id}"]["requestBody"]["content"]["application/json"]`
     : "never";

@@ -38,7 +38,7 @@ export interface Request {
   /** From the server's root, with its query. */
   path: string;
   headers?: Record<string, string>;
-  body?: string;
+  body?: string | Uint8Array<ArrayBuffer>;
   /** Whether sending it twice does what sending it once does. */
   isRepeatable: boolean;
   signal?: AbortSignal | undefined;

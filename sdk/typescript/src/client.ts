@@ -55,7 +55,7 @@ function requestOf(operation: Operation, args: unknown[]): Request {
     method: operation.method,
     path: path + search(query),
     headers: headersOf(operation, body, options),
-    ...(body !== undefined && { body: typeof body === "string" ? body : JSON.stringify(body) }),
+    ...(body !== undefined && { body: isRaw(body) ? body : JSON.stringify(body) }),
     isRepeatable: operation.method === "GET" || options.idempotencyKey !== undefined || isDeduplicated(body),
     signal: options.signal,
   };
@@ -89,10 +89,14 @@ function headersOf(operation: Operation, body: unknown, options: CallOptions): R
   };
 }
 
-/** A document that is given as text is YAML, of which JSON is a part, or one signal a line. */
+/** A document that is given as text is YAML, of which JSON is a part, or one signal a line; bytes are a module. */
 function contentType(operation: Operation, body: unknown): string {
-  const ofText = operation.bodyTypes?.find((type) => type !== "application/json");
-  return typeof body === "string" && ofText ? ofText : "application/json";
+  const ofRaw = operation.bodyTypes?.find((type) => type !== "application/json");
+  return isRaw(body) && ofRaw ? ofRaw : "application/json";
+}
+
+function isRaw(body: unknown): body is string | Uint8Array<ArrayBuffer> {
+  return typeof body === "string" || body instanceof Uint8Array;
 }
 
 /** Whether the body itself says that it is the same fact, or the same intent, when it comes again. */

@@ -37,16 +37,23 @@ describe("operations", () => {
     expect(server.seen[1]).toMatchObject({ body: { value: true }, headers: { "idempotency-key": "once" } });
   });
 
-  test("documents that are text go as YAML, many signals one a line", async () => {
+  test("documents that are text go as YAML, many signals one a line, bytes as a module", async () => {
     const server = await fakeServer();
-    server.answers = { "POST /v1/workflows": () => ({}), "POST /v1/signals": () => ({ results: [] }) };
+    server.answers = {
+      "POST /v1/workflows": () => ({}),
+      "POST /v1/signals": () => ({ results: [] }),
+      "POST /v1/modules": () => ({}),
+    };
     const client = clientOf(server);
     await client.workflow.apply("workflow: {}", { activate: true });
     await client.signal.emit('{"name":"a"}\n{"name":"b"}\n');
+    await client.module.add(new Uint8Array([0, 97, 115, 109]));
     expect(server.seen.map(({ headers }) => headers["content-type"])).toEqual([
       "application/yaml",
       "application/x-ndjson",
+      "application/wasm",
     ]);
+    expect(server.seen[2]?.headers["content-length"]).toBe("4");
     expect(server.seen[0]?.path).toBe("/v1/workflows?activate=true");
   });
 

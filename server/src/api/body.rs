@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use fleetprompt_core::document::Format;
 use fleetprompt_core::{Json, json};
+use fleetprompt_engine::modules;
 use futures_util::StreamExt;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -27,6 +28,7 @@ pub enum Media {
     Json,
     Ndjson,
     Yaml,
+    Wasm,
 }
 
 /// A JSON body.
@@ -74,10 +76,23 @@ impl FromRequest<Api> for Document {
         let text = text(&bytes)?.to_owned();
         let format = match media {
             Some(Media::Yaml) => Format::Yaml,
-            Some(Media::Json | Media::Ndjson) => Format::Json,
             None => Format::of_text(&text),
+            Some(_) => Format::Json,
         };
         Ok(Self { text, format })
+    }
+}
+
+/// A module of WebAssembly.
+pub struct SentModule(pub Bytes);
+
+impl FromRequest<Api> for SentModule {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &Api) -> Result<Self, Problem> {
+        let (headers, body) = taken_apart(request);
+        media(&headers, &[Media::Wasm])?;
+        read(&headers, body, modules::BYTES_MAX).await.map(Self)
     }
 }
 
@@ -100,6 +115,7 @@ pub fn media(headers: &HeaderMap, accepted: &[Media]) -> Result<Option<Media>, P
     let media = match essence.as_str() {
         "application/json" => Some(Media::Json),
         "application/x-ndjson" | "application/ndjson" => Some(Media::Ndjson),
+        "application/wasm" => Some(Media::Wasm),
         "application/yaml" | "application/x-yaml" | "text/yaml" => Some(Media::Yaml),
         _ => None,
     };
@@ -114,6 +130,7 @@ fn names(accepted: &[Media]) -> String {
         Media::Json => "`application/json`",
         Media::Ndjson => "`application/x-ndjson`",
         Media::Yaml => "`application/yaml`",
+        Media::Wasm => "`application/wasm`",
     };
     accepted.iter().map(name).collect::<Vec<_>>().join(" or ")
 }
@@ -121,6 +138,7 @@ fn names(accepted: &[Media]) -> String {
 pub async fn read(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
     let told = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if told.is_some_and(|bytes| bytes > bytes_max) {
+        drain(body.into_data_stream()).await;
         return Err(Problem::body_too_large(bytes_max));
     }
     let whole = tokio::time::timeout(TIME_MAX, collected(body, bytes_max)).await;
@@ -138,6 +156,7 @@ async fn collected(body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
     loop {
         let bytes = piece.map_err(Problem::body_broken)?;
         if whole.len() + bytes.len() > bytes_max {
+            drain(pieces).await;
             return Err(Problem::body_too_large(bytes_max));
         }
         whole.extend_from_slice(&bytes);
@@ -146,6 +165,22 @@ async fn collected(body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
             None => return Ok(whole.into()),
         }
     }
+}
+
+/// Reads on what is refused, within reason: who is in the middle of sending would not see the answer.
+async fn drain(mut pieces: BodyDataStream) {
+    const BYTES_MAX: usize = 32 << 20;
+    const TIME_MAX: Duration = Duration::from_secs(5);
+    let drained = async {
+        let mut bytes = 0;
+        while let Some(Ok(piece)) = pieces.next().await {
+            bytes += piece.len();
+            if bytes > BYTES_MAX {
+                return;
+            }
+        }
+    };
+    drop(tokio::time::timeout(TIME_MAX, drained).await);
 }
 
 fn within(bytes: Bytes, bytes_max: usize) -> Result<Bytes, Problem> {

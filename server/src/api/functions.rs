@@ -15,7 +15,8 @@ use super::{Api, Problem};
 
 /// Apply a function
 ///
-/// One that workers perform. Steps of type `function` call it by its name, as they do the engine's own.
+/// One that workers perform, or that is called in a module of the tenant. Steps of type `function` call it by its
+/// name, as they do the engine's own.
 #[utoipa::path(
     post, path = "/v1/functions", tag = "workers",
     request_body(
@@ -45,16 +46,16 @@ pub async fn function_apply(State(api): State<Api>, caller: Caller, Sent(documen
 
 /// List functions
 ///
-/// All of them, by name: those that the tenant registered for its workers, and the engine's own, which are
-/// pure and the same for everybody.
+/// All of them, by name: those that the tenant registered, and the engine's own, which are pure and the same for
+/// everybody.
 #[utoipa::path(
     get, path = "/v1/functions", tag = "workflows",
     responses((status = 200, description = "Every function there is.", body = wire::Page<wire::Function>)),
 )]
 pub async fn function_list(caller: Caller) -> Answer {
-    let of_workers = &caller.registered()?.functions;
-    let ours = functions::all().iter().filter(|function| !of_workers.contains_key(function.name));
-    let own = of_workers.values().map(|(entry, function)| registered(entry, function));
+    let registered_here = &caller.registered()?.functions;
+    let ours = functions::all().iter().filter(|function| !registered_here.contains_key(function.name));
+    let own = registered_here.values().map(|(entry, function)| registered(entry, function));
     let mut items: Vec<wire::Function> = own.chain(ours.map(|function| view(function))).collect();
     items.sort_by(|one, other| one.name.cmp(&other.name));
     ok(&wire::Page { items, next_cursor: None })
@@ -65,6 +66,7 @@ fn registered(entry: &FunctionEntry, function: &Function) -> wire::Function {
         name: function.name.to_string(),
         summary: function.description.clone(),
         handler: function.handler.as_str().to_owned(),
+        module: function.module().map(ToString::to_string),
         input: Vec::new(),
         input_schema: function.input_schema.as_ref().map(|schema| schema.document().clone().into()),
         example_input: None,
@@ -84,6 +86,7 @@ fn view(function: &functions::Function) -> wire::Function {
         name: function.name.to_owned(),
         summary: function.summary.to_owned(),
         handler: "engine".to_owned(),
+        module: None,
         input: function.input.iter().map(field).collect(),
         input_schema: None,
         example_input: Some(example(function.example.input)),

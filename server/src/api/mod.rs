@@ -19,6 +19,7 @@ mod health;
 mod inputs;
 mod keys;
 mod metrics;
+mod modules;
 mod openapi;
 mod page;
 mod problem;
@@ -152,6 +153,8 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(schedules::schedule_trigger))
         .routes(routes!(schedules::schedule_backfill))
         .routes(routes!(functions::function_apply, functions::function_list))
+        .routes(routes!(modules::module_add, modules::module_list))
+        .routes(routes!(modules::module_remove))
         .routes(routes!(workers::attempt_take))
         .routes(routes!(workers::attempt_heartbeat))
         .routes(routes!(workers::attempt_report))

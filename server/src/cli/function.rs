@@ -1,9 +1,11 @@
 //! `fleetprompt function`.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use fleetprompt_client::wire;
+use fleetprompt_client::{Client, wire};
+use serde_json::Value;
 
 use super::connect::Connect;
 use super::exit::{self, Usage};
@@ -21,14 +23,15 @@ pub struct Function {
 }
 
 const APPLY_EXAMPLES: &str = "\
-Steps call it by its name, as they do the engine's own; a worker performs it. docs/workers.md has how.
+Steps call it by its name, as they do the engine's own. A worker performs it, or it is called in a module of
+WebAssembly: where `handler.module` names a file, that is added first. docs/workers.md has both.
 
 Examples:
   fleetprompt function apply functions/lead.score.json";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Register functions that workers perform, or change them
+    /// Register functions that workers perform or modules are called for, or change them
     #[command(after_help = APPLY_EXAMPLES)]
     Apply {
         /// JSON or YAML; - for stdin
@@ -52,7 +55,8 @@ impl Function {
         if let Verb::Apply { files } = &self.verb {
             let mut applied = Vec::new();
             for file in files {
-                applied.push(client.function_apply(given::document(file)?.text()).await?);
+                let document = with_module(&client, file, given::document(file)?.value().clone()).await?;
+                applied.push(client.function_apply(&document.to_string()).await?);
             }
             let all = |screen: &Screen| applied.iter().map(|one| shown(screen, one)).collect::<Vec<_>>().join("\n");
             self.connect.output.show(&applied, all);
@@ -76,6 +80,16 @@ impl Function {
     }
 }
 
+/// Adds the module that a document names as a file beside it, and puts its digest there instead.
+async fn with_module(client: &Client, file: &str, mut document: Value) -> anyhow::Result<Value> {
+    let Some(Value::String(module)) = document.pointer_mut("/function/handler/module") else { return Ok(document) };
+    if !module.starts_with("sha256:") {
+        let path = Path::new(file).parent().unwrap_or(Path::new("")).join(&*module);
+        *module = client.module_add(given::read_bytes(&path.to_string_lossy())?).await?.digest;
+    }
+    Ok(document)
+}
+
 fn table(functions: &[wire::Function]) -> Table {
     let mut table = Table::new([Column::id("FUNCTION"), Column::id("BY"), Column::text("WHAT IT DOES", 20)]);
     for function in functions {
@@ -92,9 +106,13 @@ fn shown(screen: &Screen, function: &wire::Function) -> String {
     let name = screen.paint(Tone::Strong, &plain(&function.name));
     let by = match function.handler.as_str() {
         "worker" => screen.paint(Tone::Dim, " performed by workers"),
+        "wasm" => screen.paint(Tone::Dim, " called in a module"),
         _ => String::new(),
     };
     let mut text = format!("{name}{by}\n{}\n", plain(&function.summary));
+    if let Some(module) = &function.module {
+        text.push_str(&format!("\n{}\n{}\n", screen.paint(Tone::Dim, "Module"), plain(module)));
+    }
     if !function.input.is_empty() {
         let mut table = Table::new([Column::id("INPUT"), Column::id("TYPE"), Column::text("WHAT IT IS", 20)]);
         for field in &function.input {

@@ -15,6 +15,7 @@ mod function;
 mod given;
 mod input;
 mod key;
+mod module;
 mod output;
 mod pages;
 mod run;
@@ -83,7 +84,8 @@ What should happen:
   agent           Definitions of agents: validate, apply, list
   schedule        Times at which signals come: apply, preview, pause, trigger, backfill
   directive-type  Which directives there are, and who carries them out
-  function        Functions that steps may call: the engine's own, and those that workers perform
+  function        Functions that steps may call: the engine's own, and your own: apply, list, show
+  module          Modules of WebAssembly that functions are called in: add, list, remove
   worker          Programs that perform functions and directives: list
 
 Who may:
@@ -138,8 +140,10 @@ enum Command {
     Directive(directive::Directive),
     /// Which directives there are, and who carries them out
     DirectiveType(directive_type::DirectiveType),
-    /// Functions that steps may call: the engine's own, and those that workers perform
+    /// Functions that steps may call: the engine's own, and your own: apply, list, show
     Function(function::Function),
+    /// Modules of WebAssembly that functions are called in: add, list, remove
+    Module(module::Module),
     /// Programs that perform functions and directives: list
     Worker(worker::Worker),
 
@@ -173,6 +177,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Directive(noun) => noun.run().await,
         Command::DirectiveType(noun) => noun.run().await,
         Command::Function(noun) => noun.run().await,
+        Command::Module(noun) => noun.run().await,
         Command::Worker(noun) => noun.run().await,
         Command::Tenant(noun) => noun.run().await,
         Command::Key(noun) => noun.run().await,

@@ -41,6 +41,8 @@ impl State {
         let named = named.chain(batch.agents.iter().map(|agent| agent.tenant));
         let named = named.chain(batch.directive_types.iter().map(|kind| kind.tenant));
         let named = named.chain(batch.functions.iter().map(|function| function.tenant));
+        let named = named.chain(batch.modules.iter().map(|(module, _)| module.tenant));
+        let named = named.chain(batch.modules_removed.iter().map(|(tenant, _)| *tenant));
         let mut named = named.chain(batch.schedules.iter().map(|schedule| schedule.tenant));
         match named.find(|tenant| !known(*tenant)) {
             Some(tenant) => Err(refused(format!("there is no tenant {tenant}"))),
@@ -133,6 +135,11 @@ impl State {
         self.workflow_versions.extend(keyed);
         self.agents.extend(batch.agents.iter().map(|one| ((one.tenant, one.slug.clone()), one.clone())));
         self.functions.extend(batch.functions.iter().map(|one| ((one.tenant, one.name.clone()), one.clone())));
+        let modules = batch.modules.iter().map(|(one, bytes)| ((one.tenant, one.digest.clone()), (one, bytes)));
+        for (key, (entry, bytes)) in modules {
+            self.modules.entry(key).or_insert_with(|| (entry.clone(), bytes.clone()));
+        }
+        batch.modules_removed.iter().for_each(|key| drop(self.modules.remove(key)));
         self.directive_types
             .extend(batch.directive_types.iter().map(|one| ((one.tenant, one.name.clone()), one.clone())));
         self.schedules.extend(batch.schedules.iter().map(|one| ((one.tenant, one.slug.clone()), one.clone())));

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fleetprompt_core::directive::Directive;
+use fleetprompt_core::function::ModuleDigest;
 use fleetprompt_core::registration::{
     AgentEntry, DirectiveTypeEntry, FunctionEntry, ScheduleEntry, WorkflowEntry, WorkflowVersion,
 };
@@ -19,7 +20,10 @@ use fleetprompt_core::tenant::{Key, Tenant};
 use fleetprompt_core::{DirectiveId, KeyId, Name, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
 use parking_lot::Mutex;
 
-use crate::{Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RunFilter, SignalFilter, Store, WaitingFilter};
+use crate::{
+    Batch, DirectiveFilter, Directory, ModuleWrite, OpenWork, Page, Result, RunFilter, SignalFilter, Store,
+    WaitingFilter,
+};
 
 #[derive(Default)]
 pub struct MemoryStore {
@@ -42,6 +46,7 @@ struct State {
     agents: BTreeMap<(TenantId, Slug), AgentEntry>,
     directive_types: BTreeMap<(TenantId, Name), DirectiveTypeEntry>,
     functions: BTreeMap<(TenantId, Name), FunctionEntry>,
+    modules: BTreeMap<(TenantId, ModuleDigest), ModuleWrite>,
     schedules: BTreeMap<(TenantId, Slug), ScheduleEntry>,
 }
 
@@ -115,6 +120,11 @@ impl Store for MemoryStore {
         Ok(self.state.lock().workflow_versions.get(&key).cloned())
     }
 
+    fn module(&self, tenant: TenantId, digest: &ModuleDigest) -> Result<Option<Vec<u8>>> {
+        let state = self.state.lock();
+        Ok(state.modules.get(&(tenant, digest.clone())).map(|(_, bytes)| bytes.to_vec()))
+    }
+
     fn signals(&self, tenant: TenantId, filter: &SignalFilter, page: Page) -> Result<Vec<Signal>> {
         Ok(self.state.lock().signals(tenant, filter, page))
     }
@@ -164,6 +174,7 @@ impl State {
             agents: self.agents.values().cloned().collect(),
             directive_types: self.directive_types.values().cloned().collect(),
             functions: self.functions.values().cloned().collect(),
+            modules: self.modules.values().map(|(entry, _)| entry.clone()).collect(),
             schedules: self.schedules.values().cloned().collect(),
         }
     }

@@ -24,6 +24,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fleetprompt_core::directive::Directive;
+use fleetprompt_core::function::ModuleDigest;
 use fleetprompt_core::registration::WorkflowVersion;
 use fleetprompt_core::run::{Place, Run, Status, Step};
 use fleetprompt_core::signal::{DedupeKey, Disposition};
@@ -139,6 +140,10 @@ impl Store for SqliteStore {
 
     fn workflow_version(&self, tenant: TenantId, slug: &Slug, version: &str) -> Result<Option<WorkflowVersion>> {
         self.read("read a workflow version", |view| registrations::version(view, tenant, slug, version))
+    }
+
+    fn module(&self, tenant: TenantId, digest: &ModuleDigest) -> Result<Option<Vec<u8>>> {
+        self.read("read a module", |view| registrations::module(view, tenant, digest))
     }
 
     fn signals(&self, tenant: TenantId, filter: &SignalFilter, page: Page) -> Result<Vec<Signal>> {

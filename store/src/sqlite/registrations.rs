@@ -1,7 +1,9 @@
 //! Reading what is registered. It is little, and the engine holds it in memory.
 
+use fleetprompt_core::function::ModuleDigest;
 use fleetprompt_core::registration::{
-    AgentEntry, DirectiveTypeEntry, FunctionEntry, ScheduleEntry, WorkflowEntry, WorkflowStatus, WorkflowVersion,
+    AgentEntry, DirectiveTypeEntry, FunctionEntry, ModuleEntry, ScheduleEntry, WorkflowEntry, WorkflowStatus,
+    WorkflowVersion,
 };
 use fleetprompt_core::schedule;
 use fleetprompt_core::tenant::{Key, KeyHash, Role, Tenant};
@@ -64,6 +66,13 @@ pub fn directory(view: &View) -> Result<Directory> {
             [],
             function,
         )?,
+        modules: rows(
+            view,
+            "SELECT t.id, m.digest, m.size, m.created_at
+             FROM modules m JOIN tenants t ON t.no = m.tenant ORDER BY t.id, m.digest",
+            [],
+            module_entry,
+        )?,
         schedules: rows(
             view,
             "SELECT t.id, s.slug, s.digest, s.document, p.status, p.anchor_at, p.next_at, p.last_at, p.last_signal,
@@ -82,6 +91,13 @@ pub fn version(view: &View, tenant: TenantId, slug: &Slug, version: &str) -> Res
         "SELECT {VERSION_COLUMNS} FROM workflow_versions v WHERE v.tenant = ?1 AND v.slug = ?2 AND v.version = ?3"
     );
     let found = rows(view, &sql, params![no, slug.as_str(), version], |row| workflow_version(tenant, row))?;
+    Ok(found.into_iter().next())
+}
+
+pub fn module(view: &View, tenant: TenantId, digest: &ModuleDigest) -> Result<Option<Vec<u8>>> {
+    let Some(no) = view.interned.tenant(tenant) else { return Ok(None) };
+    let sql = "SELECT bytes FROM modules WHERE tenant = ?1 AND digest = ?2";
+    let found = rows(view, sql, params![no, digest.as_str()], |row| Ok(row.get(0)?))?;
     Ok(found.into_iter().next())
 }
 
@@ -177,6 +193,15 @@ fn function(row: &Row) -> Result<FunctionEntry> {
         name: name(row, 1)?,
         updated_at: columns::time(row, 2)?,
         document: columns::json(row, 3)?,
+    })
+}
+
+fn module_entry(row: &Row) -> Result<ModuleEntry> {
+    Ok(ModuleEntry {
+        tenant: TenantId(columns::id(row, 0)?),
+        digest: name(row, 1)?,
+        size: row.get::<_, i64>(2)?.unsigned_abs(),
+        created_at: columns::time(row, 3)?,
     })
 }
 

@@ -6,8 +6,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use fleetprompt_core::directive::{self, Directive, HandlerKind, Input, Request};
+use fleetprompt_core::function::ModuleDigest;
 use fleetprompt_core::registration::{
-    AgentEntry, DirectiveTypeEntry, FunctionEntry, ScheduleEntry, WorkflowEntry, WorkflowStatus, WorkflowVersion,
+    AgentEntry, DirectiveTypeEntry, FunctionEntry, ModuleEntry, ScheduleEntry, WorkflowEntry, WorkflowStatus,
+    WorkflowVersion,
 };
 use fleetprompt_core::retry::RetryPolicy;
 use fleetprompt_core::run::{
@@ -31,9 +33,14 @@ use crate::samples::{Samples, changed, every_place, name, slug, started_by, whol
 
 const SIGNAL_NAMES: [&str; 3] = ["forum.thread.created", "a.b", "c.d"];
 const DIRECTIVE_NAMES: [&str; 3] = ["workflow.run.start", "mail.send", "forum.post.create"];
+const DIGESTS: [u8; 2] = [1, 2];
 const SLUGS: [&str; 3] = ["triage", "audit", "z"];
 const THROTTLES: [&str; 2] = ["all", "a\0b"];
 const GROUPS: [&str; 2] = ["a conversation", "ümlaut"];
+
+fn of(digest: u8) -> ModuleDigest {
+    ModuleDigest::of_sha256([digest; 32])
+}
 
 /// What was decided, and what of it is not yet committed.
 struct World {
@@ -325,6 +332,12 @@ impl World {
                 let name = name(one_of(&DIRECTIVE_NAMES, place));
                 self.batch.functions.push(FunctionEntry { tenant, name, document, updated_at: now });
             }
+            7 => {
+                let digest = one_of(&DIGESTS, place);
+                let entry = ModuleEntry { tenant, digest: of(digest), size: text.len() as u64, created_at: now };
+                self.batch.modules.push((entry, text.as_bytes().into()));
+            }
+            8 => self.batch.modules_removed.push((tenant, of(one_of(&DIGESTS, place)))),
             _ => {
                 let name = name(one_of(&DIRECTIVE_NAMES, place));
                 self.batch.directive_types.push(DirectiveTypeEntry { tenant, name, document, updated_at: now });
@@ -392,6 +405,9 @@ impl World {
                 }
                 alike!(workflow_versions(tenant, &slug));
                 alike!(workflow_version(tenant, &slug, "1.0.0"));
+            }
+            for digest in DIGESTS.map(of) {
+                alike!(module(tenant, &digest));
             }
             for page in pages.iter().copied() {
                 for filter in self.signal_filters() {

@@ -1,6 +1,10 @@
+use std::sync::Arc;
+
+use fleetprompt_core::function::ModuleDigest;
 use fleetprompt_core::performs::Performs;
 use fleetprompt_core::registration::{
-    AgentEntry, DirectiveTypeEntry, FunctionEntry, ScheduleEntry, WorkflowEntry, WorkflowStatus, WorkflowVersion,
+    AgentEntry, DirectiveTypeEntry, FunctionEntry, ModuleEntry, ScheduleEntry, WorkflowEntry, WorkflowStatus,
+    WorkflowVersion,
 };
 use fleetprompt_core::schedule::{State, Status};
 use fleetprompt_core::tenant::{Key, KeyHash, Role, Tenant};
@@ -69,6 +73,16 @@ fn workflow(samples: &Samples, tenant: &Tenant, slug_text: &str, active_version:
     }
 }
 
+fn module(tenant: &Tenant, bytes: &[u8]) -> (ModuleEntry, Arc<[u8]>) {
+    let entry = ModuleEntry {
+        tenant: tenant.id,
+        digest: ModuleDigest::of_sha256([7; 32]),
+        size: bytes.len() as u64,
+        created_at: tenant.created_at,
+    };
+    (entry, bytes.into())
+}
+
 #[rstest]
 fn the_directory_is_everything_that_is_registered_in_order(#[values(Memory, Sqlite)] backend: Backend) {
     let (store, mut samples) = (backend.open(), Samples::new());
@@ -109,6 +123,7 @@ fn the_directory_is_everything_that_is_registered_in_order(#[values(Memory, Sqli
         agents: vec![agent(&first, "z"), agent(&second, "z"), agent(&second, "y")],
         directive_types: vec![directive_type(&first), directive_type(&second)],
         functions: vec![function(&first), function(&second)],
+        modules: vec![module(&first, b"one"), module(&second, b"two")],
         schedules: vec![
             schedule(&samples, &first, "s"),
             schedule(&samples, &second, "s"),
@@ -125,9 +140,31 @@ fn the_directory_is_everything_that_is_registered_in_order(#[values(Memory, Sqli
         agents: batch.agents.iter().rev().cloned().collect(),
         directive_types: batch.directive_types.iter().rev().cloned().collect(),
         functions: batch.functions.iter().rev().cloned().collect(),
+        modules: batch.modules.iter().rev().map(|(entry, _)| entry.clone()).collect(),
         schedules: batch.schedules.iter().rev().cloned().collect(),
     };
     assert_eq!(store.directory().expect("read"), expected);
+}
+
+#[rstest]
+fn a_module_is_its_tenants_and_stays_as_it_is_until_it_is_removed(#[values(Memory, Sqlite)] backend: Backend) {
+    let (store, mut samples) = (backend.open(), Samples::new());
+    let (one, other) = (samples.tenant("one"), samples.tenant("other"));
+    store.commit(&tenants(&[&one, &other])).expect("committed");
+    let (entry, bytes) = module(&one, b"bytes");
+    let digest = entry.digest.clone();
+    let added = |bytes: &[u8]| Batch { modules: vec![(entry.clone(), bytes.into())], ..Batch::default() };
+    store.commit(&added(&bytes)).expect("committed");
+    store.commit(&added(b"something else")).expect("committed");
+    assert_eq!(store.module(one.id, &digest).expect("read").as_deref(), Some(&*bytes));
+    assert_eq!(store.module(other.id, &digest).expect("read"), None);
+
+    let of = |tenant: &Tenant| vec![(tenant.id, digest.clone())];
+    store.commit(&Batch { modules_removed: of(&other), ..Batch::default() }).expect("committed");
+    assert!(store.module(one.id, &digest).expect("read").is_some());
+    store.commit(&Batch { modules_removed: of(&one), ..Batch::default() }).expect("committed");
+    assert_eq!(store.module(one.id, &digest).expect("read"), None);
+    assert_eq!(store.directory().expect("read").modules, []);
 }
 
 #[rstest]

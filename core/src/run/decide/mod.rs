@@ -49,12 +49,12 @@ pub trait Functions {
         None
     }
 
-    /// Whether one that workers perform may be given this.
+    /// Whether one that a tenant registered may be given this.
     fn check_input(&self, _function: &str, _input: &Value) -> Result<(), Failure> {
         Ok(())
     }
 
-    /// Whether one that workers perform may have given this.
+    /// Whether one that a tenant registered may have given this.
     fn check_output(&self, _function: &str, _output: &Value) -> Result<(), Failure> {
         Ok(())
     }

@@ -25,6 +25,7 @@ class Operations:
         *,
         query: Mapping[str, Any] | None = None,
         body: Any = None,
+        media: str = "application/json",
         idempotency_key: str | None = None,
     ) -> Any:
         raise NotImplementedError
@@ -210,15 +211,15 @@ class Operations:
         return answer
 
     def function_apply(self, body: Mapping[str, Any]) -> Function:
-        """Apply a function. One that workers perform. Steps of type `function` call it by its
-        name, as they do the engine's own.
+        """Apply a function. One that workers perform, or that is called in a module of the tenant.
+        Steps of type `function` call it by its name, as they do the engine's own.
         """
         answer: Function = self._call("POST", "/v1/functions", body=body)
         return answer
 
     def function_list(self) -> FunctionPage:
-        """List functions. All of them, by name: those that the tenant registered for its workers,
-        and the engine's own, which are pure and the same for everybody.
+        """List functions. All of them, by name: those that the tenant registered, and the engine's
+        own, which are pure and the same for everybody.
         """
         answer: FunctionPage = self._call("GET", "/v1/functions")
         return answer
@@ -332,6 +333,24 @@ class Operations:
     def metrics(self) -> str:
         """Read the metrics. In the text format of OpenMetrics, which Prometheus reads."""
         answer: str = self._call("GET", "/metrics")
+        return answer
+
+    def module_add(self, body: bytes) -> Module:
+        """Add a module. A module of WebAssembly, of at most 1 MiB. It exports its `memory`,
+        `alloc` and `call`, and imports nothing. A function with the handler `wasm` names it by
+        its digest.
+        """
+        answer: Module = self._call("POST", "/v1/modules", body=body, media="application/wasm")
+        return answer
+
+    def module_list(self) -> ModulePage:
+        """List modules. All of the tenant's, by digest."""
+        answer: ModulePage = self._call("GET", "/v1/modules")
+        return answer
+
+    def module_remove(self, digest: str) -> Module:
+        """Remove a module. One that no function names any more."""
+        answer: Module = self._call("DELETE", f"/v1/modules/{quoted(digest)}")
         return answer
 
     def readyz(self) -> Health:
@@ -803,6 +822,7 @@ class AsyncOperations:
         *,
         query: Mapping[str, Any] | None = None,
         body: Any = None,
+        media: str = "application/json",
         idempotency_key: str | None = None,
     ) -> Any:
         raise NotImplementedError
@@ -992,15 +1012,15 @@ class AsyncOperations:
         return answer
 
     async def function_apply(self, body: Mapping[str, Any]) -> Function:
-        """Apply a function. One that workers perform. Steps of type `function` call it by its
-        name, as they do the engine's own.
+        """Apply a function. One that workers perform, or that is called in a module of the tenant.
+        Steps of type `function` call it by its name, as they do the engine's own.
         """
         answer: Function = await self._call("POST", "/v1/functions", body=body)
         return answer
 
     async def function_list(self) -> FunctionPage:
-        """List functions. All of them, by name: those that the tenant registered for its workers,
-        and the engine's own, which are pure and the same for everybody.
+        """List functions. All of them, by name: those that the tenant registered, and the engine's
+        own, which are pure and the same for everybody.
         """
         answer: FunctionPage = await self._call("GET", "/v1/functions")
         return answer
@@ -1119,6 +1139,24 @@ class AsyncOperations:
     async def metrics(self) -> str:
         """Read the metrics. In the text format of OpenMetrics, which Prometheus reads."""
         answer: str = await self._call("GET", "/metrics")
+        return answer
+
+    async def module_add(self, body: bytes) -> Module:
+        """Add a module. A module of WebAssembly, of at most 1 MiB. It exports its `memory`,
+        `alloc` and `call`, and imports nothing. A function with the handler `wasm` names it by
+        its digest.
+        """
+        answer: Module = await self._call("POST", "/v1/modules", body=body, media="application/wasm")
+        return answer
+
+    async def module_list(self) -> ModulePage:
+        """List modules. All of the tenant's, by digest."""
+        answer: ModulePage = await self._call("GET", "/v1/modules")
+        return answer
+
+    async def module_remove(self, digest: str) -> Module:
+        """Remove a module. One that no function names any more."""
+        answer: Module = await self._call("DELETE", f"/v1/modules/{quoted(digest)}")
         return answer
 
     async def readyz(self) -> Health:

@@ -50,6 +50,8 @@ class Request:
     body: Any = None
     idempotency_key: str | None = None
     last_event_id: str | None = None
+    media: str = "application/json"
+    """What `bytes` are."""
 
     @property
     def is_idempotent(self) -> bool:
@@ -63,7 +65,7 @@ class Request:
             "params": {
                 name: query_text(value) for name, value in self.query.items() if value is not None
             },
-            **content(self.body, self.headers()),
+            **content(self.body, self.media, self.headers()),
         }
 
     def headers(self) -> dict[str, str]:
@@ -79,11 +81,11 @@ def has_key(body: Any) -> bool:
     return isinstance(body, Mapping) and any(body.get(key) is not None for key in keys)
 
 
-def content(body: Any, headers: dict[str, str]) -> dict[str, Any]:
+def content(body: Any, media: str, headers: dict[str, str]) -> dict[str, Any]:
     if body is None:
         return {"headers": headers}
     if isinstance(body, bytes):
-        return {"headers": {**headers, "content-type": "application/json"}, "content": body}
+        return {"headers": {**headers, "content-type": media}, "content": body}
     if isinstance(body, str):
         return {
             "headers": {**headers, "content-type": "application/yaml"},

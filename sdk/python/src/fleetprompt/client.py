@@ -63,9 +63,10 @@ class Client(Operations):
         *,
         query: Mapping[str, Any] | None = None,
         body: Any = None,
+        media: str = "application/json",
         idempotency_key: str | None = None,
     ) -> Any:
-        request = Request(method, path, query or {}, body, idempotency_key)
+        request = Request(method, path, query or {}, body, idempotency_key, media=media)
         backoff = Backoff()
         while True:
             try:
@@ -155,9 +156,10 @@ class AsyncClient(AsyncOperations):
         *,
         query: Mapping[str, Any] | None = None,
         body: Any = None,
+        media: str = "application/json",
         idempotency_key: str | None = None,
     ) -> Any:
-        request = Request(method, path, query or {}, body, idempotency_key)
+        request = Request(method, path, query or {}, body, idempotency_key, media=media)
         backoff = Backoff()
         while True:
             try:

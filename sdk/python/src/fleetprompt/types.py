@@ -417,6 +417,7 @@ class Function(_FunctionRequired, total=False):
     example_input: Json
     example_output: Json
     input_schema: Json
+    module: ModuleDigest | None
     updated_at: Timestamp | None
 
 
@@ -527,6 +528,14 @@ class Located(_LocatedRequired, total=False):
     help: str | None
 
 
+class Module(TypedDict):
+    """A module of WebAssembly that functions may be called in."""
+
+    created_at: Timestamp
+    digest: ModuleDigest
+    size: int
+
+
 class Operated(TypedDict):
     """What was done, and the run as it is now: of `rerun`, the new one."""
 
@@ -596,6 +605,16 @@ class _KeyPageRequired(TypedDict):
 
 
 class KeyPage(_KeyPageRequired, total=False):
+    """One page of a list; `next_cursor` is absent on the last."""
+
+    next_cursor: str | None
+
+
+class _ModulePageRequired(TypedDict):
+    items: list[Module]
+
+
+class ModulePage(_ModulePageRequired, total=False):
     """One page of a list; `next_cursor` is absent on the last."""
 
     next_cursor: str | None
@@ -1133,6 +1152,7 @@ AttemptPlace: TypeAlias = Literal["no_worker", "waiting", "taken"]
 AttemptStatus: TypeAlias = Literal["succeeded", "retry", "failed", "canceled"]
 Awaited: TypeAlias = Literal["time", "signal", "input", "callback", "run", "lock"]
 BulkAction: TypeAlias = Literal["cancel", "pause", "resume", "retry", "rerun"]
+Bytes: TypeAlias = str
 CallbackStatus: TypeAlias = Literal["working", "succeeded", "retry", "failed", "canceled"]
 DirectiveId: TypeAlias = str
 DirectiveStatus: TypeAlias = Literal["requested", "running", "succeeded", "failed", "canceled"]
@@ -1144,6 +1164,7 @@ HandlerKind: TypeAlias = Literal["built_in", "http", "manual", "worker"]
 Json: TypeAlias = Any
 KeptAttempt: TypeAlias = Union[KeptAttemptKept, KeptAttemptRefused]
 KeyId: TypeAlias = str
+ModuleDigest: TypeAlias = str
 Name: TypeAlias = str
 QueueReason: TypeAlias = Literal["concurrency", "throttle", "debounce"]
 RecordId: TypeAlias = str

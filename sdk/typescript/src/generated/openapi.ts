@@ -358,14 +358,15 @@ export interface paths {
         };
         /**
          * List functions
-         * @description All of them, by name: those that the tenant registered for its workers, and the engine's own, which are
-         *     pure and the same for everybody.
+         * @description All of them, by name: those that the tenant registered, and the engine's own, which are pure and the same for
+         *     everybody.
          */
         get: operations["function_list"];
         put?: never;
         /**
          * Apply a function
-         * @description One that workers perform. Steps of type `function` call it by its name, as they do the engine's own.
+         * @description One that workers perform, or that is called in a module of the tenant. Steps of type `function` call it by its
+         *     name, as they do the engine's own.
          */
         post: operations["function_apply"];
         delete?: never;
@@ -435,6 +436,51 @@ export interface paths {
          * @description It may not be used from now on. Takes the role `admin`, and never less than the key itself has.
          */
         delete: operations["key_revoke"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/modules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List modules
+         * @description All of the tenant's, by digest.
+         */
+        get: operations["module_list"];
+        put?: never;
+        /**
+         * Add a module
+         * @description A module of WebAssembly, of at most 1 MiB. It exports its `memory`, `alloc` and `call`, and imports nothing. A
+         *     function with the handler `wasm` names it by its digest.
+         */
+        post: operations["module_add"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/modules/{digest}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove a module
+         * @description One that no function names any more.
+         */
+        delete: operations["module_remove"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1469,6 +1515,8 @@ export interface components {
             version: string;
             workflow: components["schemas"]["Slug"];
         };
+        /** Format: binary */
+        Bytes: string;
         /** @description What an endpoint calls back with. */
         Callback: {
             delay?: string | null;
@@ -1671,11 +1719,12 @@ export interface components {
         Function: {
             example_input?: components["schemas"]["Json"];
             example_output?: components["schemas"]["Json"];
-            /** @description `engine`, which calls it in the moment in which it is decided, or `worker`. */
+            /** @description `engine`, which calls it in the moment in which it is decided, as it does `wasm`, or `worker`. */
             handler: string;
             /** @description Field, type and meaning of each input, of the engine's own. */
             input: components["schemas"]["FunctionField"][];
             input_schema?: components["schemas"]["Json"];
+            module?: components["schemas"]["ModuleDigest"] | null;
             name: string;
             summary: string;
             updated_at?: components["schemas"]["Timestamp"] | null;
@@ -1804,6 +1853,21 @@ export interface components {
             message: string;
             severity: components["schemas"]["Severity"];
         };
+        /** @description A module of WebAssembly that functions may be called in. */
+        Module: {
+            created_at: components["schemas"]["Timestamp"];
+            digest: components["schemas"]["ModuleDigest"];
+            /**
+             * Format: int64
+             * @description In bytes.
+             */
+            size: number;
+        };
+        /**
+         * @description The digest of a module's bytes, by which functions name it.
+         * @example sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+         */
+        ModuleDigest: string;
         /**
          * @description The name of a signal or directive: segments of `a-z`, `0-9` and `_` joined by dots, two at least.
          * @example forum.thread.created
@@ -1885,11 +1949,12 @@ export interface components {
             items: {
                 example_input?: components["schemas"]["Json"];
                 example_output?: components["schemas"]["Json"];
-                /** @description `engine`, which calls it in the moment in which it is decided, or `worker`. */
+                /** @description `engine`, which calls it in the moment in which it is decided, as it does `wasm`, or `worker`. */
                 handler: string;
                 /** @description Field, type and meaning of each input, of the engine's own. */
                 input: components["schemas"]["FunctionField"][];
                 input_schema?: components["schemas"]["Json"];
+                module?: components["schemas"]["ModuleDigest"] | null;
                 name: string;
                 summary: string;
                 updated_at?: components["schemas"]["Timestamp"] | null;
@@ -1939,6 +2004,19 @@ export interface components {
                 /** @description Only in the answer to the request that made it. */
                 secret?: string | null;
                 tenant: components["schemas"]["Slug"];
+            }[];
+            next_cursor?: string | null;
+        };
+        /** @description One page of a list; `next_cursor` is absent on the last. */
+        Page_Module: {
+            items: {
+                created_at: components["schemas"]["Timestamp"];
+                digest: components["schemas"]["ModuleDigest"];
+                /**
+                 * Format: int64
+                 * @description In bytes.
+                 */
+                size: number;
             }[];
             next_cursor?: string | null;
         };
@@ -3731,6 +3809,106 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Key"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Unprocessable"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    module_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Every module there is. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Module"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    module_add: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The module's bytes. */
+        requestBody: {
+            content: {
+                "application/wasm": components["schemas"]["Bytes"];
+            };
+        };
+        responses: {
+            /** @description It was there already. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Module"];
+                };
+            };
+            /** @description It is kept. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Module"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["Unprocessable"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    module_remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The module's digest. */
+                digest: components["schemas"]["ModuleDigest"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The module as it was. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Module"];
                 };
             };
             400: components["responses"]["BadRequest"];

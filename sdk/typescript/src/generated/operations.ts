@@ -145,14 +145,15 @@ export interface Operations {
     /**
      * List functions.
      *
-     * All of them, by name: those that the tenant registered for its workers, and the engine's own, which are
-     * pure and the same for everybody.
+     * All of them, by name: those that the tenant registered, and the engine's own, which are pure and the same for
+     * everybody.
      */
     list: (options?: CallOptions) => Promise<schemas["Page_Function"]>;
     /**
      * Apply a function.
      *
-     * One that workers perform. Steps of type `function` call it by its name, as they do the engine's own.
+     * One that workers perform, or that is called in a module of the tenant. Steps of type `function` call it by its
+     * name, as they do the engine's own.
      */
     apply: (body: operations["function_apply"]["requestBody"]["content"]["application/json"], options?: CallOptions) => Promise<schemas["Function"]>;
   };
@@ -185,6 +186,27 @@ export interface Operations {
      * It may not be used from now on. Takes the role `admin`, and never less than the key itself has.
      */
     revoke: (id: string, query?: NonNullable<operations["key_revoke"]["parameters"]["query"]>, options?: CallOptions) => Promise<schemas["Key"]>;
+  };
+  module: {
+    /**
+     * List modules.
+     *
+     * All of the tenant's, by digest.
+     */
+    list: (options?: CallOptions) => Promise<schemas["Page_Module"]>;
+    /**
+     * Add a module.
+     *
+     * A module of WebAssembly, of at most 1 MiB. It exports its `memory`, `alloc` and `call`, and imports nothing. A
+     * function with the handler `wasm` names it by its digest.
+     */
+    add: (body: Uint8Array, options?: CallOptions) => Promise<schemas["Module"]>;
+    /**
+     * Remove a module.
+     *
+     * One that no function names any more.
+     */
+    remove: (digest: string, options?: CallOptions) => Promise<schemas["Module"]>;
   };
   run: {
     /**
@@ -521,6 +543,11 @@ export const operationTable: OperationTable = {
     list: {"method":"GET","path":"/v1/keys","hasQuery":true,"answerType":"application/json"},
     create: {"method":"POST","path":"/v1/keys","bodyTypes":["application/json"],"answerType":"application/json"},
     revoke: {"method":"DELETE","path":"/v1/keys/{id}","hasQuery":true,"answerType":"application/json"},
+  },
+  module: {
+    list: {"method":"GET","path":"/v1/modules","answerType":"application/json"},
+    add: {"method":"POST","path":"/v1/modules","bodyTypes":["application/wasm"],"answerType":"application/json"},
+    remove: {"method":"DELETE","path":"/v1/modules/{digest}","answerType":"application/json"},
   },
   run: {
     list: {"method":"GET","path":"/v1/runs","hasQuery":true,"answerType":"application/json"},

@@ -19,6 +19,7 @@ impl Write<'_> {
         self.agents(batch)?;
         self.directive_types(batch)?;
         self.functions(batch)?;
+        self.modules(batch)?;
         self.schedules(batch)
     }
 
@@ -148,6 +149,27 @@ impl Write<'_> {
                 function.updated_at.0,
                 function.document.text(),
             ])?;
+        }
+        Ok(())
+    }
+
+    fn modules(&self, batch: &Batch) -> Result<()> {
+        for (module, bytes) in &batch.modules {
+            let mut statement = self.sql.prepare_cached(
+                "INSERT INTO modules (tenant, digest, size, created_at, bytes) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (tenant, digest) DO NOTHING",
+            )?;
+            statement.execute(params![
+                self.numbers.tenant(module.tenant)?,
+                module.digest.as_str(),
+                module.size as i64,
+                module.created_at.0,
+                &**bytes,
+            ])?;
+        }
+        for (tenant, digest) in &batch.modules_removed {
+            let mut statement = self.sql.prepare_cached("DELETE FROM modules WHERE tenant = ?1 AND digest = ?2")?;
+            statement.execute(params![self.numbers.tenant(*tenant)?, digest.as_str()])?;
         }
         Ok(())
     }

@@ -106,7 +106,7 @@ pub fn op() -> impl Strategy<Value = Op> {
         9 => (index(), index(), index(), said())
             .prop_map(|(run, place, change, said)| Op::Step { run, place, change, said }),
         2 => (index(), index()).prop_map(|(run, change)| Op::Change { run, change }),
-        1 => (index(), index(), 0..7u8, text())
+        1 => (index(), index(), 0..10u8, text())
             .prop_map(|(tenant, slug, what, text)| Op::Register { tenant, slug, what, text }),
         1 => index().prop_map(|fact| Op::Repeat { fact }),
         3 => Just(Op::Commit),

@@ -1,0 +1,84 @@
+//! What the steps of a tenant may call: what it registered, then the engine's own.
+
+use std::cell::{Cell, RefCell};
+
+use fleetprompt_core::function::{Function, ModuleDigest};
+use fleetprompt_core::retry::RetryPolicy;
+use fleetprompt_core::run::Functions;
+use fleetprompt_core::{Failure, Json};
+use serde_json::Value;
+
+use crate::modules::{FUEL_MAX, Modules};
+use crate::{Error, TenantDirectory, functions};
+
+/// For one decision of one run.
+pub(super) struct Known<'a> {
+    tenant: &'a TenantDirectory,
+    modules: &'a Modules,
+    /// What is left of it for the modules that this decision calls.
+    fuel: Cell<u64>,
+    /// Why a module could not be read. The decision is then made another time.
+    fault: RefCell<Option<Error>>,
+}
+
+impl<'a> Known<'a> {
+    pub fn new(tenant: &'a TenantDirectory, modules: &'a Modules) -> Self {
+        Self { tenant, modules, fuel: Cell::new(FUEL_MAX), fault: RefCell::default() }
+    }
+
+    /// Whether what was decided counts.
+    pub fn done(self) -> Result<(), Error> {
+        self.fault.into_inner().map_or(Ok(()), Err)
+    }
+
+    fn registered(&self, name: &str) -> Option<&'a Function> {
+        self.tenant.functions.get(name).map(|(_, function)| &**function)
+    }
+
+    fn call_module(&self, digest: &ModuleDigest, input: &Value) -> Result<Json, Failure> {
+        let module = match self.modules.get(self.tenant.tenant.id, digest) {
+            Ok(found) => found.map_err(|why| Failure::fatal("module_unusable", why))?,
+            Err(error) => {
+                let failure = Failure::fatal("unavailable", error.to_string());
+                self.fault.replace(Some(error.into()));
+                return Err(failure);
+            }
+        };
+        let (output, used) = module.call(input, self.fuel.get());
+        self.fuel.set(self.fuel.get().saturating_sub(used));
+        output
+    }
+}
+
+impl Functions for Known<'_> {
+    fn call(&self, name: &str, input: &Value) -> Result<Json, Failure> {
+        if let Some(digest) = self.registered(name).and_then(Function::module) {
+            self.check_input(name, input)?;
+            return self.call_module(digest, input).map_err(|failure| named(name, failure));
+        }
+        match functions::find(name) {
+            Some(function) => functions::call(function, input),
+            None => Err(Failure::fatal("function_unknown", format!("there is no function `{name}`"))),
+        }
+    }
+
+    fn performed_elsewhere(&self, name: &str) -> Option<&RetryPolicy> {
+        self.registered(name).filter(|function| function.of_workers().is_some()).map(|function| &function.retry)
+    }
+
+    fn check_input(&self, name: &str, input: &Value) -> Result<(), Failure> {
+        let schema = self.registered(name).and_then(|function| function.input_schema.as_ref());
+        let checked = schema.map_or(Ok(()), |schema| schema.validate(input));
+        checked.map_err(|message| named(name, Failure::fatal("input_invalid", message)))
+    }
+
+    fn check_output(&self, name: &str, output: &Value) -> Result<(), Failure> {
+        let schema = self.registered(name).and_then(|function| function.output_schema.as_ref());
+        let checked = schema.map_or(Ok(()), |schema| schema.validate(output));
+        checked.map_err(|message| named(name, Failure::retry("output_invalid", message)))
+    }
+}
+
+fn named(name: &str, failure: Failure) -> Failure {
+    Failure { message: format!("`{name}`: {}", failure.message), ..failure }
+}
