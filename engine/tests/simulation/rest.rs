@@ -15,9 +15,9 @@ use crate::seen::in_flight;
 use crate::world::{House, World};
 
 /// More than any world of this size needs.
-const ROUNDS_MAX: usize = 400;
+const ROUNDS_MAX: usize = 1_500;
 /// More than this come of runs whose ends start others; these would be more in each round.
-const OPEN_MANY: usize = 200;
+const OPEN_MANY: usize = 100;
 
 pub fn come_to_rest(world: &mut World) -> Held {
     world.story.tell(|| "from here on all goes well".to_owned());

@@ -64,13 +64,13 @@ pub fn counted<'a>(
 }
 
 /// Runs that were retried after their end come beside the others, and so do those that are on their way
-/// out, where a newer one takes their place.
+/// out, where a newer one takes their place, or where they never began and undo what they had taken over.
 fn concurrency(world: &World) -> Held {
     for run in world.seen.open_runs().filter(|run| run.status != Status::Queued) {
         let (Some(rule), Some(key)) = (&definition(world, run).concurrency, &run.keys.concurrency) else { continue };
         let ends = |run: &Run| {
-            let ending = run.standing.as_ref().is_some_and(|standing| standing.ending.is_some());
-            rule.on_limit == OnLimit::CancelOldest && ending
+            let is_ending = run.standing.as_ref().is_some_and(|standing| standing.ending.is_some());
+            is_ending && (rule.on_limit == OnLimit::CancelOldest || run.begun_at.is_none())
         };
         let running =
             counted(world, run.tenant, &run.workflow, key).filter(|run| !ends(run) && !was_retried(world, run));

@@ -1,0 +1,12 @@
+(module
+  (memory (export "memory") 1)
+  (table 2 funcref)
+  (global $calls (mut i32) (i32.const 0))
+  (func $begin (global.set $calls (i32.const 1)))
+  (start $begin)
+  (func (export "alloc") (param i32) (result i32) (i32.const 1024))
+  (func (export "call") (param $at i32) (param $size i32) (result i64)
+    (drop (memory.grow (i32.const 1)))
+    (memory.fill (i32.const 4096) (i32.const 1) (i32.const 64))
+    (drop (i32.trunc_sat_f64_s (f64.div (f64.const 1) (f64.const 0))))
+    (i64.or (i64.shl (i64.extend_i32_u (local.get $at)) (i64.const 32)) (i64.extend_i32_u (local.get $size)))))
