@@ -148,13 +148,13 @@ r#"Let the worker report an error with a `code` and a `message`."#
 r#"The key is valid, and may not do this: its role is too low."#
 r#"Take a key with the role that the message names. `fleetprompt whoami` shows the role of yours."#
 
-"function_invalid" [Of::Problem(422)],
-r#"The document of a function cannot be used; the message says where it is wrong."#
-r#"Correct it, and apply it again. `docs/workers.md` has an example."#
-
 "function_failed" [Of::Failure],
 r#"A function that is called in a module failed without saying why as `{"code": …, "message": …}`."#
 r#"Let the module say it so: a negative result is where, and `docs/workers.md` has how."#
+
+"function_invalid" [Of::Problem(422)],
+r#"The document of a function cannot be used; the message says where it is wrong."#
+r#"Correct it, and apply it again. `docs/workers.md` has an example."#
 
 "function_out_of_fuel" [Of::Failure],
 r#"A function that is called in a module did more work than one call may, or than all calls of one decision of its

@@ -120,14 +120,16 @@ fn expect_answer(what: &str, (status, answer): &(u16, Value)) {
     assert!(is_said, "{what} answered {status} {answer}");
 }
 
-fn signed(body: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+type Headers = Vec<(Vec<u8>, Vec<u8>)>;
+
+fn signed(body: &[u8]) -> Headers {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().to_string();
     let signature = sign(SECRET, "msg_1", &now, body).expect("the secret is one");
     let headers = [("webhook-id", "msg_1"), ("webhook-timestamp", &now), ("webhook-signature", &signature)];
     headers.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).to_vec()
 }
 
-fn parts(data: &[u8]) -> (Vec<(Vec<u8>, Vec<u8>)>, Vec<u8>) {
+fn parts(data: &[u8]) -> (Headers, Vec<u8>) {
     let mut headers = Vec::new();
     let mut rest = data;
     while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
@@ -175,7 +177,9 @@ mod tests {
             assert!(seeds.len() > 1, "{name} has {} seeds", seeds.len());
             for seed in seeds {
                 let data = std::fs::read(&seed).unwrap();
-                [data.len(), data.len() / 2, data.len() / 3].map(|end| target(&data[..end]));
+                for end in [data.len(), data.len() / 2, data.len() / 3] {
+                    target(&data[..end]);
+                }
             }
         }
         let (house, inputs) = super::HOUSE.lock().unwrap().take().unwrap();

@@ -6,12 +6,13 @@
 
 mod attempt;
 mod reports;
+pub mod testing;
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fleetprompt_core::performs::Pattern;
 use fleetprompt_core::{Json, Span};
@@ -24,6 +25,8 @@ use reports::Reports;
 use crate::wire::{self, AttemptOutcome, KeepAttempt, KeepAttempts, KeptAttempt, TakeAttempts, WorkerAbout};
 use crate::{Client, Error};
 
+/// Of what it logs.
+const TARGET: &str = "fleetprompt::worker";
 const WAIT: Duration = Duration::from_secs(30);
 /// Of one request, as the server has it.
 const TAKE_MAX: usize = 100;
@@ -143,7 +146,8 @@ impl Worker {
                     }
                 }
                 Err(error) if error.is_final() => return error,
-                Err(_) => {
+                Err(error) => {
+                    tracing::warn!(target: TARGET, %error, ?delay, "cannot take; it is asked again");
                     tokio::time::sleep(delay).await;
                     delay = (delay * 2).min(DELAY_MAX);
                 }
@@ -158,32 +162,48 @@ impl Worker {
         ended: &mpsc::UnboundedSender<AttemptOutcome>,
         making: &mut JoinSet<()>,
     ) {
-        let handler = self.handlers.iter().find(|(pattern, _)| pattern.fits(taken.name.as_str()));
-        let Some((_, handler)) = handler else { return };
+        let Some(handler) = self.handler(taken.name.as_str()) else { return };
         let (id, limit) = (taken.id.clone(), taken.timeout_ms.map(Duration::from_millis));
         let (canceled, is_canceled) = watch::channel(false);
         let attempt = Attempt::new(taken, is_canceled);
         at_work.begin(&attempt, canceled);
-        let (logs, made) = (attempt.logs(), handler(attempt));
         let (at_work, ended) = (at_work.clone(), ended.clone());
+        let making_it = made(attempt.clone(), handler(attempt), limit);
         making.spawn(async move {
-            // A task of its own, so that a panic is a failed attempt and no silence.
-            let mut made = tokio::spawn(made);
-            let result = match tokio::time::timeout(limit.unwrap_or(Duration::MAX), &mut made).await {
-                Ok(Ok(result)) => Some(result),
-                Ok(Err(panic)) => Some(Err(Failed::retry("panic", format!("the handler broke off: {panic}")))),
-                Err(_) => {
-                    made.abort();
-                    None
-                }
-            };
+            let outcome = making_it.await;
             at_work.end(&id);
-            // What took too long has failed on the server already.
-            if let Some(result) = result {
-                let _ = ended.send(attempt::outcome(id, result, logs.take()));
+            if let Some(outcome) = outcome {
+                let _ = ended.send(outcome);
             }
         });
     }
+
+    fn handler(&self, name: &str) -> Option<&Handler> {
+        self.handlers.iter().find(|(pattern, _)| pattern.fits(name)).map(|(_, handler)| handler)
+    }
+}
+
+/// What an attempt came to; nothing when it took too long, since then it has failed on the server already.
+async fn made(attempt: Attempt, making: Making, limit: Option<Duration>) -> Option<AttemptOutcome> {
+    let (id, name, run) = (&attempt.id, attempt.name.as_str(), attempt.run_id.map(|run| run.to_string()));
+    let began = Instant::now();
+    tracing::debug!(target: TARGET, id, name, run, attempt = attempt.attempt, "an attempt begins");
+    // A task of its own, so that a panic is a failed attempt and no silence.
+    let mut made = tokio::spawn(making);
+    let result = match tokio::time::timeout(limit.unwrap_or(Duration::MAX), &mut made).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => Err(Failed::retry("panic", format!("the handler broke off: {panic}"))),
+        Err(_) => {
+            made.abort();
+            tracing::warn!(target: TARGET, id, name, run, "an attempt took too long");
+            return None;
+        }
+    };
+    let outcome = attempt::outcome(id.clone(), result, attempt.logs().take());
+    let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let error = outcome.error.as_ref().map(|error| format!("{}: {}", error.code, error.message));
+    tracing::info!(target: TARGET, id, name, run, ms, status = outcome.status.as_str(), error, "an attempt has ended");
+    Some(outcome)
 }
 
 /// The attempts that are being made.

@@ -2,7 +2,7 @@
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{DELAY_FIRST, DELAY_MAX};
+use super::{DELAY_FIRST, DELAY_MAX, TARGET};
 use crate::Client;
 use crate::wire::{AttemptOutcome, AttemptStatus, ReportAttempts, ReportedFailure, WorkerAbout};
 
@@ -45,8 +45,14 @@ impl Reports {
             match self.client.attempt_report(&report).await {
                 // What is refused is somebody else's by now, or nobody's.
                 Ok(_) => return,
-                Err(error) if error.is_final() => return,
-                Err(_) => tokio::time::sleep(delay).await,
+                Err(error) if error.is_final() => {
+                    tracing::error!(target: TARGET, %error, outcomes = report.outcomes.len(), "outcomes are refused");
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(target: TARGET, %error, ?delay, "cannot report; it is told again");
+                    tokio::time::sleep(delay).await;
+                }
             }
             delay = (delay * 2).min(DELAY_MAX);
         }

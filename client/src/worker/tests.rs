@@ -7,8 +7,10 @@ use tokio::sync::Notify;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
+use super::testing::attempt_of;
 use super::{Attempt, Failed, Worker};
 use crate::Client;
+use crate::wire::{self, AttemptStatus};
 
 fn attempt(id: &str, name: &str, input: &Value) -> Value {
     json!({"id": id, "kind": "function", "name": name, "input": input, "idempotency_key": "k", "attempt": 1,
@@ -146,4 +148,31 @@ async fn a_key_that_is_not_for_workers_ends_it_with_the_servers_words() {
     let worker = worker(&server).performs("work.do", |_| async { Ok(json!(null).into()) });
     let refused = worker.run(std::future::pending()).await.expect_err("it is refused");
     assert!(refused.to_string().contains("not yours"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_handler_is_tried_without_a_server() {
+    let client = Client::new("http://127.0.0.1:9", None).expect("a client");
+    let worker = Worker::new(client, "test").performs("lead.*", |attempt: Attempt| async move {
+        attempt.log(format!("attempt {}", attempt.attempt));
+        match attempt.input.value()["do"].as_str() {
+            Some("panic") => panic!("as it was told"),
+            Some("wait") => {
+                attempt.canceled().await;
+                Err(Failed::canceled())
+            }
+            _ if attempt.attempt == 1 => Err(Failed::retry("busy", "later").after(Duration::from_secs(1))),
+            _ => Ok(json!({"score": 87}).into()),
+        }
+    });
+    let told = |what: &str| attempt_of("lead.score", json!({"do": what}));
+    let first = worker.perform(told("it")).await;
+    assert_eq!((first.status, first.error.expect("an error").code.as_str()), (AttemptStatus::Retry, "busy"));
+    assert_eq!(first.logs, ["attempt 1"]);
+    let second = worker.perform(wire::Attempt { attempt: 2, ..told("it") }).await;
+    assert_eq!((second.status, second.output), (AttemptStatus::Succeeded, Some(json!({"score": 87}).into())));
+    assert_eq!(worker.perform(told("panic")).await.error.expect("an error").code, "panic");
+    assert_eq!(worker.perform_canceled(told("wait")).await.status, AttemptStatus::Canceled);
+    let late = worker.perform(wire::Attempt { timeout_ms: Some(5), ..told("wait") }).await;
+    assert_eq!(late.error.expect("an error").code, "timeout");
 }

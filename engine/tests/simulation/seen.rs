@@ -7,7 +7,7 @@ use fleetprompt_core::directive::Directive;
 use fleetprompt_core::document::Format;
 use fleetprompt_core::run::{Place, Run, Step};
 use fleetprompt_core::workflow::{self, Catalog, Workflow};
-use fleetprompt_core::{DirectiveId, RunId, Signal, Slug, TenantId};
+use fleetprompt_core::{DirectiveId, RunId, Signal, Slug, TenantId, Timestamp};
 use fleetprompt_store::memory::MemoryStore;
 use fleetprompt_store::{Page, SignalFilter, Store};
 use uuid::Uuid;
@@ -19,6 +19,8 @@ pub struct Seen {
     cursors: BTreeMap<TenantId, Option<Uuid>>,
     pub runs: BTreeMap<RunId, Run>,
     pub directives: BTreeMap<DirectiveId, Directive>,
+    /// When those that began anew did so last.
+    pub reopened: BTreeMap<DirectiveId, Timestamp>,
     /// The record of each run, without that of its directives.
     pub logs: BTreeMap<RunId, Vec<Signal>>,
     pub facts: Vec<(TenantId, fleetprompt_core::SignalId)>,
@@ -57,6 +59,9 @@ impl Seen {
             let row = store.directive(tenant, id).map_err(|error| error.to_string())?;
             let row = row.ok_or_else(|| format!("{id} has a log and no row"))?;
             self.directives.insert(id, row);
+            if signal.name.as_str() == "directive.reopened" {
+                self.reopened.insert(id, signal.recorded_at);
+            }
         } else if let Some(id) = signal.run_id {
             let row = store.run(tenant, id).map_err(|error| error.to_string())?;
             let row = row.ok_or_else(|| format!("{id} has a log and no row"))?;
