@@ -18,7 +18,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::input::{Input, Registration, Reply};
 use crate::models::Models;
-use crate::modules::{self, Module, Modules};
+use crate::modules::{Module, Modules};
 use crate::workers::{self, AttemptId, Refused, Reported, Worker, Workers};
 use crate::{
     AddedModule, AppliedAgent, AppliedDirectiveType, AppliedFunction, AppliedSchedule, AppliedWorkflow, Config,
@@ -214,16 +214,16 @@ impl Engine {
 
     /// Keeps a module, once it is sure that it can be called.
     pub async fn module_add(&self, scope: &Scope, bytes: Vec<u8>) -> Result<AddedModule, Error> {
-        let modules = self.modules.clone();
-        let compiled = tokio::task::spawn_blocking(move || {
-            let module = Module::compile(&bytes);
-            module.map(|module| drop(modules.put(modules::digest(&bytes), bytes.len(), module))).map(|()| bytes)
-        });
-        let bytes = compiled.await.unwrap_or_else(|error| Err(error.to_string()));
-        let bytes =
-            bytes.map_err(|why| Refusal::invalid("module_invalid", format!("the module cannot be used: {why}")));
-        let bytes = Arc::from(bytes?);
-        self.register(|reply| Registration::Module { scope: scope.clone(), bytes, reply }).await
+        let bytes = Arc::<[u8]>::from(bytes);
+        let to_compile = bytes.clone();
+        let compiled = tokio::task::spawn_blocking(move || Module::compile(&to_compile)).await;
+        let module = compiled
+            .unwrap_or_else(|error| Err(error.to_string()))
+            .map_err(|why| Refusal::invalid("module_invalid", format!("the module cannot be used: {why}")))?;
+        let size = bytes.len();
+        let added = self.register(|reply| Registration::Module { scope: scope.clone(), bytes, reply }).await?;
+        self.modules.put(added.entry.digest.clone(), size, module);
+        Ok(added)
     }
 
     pub async fn module_remove(&self, scope: &Scope, digest: ModuleDigest) -> Result<ModuleEntry, Error> {

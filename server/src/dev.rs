@@ -13,11 +13,12 @@ use fleetprompt_core::document::Format;
 use fleetprompt_core::tenant::Role;
 use fleetprompt_core::workflow::{self, Catalog};
 use fleetprompt_core::{Json, Party, Scope, agent, schedule};
-use fleetprompt_engine::{Error, NewKey};
+use fleetprompt_engine::{Error, NewKey, modules};
 use notify::{RecursiveMode, Watcher};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+use crate::cli::given;
 use crate::node::{Node, asked_to_end};
 use crate::settings::{LogFormat, Settings, log_to_stderr};
 
@@ -131,8 +132,9 @@ impl Workbench<'_> {
                         continue;
                     }
                 };
+                let said = said(&path, &text);
                 // A workflow that failed may be right now, because of what it names.
-                if self.seen.get(&path) == Some(&text) {
+                if self.seen.get(&path) == Some(&said) {
                     continue;
                 }
                 let applied = match folder {
@@ -145,7 +147,7 @@ impl Workbench<'_> {
                 match applied {
                     Ok(line) => {
                         println!("applied   {:<40} {line}", path.display());
-                        self.seen.insert(path, text);
+                        self.seen.insert(path, said);
                     }
                     Err(complaint) => eprintln!("{complaint}"),
                 }
@@ -170,7 +172,14 @@ impl Workbench<'_> {
 
     async fn function(&self, path: &Path, text: &str) -> Result<String, String> {
         let document = Json::parse(text).map_err(|error| format!("{}: {error}", path.display()))?;
-        let applied = self.node.engine().function_apply(&self.scope, document).await;
+        let mut document = document.value().clone();
+        if let Some(file) = given::module_beside(path, &document) {
+            let bytes = std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+            let added = self.node.engine().module_add(&self.scope, bytes).await;
+            let added = added.map_err(|error| format!("{}: {error}", file.display()))?;
+            document["function"]["handler"]["module"] = added.entry.digest.to_string().into();
+        }
+        let applied = self.node.engine().function_apply(&self.scope, document.into()).await;
         let applied = applied.map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(format!("function {}", applied.entry.name))
     }
@@ -209,6 +218,13 @@ impl Workbench<'_> {
         let directory = self.node.engine().directory();
         directory.tenant(self.scope.tenant).map(|tenant| tenant.catalog()).unwrap_or_default()
     }
+}
+
+/// What a file says, and the module that it names, if it does: that may change without it.
+fn said(path: &Path, text: &str) -> String {
+    let file = Json::parse(text).ok().and_then(|document| given::module_beside(path, document.value()));
+    let module = file.and_then(|file| std::fs::read(file).ok()).map(|bytes| modules::digest(&bytes).to_string());
+    format!("{text}{}", module.unwrap_or_default())
 }
 
 /// A version never changes; while one works on it, each content is a build of its own.

@@ -89,6 +89,33 @@ fn a_changed_file_is_applied_as_a_build_of_its_version() {
 }
 
 #[test]
+fn a_module_that_changes_is_added_and_called_from_then_on() {
+    let dev = Dev::start();
+    let folder = dev.folder.path().join("functions");
+    std::fs::create_dir(&folder).unwrap();
+    let gives = |number: &str| {
+        let module = format!(
+            r#"(module (memory (export "memory") 1) (data (i32.const 0) "{number}")
+                (func (export "alloc") (param i32) (result i32) (i32.const 64))
+                (func (export "call") (param i32 i32) (result i64) (i64.const 1)))"#
+        );
+        std::fs::write(folder.join("number.wasm"), wat::parse_str(module).unwrap()).unwrap();
+    };
+    let cli = |arguments: &[&str]| {
+        let output = Command::new(BINARY).args(arguments).args(["-o", "json"]).current_dir(dev.folder.path()).output();
+        serde_json::from_slice::<Value>(&output.unwrap().stdout).ok()
+    };
+    gives("7");
+    let function = json!({"function": {"name": "my.number", "handler": {"type": "wasm", "module": "number.wasm"}}});
+    std::fs::write(folder.join("my.number.json"), function.to_string()).unwrap();
+    let module = || cli(&["function", "show", "my.number"])?["module"].as_str().map(str::to_owned);
+    let first = dev.until(module);
+    gives("8");
+    dev.until(|| module().filter(|now| *now != first));
+    assert_eq!(cli(&["module", "list"]).unwrap().as_array().unwrap().len(), 2);
+}
+
+#[test]
 fn a_mistake_is_shown_where_it_stands_and_changes_nothing() {
     let dev = Dev::start();
     dev.write("greeting.json", &greeting("hello"));

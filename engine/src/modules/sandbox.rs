@@ -19,7 +19,9 @@ use crate::functions::value;
 /// What one call may use: an instruction takes about one.
 const CALL_FUEL_MAX: u64 = 10_000_000;
 /// What the calls of one decision of a run may use.
-pub(crate) const FUEL_MAX: u64 = 100_000_000;
+pub(crate) const FUEL_MAX: u64 = 300_000_000;
+/// What a call takes before its first instruction, and its memory comes on top.
+const BEGIN_FUEL: u64 = 5_000;
 const PAGE_BYTES: u64 = 64 << 10;
 const MEMORY_BYTES_MAX: usize = 16 << 20;
 const TABLE_ELEMENTS_MAX: usize = 20_000;
@@ -76,8 +78,9 @@ impl Module {
 
     /// What it gives, and how much fuel that took; there is `fuel` left.
     pub fn call(&self, input: &Value, fuel: u64) -> (Result<Json, Failure>, u64) {
-        let begin = self.memory_pages * PAGE_BYTES / BYTES_PER_FUEL;
-        let budget = fuel.min(CALL_FUEL_MAX).saturating_sub(begin);
+        let begin = BEGIN_FUEL + self.memory_pages * PAGE_BYTES / BYTES_PER_FUEL;
+        // Without any left nothing is begun: a memory is work as well.
+        let Some(budget) = fuel.min(CALL_FUEL_MAX).checked_sub(begin) else { return (Err(out_of_fuel()), fuel) };
         let limits = StoreLimitsBuilder::new()
             .memory_size(MEMORY_BYTES_MAX)
             .table_elements(TABLE_ELEMENTS_MAX)
@@ -167,11 +170,14 @@ fn failure(bytes: &[u8]) -> Failure {
 
 fn trapped(error: &wasmi::Error) -> Failure {
     match error.as_trap_code() {
-        Some(TrapCode::OutOfFuel) => {
-            let message =
-                format!("it was not done after {CALL_FUEL_MAX} units of fuel, or its run's decision used more");
-            Failure::fatal("function_out_of_fuel", message)
-        }
+        Some(TrapCode::OutOfFuel) => out_of_fuel(),
         _ => Failure::fatal("function_trapped", error.to_string()),
     }
+}
+
+fn out_of_fuel() -> Failure {
+    let message = format!(
+        "it was not done after {CALL_FUEL_MAX} units of fuel, or the decision of its run had used {FUEL_MAX} by then"
+    );
+    Failure::fatal("function_out_of_fuel", message)
 }

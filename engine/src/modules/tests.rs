@@ -113,6 +113,13 @@ fn an_input_that_does_not_fit_is_refused_or_has_no_place() {
 }
 
 #[test]
+fn without_fuel_for_its_memory_a_call_is_not_begun() {
+    let module = compile(&echo("", "")).expect("it can be called");
+    let (output, used) = module.call(&json!(1), 6_000);
+    assert_eq!((output.expect_err("it fails").code.as_str(), used), ("function_out_of_fuel", 6_000));
+}
+
+#[test]
 fn a_decision_has_so_much_fuel_and_no_more() {
     let module = compile(&echo("(loop $again (br $again))", "")).expect("it can be called");
     let began = Instant::now();
@@ -120,11 +127,11 @@ fn a_decision_has_so_much_fuel_and_no_more() {
     let mut calls = 0;
     while left > 0 {
         let (_, used) = module.call(&json!(1), left);
-        assert!(used > 0 && used <= left.max(1_024), "{used} of {left}");
+        assert!(used > 0 && used <= left, "{used} of {left}");
         left = left.saturating_sub(used);
         calls += 1;
     }
-    assert_eq!(calls, 10);
+    assert_eq!(calls, 30);
     assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
 }
 

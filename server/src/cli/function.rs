@@ -82,10 +82,9 @@ impl Function {
 
 /// Adds the module that a document names as a file beside it, and puts its digest there instead.
 async fn with_module(client: &Client, file: &str, mut document: Value) -> anyhow::Result<Value> {
-    let Some(Value::String(module)) = document.pointer_mut("/function/handler/module") else { return Ok(document) };
-    if !module.starts_with("sha256:") {
-        let path = Path::new(file).parent().unwrap_or(Path::new("")).join(&*module);
-        *module = client.module_add(given::read_bytes(&path.to_string_lossy())?).await?.digest;
+    if let Some(path) = given::module_beside(Path::new(file), &document) {
+        let added = client.module_add(given::read_bytes(&path.to_string_lossy())?).await?;
+        document["function"]["handler"]["module"] = added.digest.into();
     }
     Ok(document)
 }

@@ -2,11 +2,13 @@
 //! states.
 
 use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use fleetprompt_core::document::{self, Format};
 use fleetprompt_core::{Json, Party, Span, Timestamp, directive, run, tenant};
+use serde_json::Value;
 
 use super::exit::Usage;
 use super::screen::now;
@@ -52,6 +54,13 @@ pub fn document(path: &str) -> anyhow::Result<Json> {
             anyhow::bail!("{}", fleetprompt_core::diagnostic::render(&problems, &text, path, false))
         }
     }
+}
+
+/// The file of the module that a function's document names, if it names one by its file, which stands beside it.
+pub fn module_beside(path: &Path, document: &Value) -> Option<PathBuf> {
+    let module = document.pointer("/function/handler/module")?.as_str()?;
+    let is_digest = module.starts_with("sha256:");
+    (!is_digest).then(|| path.parent().unwrap_or(Path::new("")).join(module))
 }
 
 /// `thread:42`; the id may hold colons.

@@ -12,7 +12,7 @@ mod exit;
 mod explain;
 mod fields;
 mod function;
-mod given;
+pub(crate) mod given;
 mod input;
 mod key;
 mod module;
