@@ -2,9 +2,10 @@
 //! the invariants of the world hold after each of them, and a run that is answered ends. A failure prints
 //! its case.
 
+use fleetprompt_core::document::Format;
 use fleetprompt_core::run::{Answer, Awaited, Illegal, Input, Place, Queue, QueueReason, Status, StepStatus};
 use fleetprompt_core::tenant::Role;
-use fleetprompt_core::workflow::{Join, StepKind};
+use fleetprompt_core::workflow::{self, Catalog, Join, StepKind};
 use fleetprompt_core::{DirectiveId, Json, RunId, Signal};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -27,6 +28,17 @@ proptest! {
         let all_settled = world.run.steps.iter().all(|step| step.status.is_settled());
         let may_end_early = world.workflow.steps.iter().any(|step| matches!(step.kind, StepKind::Finish(_)));
         prop_assert!(all_settled || may_end_early || world.run.status != Status::Completed, "{}", world.timeline());
+    }
+
+    #[test]
+    fn a_definition_survives_a_round_trip(fields in definitions()) {
+        let first = begin(fields, SEED).workflow;
+        for format in [Format::Json, Format::Yaml] {
+            let again = workflow::read(first.document.text(), format, &Catalog::default());
+            let (again, _) = again.unwrap_or_else(|problems| panic!("its own document: {problems:?}"));
+            prop_assert_eq!(&again.digest, &first.digest);
+            prop_assert_eq!(format!("{:?}", again.steps), format!("{:?}", first.steps));
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What waits for a worker, in an order that is fair: between tenants, then between the workflows of one,
 //! then whoever waits longest. A tenant that floods makes the others wait for one of its attempts at a
-//! time, and not for all.
+//! time, and not for all, under however many names it does.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -50,14 +50,21 @@ pub struct Waiting {
 /// One name, with one set of labels: whoever may take one of these may take any, of its tenants.
 type Lane = (Arc<str>, Labels);
 
+/// One pop of so many takes what waits longest, whosever it is: a tenant that is served much under one name may
+/// wait under another, but not for ever.
+const LONGEST_OF: u64 = 4;
+
 /// Of one tenant, by workflow.
 type Workflows = Turns<Arc<str>, VecDeque<Waiting>>;
 
 #[derive(Default)]
 pub struct Queue {
     lanes: BTreeMap<Lane, Turns<TenantId, Workflows>>,
+    /// How many each tenant has in all of them.
+    tenants: Turns<TenantId, usize>,
     found: HashMap<AttemptOf, (Lane, TenantId, Arc<str>)>,
     order: u64,
+    pops: u64,
 }
 
 impl Queue {
@@ -86,21 +93,28 @@ impl Queue {
         let lane = (attempt.name.clone(), attempt.labels.clone());
         let workflow: Arc<str> = attempt.workflow.as_ref().map_or("", |slug| slug.as_str()).into();
         self.found.insert(attempt.of, (lane.clone(), attempt.tenant, workflow.clone()));
+        *self.tenants.of(attempt.tenant) += 1;
         self.lanes.entry(lane).or_default().of(attempt.tenant).of(workflow)
     }
 
-    /// Of all lanes that fit, the one whose turn has waited longest.
+    /// In each lane that fits it is some tenant's turn; of these comes the one that was served least, and of its
+    /// lanes the one whose turn has waited longest.
     pub fn pop(&mut self, taker: &Taker) -> Option<Waiting> {
+        let by_turns = self.pops % LONGEST_OF != LONGEST_OF - 1;
         let fitting = self.lanes.iter().filter(|((name, labels), _)| taker.performs(name) && taker.has(labels));
         let heads = fitting.filter_map(|(lane, tenants)| {
             let tenant = match taker.tenant {
                 Some(own) => tenants.peek(&own).map(|_| own),
                 None => tenants.next(),
             }?;
-            let order = tenants.peek(&tenant)?.head()?;
-            Some((order, lane.clone(), tenant))
+            let turn = if by_turns { self.tenants.turn(&tenant)? } else { Turn::default() };
+            Some(((turn, tenants.peek(&tenant)?.head()?), lane, tenant))
         });
-        let (_, lane, tenant) = heads.min_by_key(|(order, ..)| *order)?;
+        let (_, lane, tenant) = heads.min_by_key(|(when, ..)| *when)?;
+        let lane = lane.clone();
+        self.pops += 1;
+        *self.tenants.of(tenant) -= 1;
+        self.tenants.served(&tenant, |waiting| *waiting == 0);
         let tenants = self.lanes.get_mut(&lane)?;
         let workflows = tenants.of(tenant);
         let workflow = workflows.next()?;
@@ -134,6 +148,8 @@ impl Queue {
         let line = workflows.of(workflow.clone());
         let at = line.iter().position(|waiting| waiting.attempt.of == *of)?;
         let waiting = line.remove(at);
+        *self.tenants.of(tenant) -= 1;
+        self.tenants.dropped(&tenant, |waiting| *waiting == 0);
         workflows.dropped(&workflow, VecDeque::is_empty);
         tenants.dropped(&tenant, Turns::is_empty);
         if tenants.is_empty() {
@@ -184,6 +200,10 @@ impl<K: Clone + Ord + std::hash::Hash, L: Default> Turns<K, L> {
 
     fn peek(&self, key: &K) -> Option<&L> {
         self.lines.get(key).map(|(_, line)| line)
+    }
+
+    fn turn(&self, key: &K) -> Option<Turn> {
+        self.lines.get(key).map(|(turn, _)| *turn)
     }
 
     fn next(&self) -> Option<K> {
@@ -318,5 +338,37 @@ mod tests {
         }
         let next: Vec<String> = popped(&mut queue, &taker(&["*"])).into_iter().take(4).collect();
         assert_eq!(next.iter().filter(|key| key.len() == 3).count(), 2, "{next:?}");
+    }
+
+    #[test]
+    fn a_tenant_that_floods_under_many_names_takes_turns_as_well() {
+        let mut queue = Queue::default();
+        for number in 1..=300 {
+            push(&mut queue, number, 1, "a", &format!("mail.n{}", number % 100));
+        }
+        for number in 1_001..=1_003 {
+            push(&mut queue, number, 2, "a", "mail.send");
+        }
+        let all = popped(&mut queue, &taker(&["*"]));
+        let quiet: Vec<usize> = (0..all.len()).filter(|at| all[*at].len() == 4).collect();
+        assert!(all.len() == 303 && quiet.len() == 3 && quiet[2] < 10, "{quiet:?}");
+        assert!(queue.tenants.is_empty() && queue.lanes.is_empty());
+    }
+
+    #[test]
+    fn who_is_served_much_under_one_name_does_not_wait_for_ever_under_another() {
+        let mut queue = Queue::default();
+        push(&mut queue, 1, 1, "a", "sms.send");
+        for number in 2..=60 {
+            push(&mut queue, number, 1, "a", "mail.send");
+        }
+        for _ in 0..40 {
+            queue.pop(&taker(&["mail.send"]));
+        }
+        for number in 1_001..=1_100 {
+            push(&mut queue, number, 2, "a", "film.render");
+        }
+        let next: Vec<String> = popped(&mut queue, &taker(&["sms.send", "film.render"])).into_iter().take(5).collect();
+        assert!(next.contains(&"1".to_owned()), "{next:?}");
     }
 }
