@@ -78,7 +78,9 @@ async fn emit_until_told(ledger: Arc<Ledger>, url: String, key: String) {
         let dedupe_key = format!("fact-{number}");
         let signal = thread_created(&(number % THREADS).to_string(), &dedupe_key);
         loop {
-            let sent = http.post(format!("{url}/v1/signals")).bearer_auth(&key).json(&signal).send().await;
+            let request = http.post(format!("{url}/v1/signals")).bearer_auth(&key).json(&signal);
+            // Nobody waits for ever for one that is gone.
+            let sent = request.timeout(Duration::from_secs(30)).send().await;
             if let Some(id) = told(sent).await {
                 ledger.acknowledged.lock().unwrap().insert(dedupe_key, id);
                 break;
