@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use fleetprompt_core::directive::{Directive, Status};
-use fleetprompt_core::run::{Place, Run, StepStatus, step_key};
+use fleetprompt_core::run::{Place, Run, Status as RunStatus, StepStatus, step_key};
 use fleetprompt_core::{DirectiveId, RunId, Signal, SignalId, TenantId};
 use fleetprompt_engine::{Task, TaskKind};
 
@@ -136,7 +136,7 @@ fn not_done_before(seen: &Seen, directive: &Directive) -> Held {
         }
         let keys = (0..=issues(earlier, place)).map(|issue| step_key(earlier.id, step, place, iteration, issue));
         let keys: Vec<(TenantId, String)> = keys.map(|key| (run.tenant, key)).collect();
-        let mut known = seen.directives.values().filter(|one| one.status == Status::Succeeded);
+        let mut known = seen.directives.values().filter(|one| one.status == Status::Succeeded && is_done(seen, one));
         let is_before = |one: &&Directive| one.settled_by.is_some_and(|by| by.0 < directive.id.0);
         let done = known.find(|one| is_before(one) && keys.contains(&(one.tenant, one.idempotency_key.clone())));
         hold(done.is_none(), || {
@@ -146,6 +146,15 @@ fn not_done_before(seen: &Seen, directive: &Directive) -> Held {
         source = earlier.source;
     }
     Ok(())
+}
+
+/// A run that was started is only done when that one completed.
+fn is_done(seen: &Seen, directive: &Directive) -> bool {
+    if directive.name.as_str() != "workflow.run.start" {
+        return true;
+    }
+    let child = directive.output.as_ref().and_then(|output| output.value()["run_id"].as_str()?.parse().ok());
+    child.and_then(|child: RunId| seen.runs.get(&child)).is_some_and(|run| run.status == RunStatus::Completed)
 }
 
 /// How often it was asked for anew.
