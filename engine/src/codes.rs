@@ -150,7 +150,7 @@ r#"Take a key with the role that the message names. `fleetprompt whoami` shows t
 
 "function_failed" [Of::Failure],
 r#"A function that is called in a module failed without saying why as `{"code": …, "message": …}`."#
-r#"Let the module say it so: a negative result is where, and `docs/workers.md` has how."#
+r#"Let the module say it so: a negative result is where, and `docs/modules.md` has how."#
 
 "function_invalid" [Of::Problem(422)],
 r#"The document of a function cannot be used; the message says where it is wrong."#
@@ -263,7 +263,7 @@ r#"Apply the function with another module first."#
 
 "module_invalid" [Of::Problem(422)],
 r#"The bytes are no module of WebAssembly that can be called here; the message says why."#
-r#"It exports `memory`, `alloc` and `call`, imports nothing and has at most 1 MiB. `docs/workers.md` has an example."#
+r#"It exports `memory`, `alloc` and `call`, imports nothing and has at most 1 MiB. `docs/modules.md` has an example."#
 
 "module_unknown" [Of::Problem(422)],
 r#"A function names a module that was never added, or was removed."#

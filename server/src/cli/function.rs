@@ -24,7 +24,7 @@ pub struct Function {
 
 const APPLY_EXAMPLES: &str = "\
 Steps call it by its name, as they do the engine's own. A worker performs it, or it is called in a module of
-WebAssembly: where `handler.module` names a file, that is added first. docs/workers.md has both.
+WebAssembly: where `handler.module` names a file, that is added first. docs/workers.md and docs/modules.md have both.
 
 Examples:
   fleetprompt function apply functions/lead.score.json";

@@ -21,7 +21,7 @@ pub struct Module {
 }
 
 const ADD_EXAMPLES: &str = "\
-It exports its memory, `alloc` and `call`, and imports nothing; docs/workers.md has an example. A function whose
+It exports its memory, `alloc` and `call`, and imports nothing; docs/modules.md has an example. A function whose
 handler is {\"type\": \"wasm\", \"module\": DIGEST} is called in it.
 
 Examples:
