@@ -6,6 +6,7 @@
 mod call;
 mod directives;
 mod error;
+mod health;
 mod operations;
 mod people;
 mod query;

@@ -25,6 +25,7 @@ pub mod schema;
 pub mod schemas;
 pub mod scope;
 pub mod signal;
+pub mod signature;
 pub mod tenant;
 pub mod time;
 pub mod workflow;

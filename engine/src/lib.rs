@@ -23,7 +23,6 @@ pub mod models;
 pub mod modules;
 mod perform;
 mod registrations;
-pub mod signature;
 mod standing;
 mod stop;
 mod timers;

@@ -10,7 +10,7 @@ mod house;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fleetprompt_engine::signature::sign;
+use fleetprompt_core::signature::sign;
 use serde_json::{Value, json};
 
 use house::{House, SECRET};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fleetprompt_client::Client;
 use fleetprompt_client::worker::Worker;
-use fleetprompt_engine::signature::sign;
+use fleetprompt_core::signature::sign;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;

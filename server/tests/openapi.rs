@@ -48,6 +48,27 @@ fn every_reference_in_the_document_leads_somewhere() {
     }
 }
 
+/// What the document calls an operation, the clients in other languages are generated from; this one is written by hand.
+#[test]
+fn the_rust_client_has_a_method_of_the_name_of_each_operation() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../client/src/client");
+    let sources: String = std::fs::read_dir(folder)
+        .expect("the client's folder")
+        .map(|entry| std::fs::read_to_string(entry.expect("an entry").path()).expect("a source file"))
+        .collect();
+    let document = serde_json::to_value(fleetprompt::api::openapi_document()).expect("it is JSON");
+    let operations = document["paths"]
+        .as_object()
+        .expect("paths")
+        .values()
+        .flat_map(|item| item.as_object().expect("operations").values());
+    let missing: Vec<&str> = operations
+        .map(|operation| operation["operationId"].as_str().expect("an id"))
+        .filter(|id| !["async fn", "fn"].iter().any(|kind| sources.contains(&format!("    pub {kind} {id}("))))
+        .collect();
+    assert!(missing.is_empty(), "`Client` has no method {missing:?}");
+}
+
 fn gather<'a>(value: &'a Value, into: &mut Vec<&'a str>) {
     match value {
         Value::Object(fields) => {

@@ -4,12 +4,13 @@
 
 mod support;
 
+use std::path::Path;
 use std::time::Duration;
 
 use fleetprompt_client::Client;
 use fleetprompt_client::worker::{Attempt, Failed, Worker};
 use serde_json::{Value, json};
-use support::Server;
+use support::{BINARY, Server};
 use tokio::sync::oneshot;
 
 struct House {
@@ -85,6 +86,26 @@ impl House {
         assert_eq!(status, 200, "{reported}");
         reported["results"][0].clone()
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_worker_of_the_clients_readme_scores_leads() {
+    assert!(support::file("client/README.md").contains(&support::file("client/examples/scorer.rs")));
+    let house = house().await;
+    let run = house.start().await;
+    let key = house.key(&json!({"names": ["lead.score"]})).await;
+    let mut worker = tokio::process::Command::new(Path::new(BINARY).with_file_name("examples").join("scorer"))
+        .env("FLEETPROMPT_URL", &house.server.url)
+        .env("FLEETPROMPT_KEY", key)
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let scored = house.until(&run, |run| run["steps"][0]["status"] == "completed").await;
+    assert_eq!(scored["steps"][0]["output"], json!({"score": 4}));
+    let interrupted = tokio::process::Command::new("kill").args(["-INT", &worker.id().unwrap().to_string()]).status();
+    assert!(interrupted.await.unwrap().success());
+    let ended = tokio::time::timeout(Duration::from_secs(20), worker.wait()).await;
+    assert!(ended.expect("it ends when it is told to").unwrap().success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -290,17 +311,12 @@ async fn called_later(house: &House) -> (wiremock::MockServer, String, String) {
 }
 
 async fn call_back(house: &House, callback: &str, secret: &str, body: &Value) -> (u16, Value) {
-    let (id, body) = ("msg_1", body.to_string());
-    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs().to_string();
-    let signature = fleetprompt_engine::signature::sign(secret, id, &seconds, body.as_bytes()).unwrap();
-    let request = support::http()
-        .post(format!("{}/v1/callbacks/{callback}", house.server.url))
-        .header("content-type", "application/json")
-        .header("webhook-id", id)
-        .header("webhook-timestamp", seconds)
-        .header("webhook-signature", signature)
-        .body(body);
-    house.server.send(request).await
+    let client = Client::new(&house.server.url, None).unwrap();
+    let said = serde_json::from_value(body.clone()).unwrap();
+    match client.callback(callback, &said, secret).await {
+        Ok(answer) => (200, serde_json::to_value(answer).unwrap()),
+        Err(error) => (error.problem().unwrap().status, Value::Null),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

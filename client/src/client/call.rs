@@ -60,18 +60,26 @@ impl Client {
         }
     }
 
-    /// Sends until there is an answer that another attempt would not change.
     pub(super) async fn answer<T: DeserializeOwned>(
         &self,
         request: RequestBuilder,
         repeat: Repeat,
     ) -> Result<T, Error> {
+        read(self.sent(request, repeat).await?).await
+    }
+
+    pub(super) async fn answer_text(&self, request: RequestBuilder, repeat: Repeat) -> Result<String, Error> {
+        text(self.sent(request, repeat).await?).await
+    }
+
+    /// Sends until there is an answer that another attempt would not change.
+    async fn sent(&self, request: RequestBuilder, repeat: Repeat) -> Result<Response, Error> {
         for attempt in 1.. {
             let this = request.try_clone().expect("bodies are kept in memory").timeout(ANSWER_MAX);
             let sent = this.send().await;
             match delay_before_next(&sent, attempt, repeat) {
                 Some(delay) => tokio::time::sleep(delay).await,
-                None => return read(self.arrived(sent)?).await,
+                None => return self.arrived(sent),
             }
         }
         unreachable!("the last attempt returns")
@@ -112,10 +120,15 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 async fn read<T: DeserializeOwned>(response: Response) -> Result<T, Error> {
+    let doing = format!("read the answer of {}", response.url());
+    let body = text(response).await?;
+    serde_json::from_str(&body).map_err(|error| unexpected(&doing, error.to_string()))
+}
+
+async fn text(response: Response) -> Result<String, Error> {
     let response = accepted(response).await?;
     let doing = format!("read the answer of {}", response.url());
-    let body = response.bytes().await.map_err(|error| unexpected(&doing, chain(&error)))?;
-    serde_json::from_slice(&body).map_err(|error| unexpected(&doing, error.to_string()))
+    response.text().await.map_err(|error| unexpected(&doing, chain(&error)))
 }
 
 /// The response, if its status says success; else what the server says is wrong.

@@ -1,10 +1,16 @@
 //! Endpoints of directives and their types.
 
-use fleetprompt_core::{DirectiveId, Name};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::call::{JSON, Repeat};
+use fleetprompt_core::{DirectiveId, Name, signature};
+use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
+
+use super::call::{JSON, Repeat, unexpected};
 use super::{Client, DirectiveQuery, Error, PageQuery};
-use crate::wire::{Cancel, Directive, DirectiveType, Page, Report, RequestDirective, Requested, Why};
+use crate::wire::{
+    Callback, CalledBack, Cancel, Directive, DirectiveType, Page, Report, RequestDirective, Requested, Why,
+};
 
 impl Client {
     /// Needs an `idempotency_key`; the same key is the same intent, however often it is sent.
@@ -36,6 +42,19 @@ impl Client {
     pub async fn directive_heartbeat(&self, id: DirectiveId) -> Result<Directive, Error> {
         let url = self.endpoint(&["v1", "directives", &id.to_string(), "heartbeat"]);
         self.post_bytes(url, Vec::new(), JSON, Repeat::Safe).await
+    }
+
+    /// From an endpoint that answered a delivery by 202: how the directive ended, or that it is still working.
+    /// `callback` is the one of the delivery, `secret` the one of the directive's type.
+    pub async fn callback(&self, callback: &str, said: &Callback, secret: &str) -> Result<CalledBack, Error> {
+        let body = serde_json::to_vec(said).expect("what travels has string keys and finite numbers");
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().to_string();
+        let signature = signature::sign(secret, callback, &seconds, &body)
+            .ok_or_else(|| unexpected("sign the callback", "the secret is not `whsec_` and base64".to_owned()))?;
+        let request = self.request(Method::POST, self.endpoint(&["v1", "callbacks", callback]));
+        let request = request.header(CONTENT_TYPE, JSON).header("webhook-id", callback);
+        let request = request.header("webhook-timestamp", seconds).header("webhook-signature", signature);
+        self.answer(request.body(body), Repeat::Safe).await
     }
 
     pub async fn directive_why(&self, id: DirectiveId) -> Result<Why, Error> {

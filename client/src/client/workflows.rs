@@ -39,7 +39,7 @@ impl Client {
     }
 
     /// Without their documents.
-    pub async fn workflow_versions(&self, slug: &Slug, page: &PageQuery) -> Result<Page<WorkflowVersion>, Error> {
+    pub async fn workflow_version_list(&self, slug: &Slug, page: &PageQuery) -> Result<Page<WorkflowVersion>, Error> {
         let mut url = self.endpoint(&["v1", "workflows", slug.as_str(), "versions"]);
         page.write(&mut url);
         self.get(url).await

@@ -1,18 +1,4 @@
 //! Handlers without a server.
-//!
-//! ```
-//! # use fleetprompt_client::Client;
-//! # use fleetprompt_client::worker::{Attempt, Worker, testing::attempt_of};
-//! # use serde_json::json;
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() {
-//! # let client = Client::new("http://127.0.0.1:7070", None).unwrap();
-//! let worker = Worker::new(client, "scorer-1")
-//!     .performs("lead.score", |_: Attempt| async { Ok(json!({"score": 87}).into()) });
-//! let outcome = worker.perform(attempt_of("lead.score", json!({"company": "Acme"}))).await;
-//! assert_eq!(outcome.output.unwrap().value()["score"], 87);
-//! # }
-//! ```
 
 use std::time::Duration;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fleetprompt_core::directive::{Directive, DirectiveType, Handler};
+use fleetprompt_core::signature::sign;
 use fleetprompt_core::{Failure, Json};
 use reqwest::StatusCode;
 use reqwest::header::HeaderValue;
@@ -15,7 +16,6 @@ use serde_json::Value;
 use super::{Ended, Performed, address};
 use crate::Directory;
 use crate::models::http::{causes, client_builder, retry_after_ms};
-use crate::signature::sign;
 use crate::workers::AttemptId;
 
 /// More than this of an answer is not an outcome.

@@ -7,8 +7,8 @@ use axum::http::HeaderMap;
 use fleetprompt_client::wire;
 use fleetprompt_core::directive::Handler;
 use fleetprompt_core::performs::{Labels, Pattern};
+use fleetprompt_core::signature::is_signed;
 use fleetprompt_core::{KeyId, TenantId};
-use fleetprompt_engine::signature::is_signed;
 use fleetprompt_engine::workers::{Attempt, Taker, Worker, WorkerId};
 use serde_json::json;
 

@@ -2,18 +2,10 @@
 //! and nothing about any tenant is said.
 
 use axum::extract::State;
-use axum::http::StatusCode;
-use serde::Serialize;
+use fleetprompt_client::wire::Health;
 
-use super::answer::{Answer, json, ok};
+use super::answer::{Answer, ok};
 use super::{Api, Problem};
-
-/// What the health endpoints answer.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct Health {
-    #[schema(example = "ok")]
-    status: &'static str,
-}
 
 /// Check that the process lives
 #[utoipa::path(
@@ -21,7 +13,7 @@ pub struct Health {
     responses((status = 200, description = "It lives.", body = Health)),
 )]
 pub async fn healthz() -> Answer {
-    ok(&Health { status: "ok" })
+    ok(&well())
 }
 
 /// Check that it takes work
@@ -38,5 +30,9 @@ pub async fn readyz(State(api): State<Api>) -> Answer {
     if !api.engine().is_ready() {
         return Err(Problem::unavailable("the store refuses commits; the log of the server says why"));
     }
-    json(StatusCode::OK, &Health { status: "ok" })
+    ok(&well())
+}
+
+fn well() -> Health {
+    Health { status: "ok".to_owned() }
 }

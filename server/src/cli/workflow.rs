@@ -195,7 +195,7 @@ impl Workflow {
 
     async fn versions(&self, slug: &Slug) -> anyhow::Result<ExitCode> {
         let client = self.connect.client()?;
-        let versions = pages::all(async |page| client.workflow_versions(slug, &page).await).await?;
+        let versions = pages::all(async |page| client.workflow_version_list(slug, &page).await).await?;
         self.connect.output.list(&versions, "No versions.", |screen| versions_table(screen, &versions));
         exit::ok()
     }

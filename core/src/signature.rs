@@ -1,11 +1,12 @@
-//! Signatures by Standard Webhooks: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. What the
-//! engine sends is signed so, and so is what endpoints call back with.
+//! Signatures by Standard Webhooks: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. What is
+//! delivered to endpoints is signed so, and so is what they call back with.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fleetprompt_core::Timestamp;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+
+use crate::Timestamp;
 
 /// How far the clocks of both sides may be apart.
 const TOLERANCE_S: i64 = 300;
