@@ -64,4 +64,22 @@ impl Batch {
             && self.modules_removed.is_empty()
             && self.schedules.is_empty()
     }
+
+    /// Whose records these are, some of them often.
+    pub(crate) fn tenants_named(&self) -> impl Iterator<Item = TenantId> {
+        let named = self.signals.iter().map(|signal| signal.tenant);
+        let named = named.chain(self.dedupe_keys.iter().map(|(tenant, ..)| *tenant));
+        let named = named.chain(self.dispositions.iter().map(|disposition| disposition.tenant));
+        let named = named.chain(self.directives.iter().map(|directive| directive.tenant));
+        let named = named.chain(self.runs.iter().map(|write| write.run.tenant));
+        let named = named.chain(self.keys.iter().map(|key| key.tenant));
+        let named = named.chain(self.workflows.iter().map(|workflow| workflow.tenant));
+        let named = named.chain(self.workflow_versions.iter().map(|version| version.tenant));
+        let named = named.chain(self.agents.iter().map(|agent| agent.tenant));
+        let named = named.chain(self.directive_types.iter().map(|kind| kind.tenant));
+        let named = named.chain(self.functions.iter().map(|function| function.tenant));
+        let named = named.chain(self.modules.iter().map(|(module, _)| module.tenant));
+        let named = named.chain(self.modules_removed.iter().map(|(tenant, _)| *tenant));
+        named.chain(self.schedules.iter().map(|schedule| schedule.tenant))
+    }
 }

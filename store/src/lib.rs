@@ -6,6 +6,8 @@
 mod batch;
 mod filter;
 pub mod memory;
+pub mod postgres;
+mod rows;
 pub mod sqlite;
 
 pub use batch::{Batch, ModuleWrite, RunWrite};
@@ -28,6 +30,12 @@ pub enum Error {
     /// The disk, the database or its file: trying again may help, a decision may not.
     #[error("the store could not {doing}: {cause}")]
     Unavailable { doing: &'static str, cause: String },
+    /// Nothing that this store is asked to write will be: whoever holds it must begin anew.
+    #[error("this node writes no more: {why}")]
+    Lost { why: &'static str },
+    /// Another node is at work on the database.
+    #[error("the database is in use by the node `{node}`; stop it first, or wait")]
+    InUse { node: String },
     /// The file was written by a newer version of this program.
     #[error(
         "{path} has schema version {found}, and this program knows {known}: use the newer fleetprompt that wrote it"
@@ -43,6 +51,11 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub trait Store: Send + Sync + 'static {
     /// Writes everything or nothing. On return it survives the loss of power.
     fn commit(&self, batch: &Batch) -> Result<()>;
+
+    /// Whether it is known to answer. A database elsewhere may be away for a while.
+    fn is_reachable(&self) -> bool {
+        true
+    }
 
     // What an engine reads when it starts.
 

@@ -30,21 +30,7 @@ impl State {
         let known = |tenant: TenantId| {
             self.tenants.contains_key(&tenant) || batch.tenants.iter().any(|fresh| fresh.id == tenant)
         };
-        let named = batch.signals.iter().map(|signal| signal.tenant);
-        let named = named.chain(batch.dedupe_keys.iter().map(|(tenant, ..)| *tenant));
-        let named = named.chain(batch.dispositions.iter().map(|disposition| disposition.tenant));
-        let named = named.chain(batch.directives.iter().map(|directive| directive.tenant));
-        let named = named.chain(batch.runs.iter().map(|write| write.run.tenant));
-        let named = named.chain(batch.keys.iter().map(|key| key.tenant));
-        let named = named.chain(batch.workflows.iter().map(|workflow| workflow.tenant));
-        let named = named.chain(batch.workflow_versions.iter().map(|version| version.tenant));
-        let named = named.chain(batch.agents.iter().map(|agent| agent.tenant));
-        let named = named.chain(batch.directive_types.iter().map(|kind| kind.tenant));
-        let named = named.chain(batch.functions.iter().map(|function| function.tenant));
-        let named = named.chain(batch.modules.iter().map(|(module, _)| module.tenant));
-        let named = named.chain(batch.modules_removed.iter().map(|(tenant, _)| *tenant));
-        let mut named = named.chain(batch.schedules.iter().map(|schedule| schedule.tenant));
-        match named.find(|tenant| !known(*tenant)) {
+        match batch.tenants_named().find(|tenant| !known(*tenant)) {
             Some(tenant) => Err(refused(format!("there is no tenant {tenant}"))),
             None => Ok(()),
         }

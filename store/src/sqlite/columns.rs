@@ -3,15 +3,14 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use fleetprompt_core::json::present;
 use fleetprompt_core::{DirectiveId, Failure, Json, Lineage, Party, RecordId, RunId, SignalId, Timestamp};
 use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Value, ValueRef};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::fault::{Fault, Result};
+use crate::rows::End;
 
 /// The 16 bytes of an id.
 #[derive(Clone, Copy)]
@@ -182,16 +181,6 @@ pub fn word<T: Copy>(row: &Row, column: usize, all: &[T], as_str: fn(T) -> &'sta
     let text = row.get_ref(column)?.as_str().map_err(|why| Fault::damaged("a word", why))?;
     let known = all.iter().copied().find(|known| as_str(*known) == text);
     known.ok_or_else(|| Fault::damaged("a word", format!("`{text}` is unknown")))
-}
-
-/// What the payload of the signal that ended something says of its end.
-#[derive(Deserialize, Default)]
-struct End {
-    /// An output may be `null`, which is not the same as none.
-    #[serde(default, deserialize_with = "present")]
-    output: Option<Json>,
-    #[serde(default)]
-    error: Option<Failure>,
 }
 
 /// The output and the failure in the payload at `column`, if there is one.

@@ -1,16 +1,15 @@
 //! Reading intents. How a settled one ended is read from the signal that settled it.
 
 use fleetprompt_core::directive::{Directive, HandlerKind, Origin, Status};
-use fleetprompt_core::retry::RetryPolicy;
 use fleetprompt_core::run::Place;
-use fleetprompt_core::{DirectiveId, Party, RunId, SignalId, Span, TenantId};
+use fleetprompt_core::{DirectiveId, Party, RunId, SignalId, TenantId};
 use rusqlite::{Row, params};
-use serde::{Deserialize, Serialize};
 
 use super::View;
 use super::columns::{self, Id};
 use super::fault::{Fault, Result};
 use super::page::Query;
+use crate::rows::Policy;
 use crate::{DirectiveFilter, Page};
 
 const COLUMNS: &str = "d.id, d.name, d.status, d.handler, d.attempt, d.wake_at, d.cancel_requested, d.settled_at, \
@@ -71,7 +70,8 @@ pub(super) fn select(view: &View, tenant: i64, filter: &DirectiveFilter, page: P
 fn directive(view: &View, tenant: TenantId, row: &Row) -> Result<Directive> {
     let (output, error) = columns::end(row, 20)?;
     let policy: Option<String> = row.get(18)?;
-    let (retry, timeout, heartbeat) = policy.as_deref().map_or(Ok(Default::default()), Policy::read)?;
+    let policy = policy.as_deref().map(Policy::read).transpose().map_err(|why| Fault::damaged("a policy", why))?;
+    let (retry, timeout, heartbeat) = policy.unwrap_or_default();
     let step: Option<u32> = row.get(11)?;
     let part: Option<i64> = row.get(21)?;
     let origin = columns::id_if_any(row, 10)?.zip(step);
@@ -102,57 +102,4 @@ fn directive(view: &View, tenant: TenantId, row: &Row) -> Result<Directive> {
         output,
         error,
     })
-}
-
-/// How a directive is carried out, as text in one column: in microseconds, so nothing is rounded.
-#[derive(Serialize, Deserialize)]
-pub struct Policy {
-    max_attempts: u32,
-    initial_us: i64,
-    factor: f64,
-    max_us: i64,
-    jitter: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    timeout_us: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    heartbeat_us: Option<i64>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    on: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    max_elapsed_us: Option<i64>,
-}
-
-impl Policy {
-    /// None for what nobody said anything about.
-    pub fn text_of(retry: &RetryPolicy, timeout: Option<Span>, heartbeat: Option<Span>) -> Option<String> {
-        if timeout.is_none() && heartbeat.is_none() && *retry == RetryPolicy::default() {
-            return None;
-        }
-        let policy = Self {
-            max_attempts: retry.max_attempts,
-            initial_us: retry.initial.0,
-            factor: retry.factor,
-            max_us: retry.max.0,
-            jitter: retry.jitter,
-            timeout_us: timeout.map(|timeout| timeout.0),
-            heartbeat_us: heartbeat.map(|heartbeat| heartbeat.0),
-            on: retry.on.clone(),
-            max_elapsed_us: retry.max_elapsed.map(|elapsed| elapsed.0),
-        };
-        Some(serde_json::to_string(&policy).expect("numbers can be written"))
-    }
-
-    fn read(text: &str) -> Result<(RetryPolicy, Option<Span>, Option<Span>)> {
-        let policy: Self = serde_json::from_str(text).map_err(|why| Fault::damaged("a policy", why))?;
-        let retry = RetryPolicy {
-            max_attempts: policy.max_attempts,
-            initial: Span(policy.initial_us),
-            factor: policy.factor,
-            max: Span(policy.max_us),
-            jitter: policy.jitter,
-            on: policy.on,
-            max_elapsed: policy.max_elapsed_us.map(Span),
-        };
-        Ok((retry, policy.timeout_us.map(Span), policy.heartbeat_us.map(Span)))
-    }
 }

@@ -1,18 +1,15 @@
 //! Reading what stands at the places of runs: steps, their items, and what undoes either. What a place
 //! waits for, and how it ended, is read from the signal that made it what it is.
 
-use std::sync::Arc;
-
-use fleetprompt_core::json::present;
-use fleetprompt_core::run::{Awaited, Items, Place, Run, Step, StepStatus, Waiting};
-use fleetprompt_core::{DirectiveId, Failure, Json, RunId, SignalId, TenantId};
+use fleetprompt_core::run::{Awaited, Items, Place, Run, Step, StepStatus};
+use fleetprompt_core::{DirectiveId, RunId, SignalId, TenantId};
 use rusqlite::types::Value;
 use rusqlite::{Row, params, params_from_iter};
-use serde::Deserialize;
 
 use super::View;
 use super::columns::{self, Id};
 use super::fault::{Fault, Result};
+use crate::rows::Said;
 use crate::{Order, Page, WaitingFilter};
 
 const COLUMNS: &str = "p.step, p.part, p.status, p.attempt, p.iteration, p.issue, p.items, p.due_at, p.directive_id, \
@@ -126,19 +123,6 @@ pub(super) fn waiting_sql((index, condition): Found, page: Page) -> String {
          WHERE p.tenant = ? AND {condition} {beyond} AND r.ended_at IS NULL \
          ORDER BY p.signal_id {direction} LIMIT ?"
     )
-}
-
-/// Of a `StepRecord`, what stands in no column.
-#[derive(Deserialize, Default)]
-struct Said {
-    #[serde(default, deserialize_with = "present")]
-    output: Option<Json>,
-    #[serde(default)]
-    error: Option<Failure>,
-    #[serde(default)]
-    waiting: Option<Arc<Waiting>>,
-    #[serde(default)]
-    lock: Option<Arc<str>>,
 }
 
 /// Without what is part of it.

@@ -11,11 +11,11 @@ use fleetprompt_store::memory::MemoryStore;
 use fleetprompt_store::{Batch, DirectiveFilter, Page, RunFilter, RunWrite, SignalFilter, Store};
 use rstest::rstest;
 
-use crate::Backend::{self, Memory, Sqlite};
+use crate::Backend::{self, Memory, Postgres, Sqlite};
 use crate::samples::{Samples, changed, facts, started_by, tenants, whole};
 
 #[rstest]
-fn what_was_committed_is_read_back_as_it_was(#[values(Memory, Sqlite)] backend: Backend) {
+fn what_was_committed_is_read_back_as_it_was(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     let (store, mut samples) = (backend.open(), Samples::new());
     let tenant = samples.tenant("acme");
     let (run, mut batch) = samples.cascade(tenant.id, "triage", 3);
@@ -34,7 +34,7 @@ fn what_was_committed_is_read_back_as_it_was(#[values(Memory, Sqlite)] backend: 
 }
 
 #[rstest]
-fn a_batch_with_one_bad_record_leaves_nothing_behind(#[values(Memory, Sqlite)] backend: Backend) {
+fn a_batch_with_one_bad_record_leaves_nothing_behind(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     let (store, mut samples) = (backend.open(), Samples::new());
     let (acme, later) = (samples.tenant("acme"), samples.tenant("later"));
     let known = samples.fact(acme.id, "forum.thread.created");
@@ -55,7 +55,7 @@ fn a_batch_with_one_bad_record_leaves_nothing_behind(#[values(Memory, Sqlite)] b
 }
 
 #[rstest]
-fn records_of_a_tenant_that_does_not_exist_are_refused(#[values(Memory, Sqlite)] backend: Backend) {
+fn records_of_a_tenant_that_does_not_exist_are_refused(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     let (store, mut samples) = (backend.open(), Samples::new());
     let nobody = samples.tenant("nobody");
     let (_, batch) = samples.cascade(nobody.id, "triage", 1);
@@ -64,12 +64,12 @@ fn records_of_a_tenant_that_does_not_exist_are_refused(#[values(Memory, Sqlite)]
 }
 
 #[rstest]
-fn an_empty_batch_is_nothing_to_do(#[values(Memory, Sqlite)] backend: Backend) {
+fn an_empty_batch_is_nothing_to_do(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     backend.open().commit(&Batch::default()).expect("committed");
 }
 
 #[rstest]
-fn nothing_of_a_tenant_can_be_read_by_another(#[values(Memory, Sqlite)] backend: Backend) {
+fn nothing_of_a_tenant_can_be_read_by_another(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     let (store, mut samples) = (backend.open(), Samples::new());
     let (owner, other) = (samples.tenant("owner"), samples.tenant("other"));
     let (run, mut batch) = samples.cascade(owner.id, "triage", 2);
@@ -110,7 +110,7 @@ fn nothing_of_a_tenant_can_be_read_by_another(#[values(Memory, Sqlite)] backend:
 }
 
 #[rstest]
-fn two_tenants_may_use_the_same_keys(#[values(Memory, Sqlite)] backend: Backend) {
+fn two_tenants_may_use_the_same_keys(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     let (store, mut samples) = (backend.open(), Samples::new());
     let both = [samples.tenant("one"), samples.tenant("two")];
     store.commit(&tenants(&[&both[0], &both[1]])).expect("committed");
@@ -137,7 +137,7 @@ fn two_tenants_may_use_the_same_keys(#[values(Memory, Sqlite)] backend: Backend)
 }
 
 #[rstest]
-fn a_key_is_given_once(#[values(Memory, Sqlite)] backend: Backend) {
+fn a_key_is_given_once(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     let (store, mut samples) = (backend.open(), Samples::new());
     let tenant = samples.tenant("acme");
     let (first, second) = (samples.fact(tenant.id, "a.b"), samples.fact(tenant.id, "a.b"));
@@ -163,7 +163,7 @@ fn a_key_is_given_once(#[values(Memory, Sqlite)] backend: Backend) {
 }
 
 #[rstest]
-fn rows_are_brought_up_to_date_move_by_move(#[values(Memory, Sqlite)] backend: Backend) {
+fn rows_are_brought_up_to_date_move_by_move(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     let (store, mut samples) = (backend.open(), Samples::new());
     let tenant = samples.tenant("acme");
     store.commit(&tenants(&[&tenant])).expect("committed");
@@ -185,7 +185,7 @@ fn rows_are_brought_up_to_date_move_by_move(#[values(Memory, Sqlite)] backend: B
 }
 
 #[rstest]
-fn a_directive_that_is_reopened_is_as_it_was_requested(#[values(Memory, Sqlite)] backend: Backend) {
+fn a_directive_that_is_reopened_is_as_it_was_requested(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     let (store, mut samples) = (backend.open(), Samples::new());
     let tenant = samples.tenant("acme");
     let fact = samples.fact(tenant.id, "forum.thread.created");
@@ -212,7 +212,7 @@ fn a_directive_that_is_reopened_is_as_it_was_requested(#[values(Memory, Sqlite)]
 }
 
 #[rstest]
-fn places_that_a_write_does_not_name_stay_as_they_were(#[values(Memory, Sqlite)] backend: Backend) {
+fn places_that_a_write_does_not_name_stay_as_they_were(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     let (store, mut samples) = (backend.open(), Samples::new());
     let tenant = samples.tenant("acme");
     let fact = samples.fact(tenant.id, "forum.thread.created");
@@ -243,7 +243,9 @@ fn places_that_a_write_does_not_name_stay_as_they_were(#[values(Memory, Sqlite)]
 }
 
 #[rstest]
-fn a_run_is_read_as_it_was_written_through_all_that_its_places_can_be(#[values(Memory, Sqlite)] backend: Backend) {
+fn a_run_is_read_as_it_was_written_through_all_that_its_places_can_be(
+    #[values(Memory, Sqlite, Postgres)] backend: Backend,
+) {
     let (store, mut samples) = (backend.open(), Samples::new());
     let tenant = samples.tenant("acme");
     let fact = samples.fact(tenant.id, "forum.thread.created");
@@ -296,7 +298,7 @@ fn a_run_is_read_as_it_was_written_through_all_that_its_places_can_be(#[values(M
 }
 
 #[rstest]
-fn a_run_remembers_where_it_comes_from_and_when_it_began(#[values(Memory, Sqlite)] backend: Backend) {
+fn a_run_remembers_where_it_comes_from_and_when_it_began(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     let (store, mut samples) = (backend.open(), Samples::new());
     let tenant = samples.tenant("acme");
     store.commit(&tenants(&[&tenant])).expect("committed");
@@ -333,7 +335,7 @@ fn a_run_remembers_where_it_comes_from_and_when_it_began(#[values(Memory, Sqlite
 }
 
 #[rstest]
-fn a_signal_may_advance_many_runs_of_a_workflow_and_start_one(#[values(Memory, Sqlite)] backend: Backend) {
+fn a_signal_may_advance_many_runs_of_a_workflow_and_start_one(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     let (store, mut samples) = (backend.open(), Samples::new());
     let tenant = samples.tenant("acme");
     let fact = samples.fact(tenant.id, "forum.thread.created");
@@ -350,7 +352,7 @@ fn a_signal_may_advance_many_runs_of_a_workflow_and_start_one(#[values(Memory, S
 }
 
 #[rstest]
-fn the_last_disposition_of_a_pair_counts(#[values(Memory, Sqlite)] backend: Backend) {
+fn the_last_disposition_of_a_pair_counts(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     let (store, mut samples) = (backend.open(), Samples::new());
     let tenant = samples.tenant("acme");
     let (run, mut batch) = samples.cascade(tenant.id, "triage", 1);
@@ -373,7 +375,7 @@ fn the_last_disposition_of_a_pair_counts(#[values(Memory, Sqlite)] backend: Back
 }
 
 #[rstest]
-fn texts_stay_as_they_are_however_long_or_strange(#[values(Memory, Sqlite)] backend: Backend) {
+fn texts_stay_as_they_are_however_long_or_strange(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     let (store, mut samples) = (backend.open(), Samples::new());
     let tenant = samples.tenant("acme");
     store.commit(&tenants(&[&tenant])).expect("committed");

@@ -1,4 +1,4 @@
-//! Random valid batches through both backends: whatever is asked afterwards, they answer alike.
+//! Random valid batches through memory and a database: whatever is asked afterwards, they answer alike.
 
 mod op;
 
@@ -22,6 +22,7 @@ use fleetprompt_core::{
     Failure, Json, KeyId, Party, RunId, Signal, SignalId, Span, TenantId, Timestamp, WorkflowVersionId,
 };
 use fleetprompt_store::memory::MemoryStore;
+use fleetprompt_store::postgres::PostgresStore;
 use fleetprompt_store::sqlite::SqliteStore;
 use fleetprompt_store::{Batch, DirectiveFilter, Order, Page, RunFilter, RunWrite, SignalFilter, Store, WaitingFilter};
 use proptest::prelude::*;
@@ -365,12 +366,12 @@ impl World {
         }
     }
 
-    fn compare(&self, [memory, sqlite]: [&dyn Store; 2], pages: &[Page]) {
+    fn compare(&self, [memory, database]: [&dyn Store; 2], pages: &[Page]) {
         macro_rules! alike {
             ($call:ident ( $($argument:expr),* )) => {
                 assert_eq!(
                     memory.$call($($argument),*).expect("memory"),
-                    sqlite.$call($($argument),*).expect("sqlite"),
+                    database.$call($($argument),*).expect("database"),
                     "{}{:?}", stringify!($call), ($(&$argument,)*)
                 );
             };
@@ -517,25 +518,45 @@ fn put<T>(all: &mut Vec<T>, record: T, id: impl Fn(&T) -> uuid::Uuid) {
     all.push(record);
 }
 
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, max_shrink_time: 20_000, ..ProptestConfig::default() }
+}
+
+fn answer_alike(database: &dyn Store, ops: Vec<Op>, cursor: Index) {
+    let memory = MemoryStore::default();
+    let stores: [&dyn Store; 2] = [&memory, database];
+    let mut world = World::new();
+    for op in ops.into_iter().chain([Op::Commit]) {
+        match op {
+            Op::Commit => world.commit(stores, None),
+            Op::Repeat { fact } => world.commit(stores, Some(fact)),
+            op => world.apply(op),
+        }
+    }
+    let cursor = pick(&world.now.facts, cursor).map(|fact| fact.id.0);
+    let pages = [Order::NewestFirst, Order::OldestFirst].map(|order| Page { order, cursor, limit: 5 });
+    world.compare(stores, &[Page::newest(100), pages[0], pages[1]]);
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, max_shrink_time: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(config(64))]
 
     #[test]
-    fn both_backends_answer_alike(ops in proptest::collection::vec(op(), 1..90), cursor in any::<Index>()) {
+    fn sqlite_answers_as_memory_does(ops in proptest::collection::vec(op(), 1..90), cursor in any::<Index>()) {
         let folder = tempfile::TempDir::new().expect("a temporary folder");
-        let sqlite = SqliteStore::open(&folder.path().join("store.db")).expect("a new file");
-        let memory = MemoryStore::default();
-        let stores: [&dyn Store; 2] = [&memory, &sqlite];
-        let mut world = World::new();
-        for op in ops.into_iter().chain([Op::Commit]) {
-            match op {
-                Op::Commit => world.commit(stores, None),
-                Op::Repeat { fact } => world.commit(stores, Some(fact)),
-                op => world.apply(op),
-            }
-        }
-        let cursor = pick(&world.now.facts, cursor).map(|fact| fact.id.0);
-        let pages = [Order::NewestFirst, Order::OldestFirst].map(|order| Page { order, cursor, limit: 5 });
-        world.compare(stores, &[Page::newest(100), pages[0], pages[1]]);
+        answer_alike(&SqliteStore::open(&folder.path().join("store.db")).expect("a new file"), ops, cursor);
     }
+}
+
+#[test]
+fn postgres_answers_as_memory_does() {
+    let server = fleetprompt_testing::Postgres::start();
+    let mut runner = proptest::test_runner::TestRunner::new(config(16));
+    let cases = (proptest::collection::vec(op(), 1..90), any::<Index>());
+    let judged = runner.run(&cases, |(ops, cursor)| {
+        let store = PostgresStore::open(&server.database(), &crate::options("a")).expect("a new database");
+        answer_alike(&store, ops, cursor);
+        Ok(())
+    });
+    judged.unwrap_or_else(|why| panic!("{why}"));
 }

@@ -11,7 +11,7 @@ use fleetprompt_store::{Batch, DirectiveFilter, Order, Page, RunFilter, SignalFi
 use rstest::rstest;
 use uuid::Uuid;
 
-use crate::Backend::{self, Memory, Sqlite};
+use crate::Backend::{self, Memory, Postgres, Sqlite};
 use crate::samples::{Samples, facts, name, slug, started_by, tenants, whole};
 
 /// A tenant's whole log, small enough to be filtered by hand.
@@ -95,7 +95,7 @@ fn with_none<T: Clone>(values: impl IntoIterator<Item = T>) -> Vec<Option<T>> {
 }
 
 #[rstest]
-fn signals_are_listed_in_both_directions_with_every_filter(#[values(Memory, Sqlite)] backend: Backend) {
+fn signals_are_listed_in_both_directions_with_every_filter(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     let store = backend.open();
     let log = log(&*store);
     let names = ["forum.thread.created", "workflow.step.completed", "directive.canceled", "never.seen"];
@@ -123,7 +123,9 @@ fn signals_are_listed_in_both_directions_with_every_filter(#[values(Memory, Sqli
 }
 
 #[rstest]
-fn a_group_is_its_facts_and_the_records_of_its_runs_and_directives(#[values(Memory, Sqlite)] backend: Backend) {
+fn a_group_is_its_facts_and_the_records_of_its_runs_and_directives(
+    #[values(Memory, Sqlite, Postgres)] backend: Backend,
+) {
     let store = backend.open();
     let log = log(&*store);
     let run = &log.runs[1];
@@ -137,7 +139,7 @@ fn a_group_is_its_facts_and_the_records_of_its_runs_and_directives(#[values(Memo
 }
 
 #[rstest]
-fn directives_are_listed_in_both_directions_with_every_filter(#[values(Memory, Sqlite)] backend: Backend) {
+fn directives_are_listed_in_both_directions_with_every_filter(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     let store = backend.open();
     let log = log(&*store);
     let names = ["workflow.run.start", "mail.send", "never.seen"];
@@ -159,7 +161,9 @@ fn directives_are_listed_in_both_directions_with_every_filter(#[values(Memory, S
 }
 
 #[rstest]
-fn runs_are_listed_without_steps_in_both_directions_with_every_filter(#[values(Memory, Sqlite)] backend: Backend) {
+fn runs_are_listed_without_steps_in_both_directions_with_every_filter(
+    #[values(Memory, Sqlite, Postgres)] backend: Backend,
+) {
     let store = backend.open();
     let log = log(&*store);
     let groups = ["a conversation", "nobody's", &log.runs[0].lineage.correlation_id];
@@ -192,7 +196,7 @@ fn runs_are_listed_without_steps_in_both_directions_with_every_filter(#[values(M
 }
 
 #[rstest]
-fn dispositions_are_those_of_one_signal(#[values(Memory, Sqlite)] backend: Backend) {
+fn dispositions_are_those_of_one_signal(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     let store = backend.open();
     let log = log(&*store);
     for run in &log.runs {
@@ -204,7 +208,7 @@ fn dispositions_are_those_of_one_signal(#[values(Memory, Sqlite)] backend: Backe
 }
 
 #[rstest]
-fn signals_of_any_of_some_names_are_listed_since_a_time(#[values(Memory, Sqlite)] backend: Backend) {
+fn signals_of_any_of_some_names_are_listed_since_a_time(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     let (store, mut samples) = (backend.open(), Samples::new());
     let tenant = samples.tenant("acme");
     store.commit(&tenants(&[&tenant])).expect("committed");
@@ -262,7 +266,9 @@ fn family(store: &dyn Store) -> (Tenant, Vec<Run>) {
 }
 
 #[rstest]
-fn runs_are_listed_by_kin_by_version_by_time_and_while_they_are_open(#[values(Memory, Sqlite)] backend: Backend) {
+fn runs_are_listed_by_kin_by_version_by_time_and_while_they_are_open(
+    #[values(Memory, Sqlite, Postgres)] backend: Backend,
+) {
     let store = backend.open();
     let (tenant, runs) = family(&*store);
     let all = RunFilter::default;
@@ -302,7 +308,7 @@ fn runs_are_listed_by_kin_by_version_by_time_and_while_they_are_open(#[values(Me
 }
 
 #[rstest]
-fn runs_under_way_are_counted_by_version_and_status(#[values(Memory, Sqlite)] backend: Backend) {
+fn runs_under_way_are_counted_by_version_and_status(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     let store = backend.open();
     let (tenant, runs) = family(&*store);
     let found = store.runs_in_flight(tenant.id, &slug("triage")).expect("read");
@@ -317,7 +323,7 @@ fn runs_under_way_are_counted_by_version_and_status(#[values(Memory, Sqlite)] ba
 }
 
 #[rstest]
-fn what_waits_is_listed_in_the_order_in_which_it_began_to(#[values(Memory, Sqlite)] backend: Backend) {
+fn what_waits_is_listed_in_the_order_in_which_it_began_to(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     let (store, mut samples) = (backend.open(), Samples::new());
     let (tenant, other) = (samples.tenant("acme"), samples.tenant("other"));
     store.commit(&tenants(&[&tenant, &other])).expect("committed");

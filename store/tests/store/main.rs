@@ -1,4 +1,4 @@
-//! What the contract means, told once and run over every backend; and both backends against each
+//! What the contract means, told once and run over every backend; and the backends against each
 //! other, by chance.
 
 mod commits;
@@ -9,8 +9,11 @@ mod samples;
 mod sqlite_file;
 mod work;
 
+use std::time::Duration;
+
 use fleetprompt_store::Store;
 use fleetprompt_store::memory::MemoryStore;
+use fleetprompt_store::postgres::{Options, PostgresStore};
 use fleetprompt_store::sqlite::SqliteStore;
 use tempfile::TempDir;
 
@@ -18,25 +21,36 @@ use tempfile::TempDir;
 enum Backend {
     Memory,
     Sqlite,
+    Postgres,
 }
 
-/// A store, and the folder that goes with it.
+/// A store, and what goes with it.
 struct Opened {
     store: Box<dyn Store>,
-    _folder: Option<TempDir>,
+    _beside: Box<dyn std::any::Any>,
 }
 
 impl Backend {
     fn open(self) -> Opened {
         match self {
-            Self::Memory => Opened { store: Box::new(MemoryStore::default()), _folder: None },
+            Self::Memory => Opened { store: Box::new(MemoryStore::default()), _beside: Box::new(()) },
             Self::Sqlite => {
                 let folder = TempDir::new().expect("a temporary folder");
                 let store = SqliteStore::open(&folder.path().join("store.db")).expect("a new file");
-                Opened { store: Box::new(store), _folder: Some(folder) }
+                Opened { store: Box::new(store), _beside: Box::new(folder) }
+            }
+            Self::Postgres => {
+                let server = fleetprompt_testing::Postgres::start();
+                let store = PostgresStore::open(&server.database(), &options("a")).expect("a new database");
+                Opened { store: Box::new(store), _beside: Box::new(server) }
             }
         }
     }
+}
+
+/// Of a node that refuses while another is at work.
+fn options(node: &str) -> Options {
+    Options { node: node.to_owned(), lease: Duration::from_secs(10), waits: false }
 }
 
 impl std::ops::Deref for Opened {

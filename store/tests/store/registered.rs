@@ -13,7 +13,7 @@ use fleetprompt_store::{Batch, Directory};
 use rstest::rstest;
 use serde_json::json;
 
-use crate::Backend::{self, Memory, Sqlite};
+use crate::Backend::{self, Memory, Postgres, Sqlite};
 use crate::samples::{Samples, name, slug, tenants};
 
 fn key(samples: &mut Samples, tenant: &Tenant) -> Key {
@@ -84,7 +84,7 @@ fn module(tenant: &Tenant, bytes: &[u8]) -> (ModuleEntry, Arc<[u8]>) {
 }
 
 #[rstest]
-fn the_directory_is_everything_that_is_registered_in_order(#[values(Memory, Sqlite)] backend: Backend) {
+fn the_directory_is_everything_that_is_registered_in_order(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     let (store, mut samples) = (backend.open(), Samples::new());
     let (second, first) = (samples.tenant("second"), samples.tenant("first"));
     store.commit(&tenants(&[&first])).expect("committed");
@@ -147,7 +147,9 @@ fn the_directory_is_everything_that_is_registered_in_order(#[values(Memory, Sqli
 }
 
 #[rstest]
-fn a_module_is_its_tenants_and_stays_as_it_is_until_it_is_removed(#[values(Memory, Sqlite)] backend: Backend) {
+fn a_module_is_its_tenants_and_stays_as_it_is_until_it_is_removed(
+    #[values(Memory, Sqlite, Postgres)] backend: Backend,
+) {
     let (store, mut samples) = (backend.open(), Samples::new());
     let (one, other) = (samples.tenant("one"), samples.tenant("other"));
     store.commit(&tenants(&[&one, &other])).expect("committed");
@@ -168,7 +170,7 @@ fn a_module_is_its_tenants_and_stays_as_it_is_until_it_is_removed(#[values(Memor
 }
 
 #[rstest]
-fn what_is_registered_again_is_replaced(#[values(Memory, Sqlite)] backend: Backend) {
+fn what_is_registered_again_is_replaced(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     let (store, mut samples) = (backend.open(), Samples::new());
     let tenant = samples.tenant("acme");
     let key = key(&mut samples, &tenant);
@@ -197,7 +199,7 @@ fn what_is_registered_again_is_replaced(#[values(Memory, Sqlite)] backend: Backe
 }
 
 #[rstest]
-fn versions_are_listed_newest_first_and_a_draft_is_replaced(#[values(Memory, Sqlite)] backend: Backend) {
+fn versions_are_listed_newest_first_and_a_draft_is_replaced(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     let (store, mut samples) = (backend.open(), Samples::new());
     let (tenant, other) = (samples.tenant("acme"), samples.tenant("other"));
     let one = version(&mut samples, &tenant, "w", "2.0.0");
@@ -221,7 +223,7 @@ fn versions_are_listed_newest_first_and_a_draft_is_replaced(#[values(Memory, Sql
 
 #[rstest]
 fn a_schedule_s_fires_change_where_it_stands_and_a_new_document_its_document(
-    #[values(Memory, Sqlite)] backend: Backend,
+    #[values(Memory, Sqlite, Postgres)] backend: Backend,
 ) {
     let (store, mut samples) = (backend.open(), Samples::new());
     let tenant = samples.tenant("acme");

@@ -9,7 +9,7 @@ use fleetprompt_store::{Batch, OpenWork, Store};
 use rstest::rstest;
 use serde_json::json;
 
-use crate::Backend::{self, Memory, Sqlite};
+use crate::Backend::{self, Memory, Postgres, Sqlite};
 use crate::samples::{Samples, facts, name, slug, tenants, whole};
 
 fn commit_directive(store: &dyn Store, (directive, signals): (Directive, Vec<Signal>)) -> Directive {
@@ -19,7 +19,7 @@ fn commit_directive(store: &dyn Store, (directive, signals): (Directive, Vec<Sig
 }
 
 #[rstest]
-fn what_has_ended_leaves_no_work(#[values(Memory, Sqlite)] backend: Backend) {
+fn what_has_ended_leaves_no_work(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     let (store, mut samples) = (backend.open(), Samples::new());
     let tenant = samples.tenant("acme");
     let (_, mut batch) = samples.cascade(tenant.id, "triage", 3);
@@ -29,7 +29,7 @@ fn what_has_ended_leaves_no_work(#[values(Memory, Sqlite)] backend: Backend) {
 }
 
 #[rstest]
-fn open_directives_are_found_by_what_they_wait_for(#[values(Memory, Sqlite)] backend: Backend) {
+fn open_directives_are_found_by_what_they_wait_for(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     let (store, mut samples) = (backend.open(), Samples::new());
     // The second tenant's id is the lesser one: order is by id, not by who came first.
     let (second, first) = (samples.tenant("second"), samples.tenant("first"));
@@ -79,7 +79,7 @@ fn open_directives_are_found_by_what_they_wait_for(#[values(Memory, Sqlite)] bac
 }
 
 #[rstest]
-fn open_runs_are_found_by_what_they_wait_for(#[values(Memory, Sqlite)] backend: Backend) {
+fn open_runs_are_found_by_what_they_wait_for(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     let (store, mut samples) = (backend.open(), Samples::new());
     let tenant = samples.tenant("acme");
     store.commit(&tenants(&[&tenant])).expect("committed");
@@ -128,7 +128,7 @@ fn open_runs_are_found_by_what_they_wait_for(#[values(Memory, Sqlite)] backend: 
 }
 
 #[rstest]
-fn waits_and_locks_are_found_until_their_run_ends(#[values(Memory, Sqlite)] backend: Backend) {
+fn waits_and_locks_are_found_until_their_run_ends(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     let (store, mut samples) = (backend.open(), Samples::new());
     let tenant = samples.tenant("acme");
     store.commit(&tenants(&[&tenant])).expect("committed");
@@ -164,7 +164,7 @@ fn waits_and_locks_are_found_until_their_run_ends(#[values(Memory, Sqlite)] back
 }
 
 #[rstest]
-fn flow_control_counts_what_is_open_and_what_began_lately(#[values(Memory, Sqlite)] backend: Backend) {
+fn flow_control_counts_what_is_open_and_what_began_lately(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     let (store, mut samples) = (backend.open(), Samples::new());
     let tenant = samples.tenant("acme");
     store.commit(&tenants(&[&tenant])).expect("committed");

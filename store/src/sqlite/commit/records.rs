@@ -2,16 +2,16 @@
 //! inserted, or brought up to date in those columns that may change.
 
 use fleetprompt_core::directive::Directive;
-use fleetprompt_core::run::{Run, Step, StepStatus};
+use fleetprompt_core::run::Run;
 use fleetprompt_core::signal::DispositionKind;
 use fleetprompt_core::{Json, Signal};
 use rusqlite::params;
 
 use super::super::columns::{AnyId, Correlation, Id, micros, party_parts};
-use super::super::directives::Policy;
 use super::super::fault::{Fault, Result};
 use super::super::runs::NOT_BEGUN;
 use super::Write;
+use crate::rows::{Policy, awaits, has_row};
 use crate::{Batch, RunWrite};
 
 impl Write<'_> {
@@ -217,7 +217,6 @@ impl Write<'_> {
                 delete.execute(params![tenant, Id(run.id.0), place.step, place.part()])?;
                 continue;
             };
-            let awaits = step.waiting.as_ref().filter(|_| step.status == StepStatus::Waiting);
             put.execute(params![
                 tenant,
                 Id(run.id.0),
@@ -230,7 +229,7 @@ impl Write<'_> {
                 step.items.as_ref().map(|items| items.steps.len() as i64),
                 micros(step.due_at),
                 step.directive_id.map(|id| Id(id.0)),
-                awaits.map(|waiting| waiting.what.word()),
+                awaits(step),
                 step.lock.as_deref(),
                 micros(step.started_at),
                 micros(step.ended_at),
@@ -240,9 +239,4 @@ impl Write<'_> {
         }
         Ok(())
     }
-}
-
-/// What has not begun and never was anything has none.
-fn has_row(step: &Step) -> bool {
-    step.status != StepStatus::Pending || step.signal_id.is_some() || step.issue > 0
 }

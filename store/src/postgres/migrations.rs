@@ -1,0 +1,100 @@
+//! How the schema came to be, one step after the other, taken by one node at a time. A step that was applied never
+//! changes: its text is checked by its BLAKE3 on every open.
+
+use deadpool_postgres::{Client, Object, Pool};
+
+use super::fault::{Fault, Result as FaultResult};
+use crate::{Error, Result};
+
+struct Migration {
+    name: &'static str,
+    sql: &'static str,
+}
+
+/// The version of a migration is its place here, from 1.
+const MIGRATIONS: [Migration; 1] = [Migration { name: "initial", sql: include_str!("migrations/0001_initial.sql") }];
+
+/// "Flee": of the advisory lock under which the schema is changed.
+const LOCK: i64 = 0x466c_6565;
+
+/// Checks what was applied, and applies the rest.
+pub async fn apply(pool: &Pool) -> Result<()> {
+    let client = pool.get().await.map_err(|error| Fault::from(error).while_("connect"))?;
+    let applied = locked(&client).await;
+    // The lock ends with the connection.
+    drop(Object::take(client));
+    applied
+}
+
+async fn locked(client: &Client) -> Result<()> {
+    let prepare = async {
+        // Another node may be at a long step.
+        client.batch_execute("SET lock_timeout = 0; SET statement_timeout = 0").await?;
+        client.execute("SELECT pg_advisory_lock($1)", &[&LOCK]).await?;
+        check_encoding(client).await?;
+        applied(client).await
+    };
+    let applied = prepare.await.map_err(|fault| fault.while_("read the schema version"))?;
+    let known = MIGRATIONS.len() as i64;
+    if let Some((found, ..)) = applied.last().filter(|(version, ..)| *version > known) {
+        return Err(Error::Newer { path: "the database".to_owned(), found: *found, known });
+    }
+    check(&applied)?;
+    apply_from(client, applied.len()).await.map_err(|fault| fault.while_("bring the schema up to date"))
+}
+
+async fn check_encoding(client: &Client) -> FaultResult<()> {
+    let encoding: String = client.query_one("SHOW server_encoding", &[]).await?.try_get(0)?;
+    match encoding.as_str() {
+        "UTF8" => Ok(()),
+        other => Err(Fault::Away(format!("its encoding is {other}: create it with `ENCODING 'UTF8'`"))),
+    }
+}
+
+type Applied = (i64, String, String);
+
+async fn applied(client: &Client) -> FaultResult<Vec<Applied>> {
+    let is_there = client.query_one("SELECT to_regclass('migrations') IS NOT NULL", &[]).await?;
+    if !is_there.try_get::<_, bool>(0)? {
+        return Ok(Vec::new());
+    }
+    let rows = client.query("SELECT version, name, checksum FROM migrations ORDER BY version", &[]).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
+}
+
+fn check(applied: &[Applied]) -> Result<()> {
+    for (place, ((version, name, checksum), known)) in applied.iter().zip(&MIGRATIONS).enumerate() {
+        if *version != place as i64 + 1 || name != known.name || *checksum != known.checksum() {
+            return Err(Error::Damaged(format!(
+                "migration {version} `{name}` is not the one that this program knows: it was changed after it was \
+                 applied, so what the tables look like is unknown"
+            )));
+        }
+    }
+    Ok(())
+}
+
+async fn apply_from(client: &Client, first: usize) -> FaultResult<()> {
+    for (place, migration) in MIGRATIONS.iter().enumerate().skip(first) {
+        client.batch_execute("BEGIN").await?;
+        if place == 0 {
+            client
+                .batch_execute(
+                    "CREATE TABLE migrations (version bigint PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,
+                       applied_at timestamptz NOT NULL DEFAULT clock_timestamp())",
+                )
+                .await?;
+        }
+        client.batch_execute(migration.sql).await?;
+        let record = "INSERT INTO migrations (version, name, checksum) VALUES ($1, $2, $3)";
+        client.execute(record, &[&(place as i64 + 1), &migration.name, &migration.checksum()]).await?;
+        client.batch_execute("COMMIT").await?;
+    }
+    Ok(())
+}
+
+impl Migration {
+    fn checksum(&self) -> String {
+        blake3::hash(self.sql.as_bytes()).to_hex().to_string()
+    }
+}

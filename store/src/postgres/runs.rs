@@ -1,0 +1,170 @@
+//! Reading runs. How one ended, or why it stands still, is read from the signal that says so.
+
+use std::sync::Arc;
+
+use fleetprompt_core::run::{FlowKeys, Parent, Place, Run, RunRecord, Status, Steps};
+use fleetprompt_core::{DirectiveId, Lineage, RecordId, RunId, SignalId, Slug, TenantId, Timestamp};
+use tokio_postgres::Row;
+
+use super::View;
+use super::columns::{self, text};
+use super::fault::{Fault, Result};
+use super::page::Query;
+use super::places;
+use crate::filter::first_id_at;
+use crate::{Page, RunFilter};
+
+const COLUMNS: &str = "r.id, r.workflow, r.version, r.status, r.steps, r.signal_id, r.directive_id, r.started_at, \
+    r.deadline, r.ended_at, r.status_by, r.correlation_id, r.depth, r.input, s.payload, r.begun_at, r.parent, \
+    r.parent_step, r.parent_part, r.parent_waits, r.source, r.keys";
+const JOIN: &str = "LEFT JOIN signals s ON s.tenant_id = r.tenant_id AND s.id = r.status_by";
+
+pub async fn one(view: &View<'_>, tenant: TenantId, id: RunId) -> Result<Option<Run>> {
+    let sql = format!("SELECT {COLUMNS} FROM runs r {JOIN} WHERE r.tenant_id = $1 AND r.id = $2");
+    let begun = |row: &Row| {
+        let mut run = run(tenant, row)?;
+        run.steps = Steps::pending(columns::number(row, 4)?);
+        Ok(run)
+    };
+    let Some(mut run) = view.row(&sql, &[&tenant.0, &id.0], begun).await? else { return Ok(None) };
+    places::restore(view, &mut run).await?;
+    Ok(Some(run))
+}
+
+pub async fn list(view: &View<'_>, tenant: TenantId, filter: &RunFilter, page: Page) -> Result<Vec<Run>> {
+    if filter.open && filter.status.is_some_and(Status::has_ended) {
+        return Ok(Vec::new());
+    }
+    select(tenant, filter, page).rows(view, |row| run(tenant, row)).await
+}
+
+fn select(tenant: TenantId, filter: &RunFilter, page: Page) -> Query {
+    let mut query = Query::new(("runs", "r"), tenant.0, page);
+    if let Some(signal) = filter.signal_id {
+        // No index by signal: its dispositions name its runs.
+        let signal = query.bind(signal.0);
+        let named = format!("SELECT d.run_id FROM dispositions d WHERE d.tenant_id = $1 AND d.signal_id = {signal}");
+        query.and_that(format!("r.id IN ({named}) AND r.signal_id = {signal}"));
+    }
+    if let Some(correlation) = &filter.correlation_id {
+        query.and("correlation_id", text(correlation).into_owned());
+    }
+    if let Some(parent) = filter.parent {
+        query.and("parent", parent.0);
+    }
+    if let Some(source) = filter.source {
+        query.and("source", source.0);
+    }
+    if let Some(slug) = &filter.workflow {
+        query.and("workflow", slug.as_str().to_owned());
+    }
+    if let Some(version) = &filter.version {
+        query.and("version", version.clone());
+    }
+    if let Some(since) = filter.since {
+        let since = query.bind(first_id_at(since));
+        query.and_that(format!("r.id >= {since}"));
+    }
+    if let Some(until) = filter.until {
+        let until = query.bind(first_id_at(until));
+        query.and_that(format!("r.id < {until}"));
+    }
+    by_status(&mut query, filter);
+    query.select(COLUMNS, JOIN)
+}
+
+/// Most have completed: the index leaves them out.
+fn by_status(query: &mut Query, filter: &RunFilter) {
+    let is_found_otherwise = filter.signal_id.is_some()
+        || filter.correlation_id.is_some()
+        || filter.parent.is_some()
+        || filter.source.is_some();
+    match filter.status {
+        Some(Status::Completed) => query.and("status", Status::Completed.as_str()),
+        Some(status) => {
+            query.and("status", status.as_str());
+            query.and_that("r.status <> 'completed'".to_owned());
+        }
+        None if filter.open && is_found_otherwise => query.and_that("r.ended_at IS NULL".to_owned()),
+        None if filter.open => {
+            query.and_that("r.status <> 'completed'".to_owned());
+            query.and_any("status", Status::ALL.into_iter().filter(|status| !status.has_ended()).map(Status::as_str));
+        }
+        None => {}
+    }
+}
+
+/// Without its steps.
+fn run(tenant: TenantId, row: &Row) -> Result<Run> {
+    let status = columns::word(row, 3, &Status::ALL, Status::as_str)?;
+    let (output, error) = if status.has_ended() { columns::end(row, 14)? } else { (None, None) };
+    let stands = !status.has_ended() && status != Status::Running;
+    let standing = if stands { columns::record::<RunRecord>(row, 14)? } else { None };
+    let signal_id = columns::id_if_any(row, 5)?.map(SignalId);
+    let directive_id = DirectiveId(columns::id(row, 6)?);
+    Ok(Run {
+        id: RunId(columns::id(row, 0)?),
+        tenant,
+        workflow: columns::parsed(row, 1)?,
+        version: columns::shared(row, 2)?,
+        status,
+        standing: standing.map(Arc::new),
+        signal_id,
+        directive_id,
+        parent: parent(row)?,
+        source: columns::id_if_any(row, 20)?.map(RunId),
+        keys: columns::record(row, 21)?.unwrap_or_default(),
+        started_at: columns::time(row, 7)?,
+        begun_at: columns::time_if_any(row, 15)?,
+        deadline: columns::time_if_any(row, 8)?,
+        ended_at: columns::time_if_any(row, 9)?,
+        status_by: columns::id_if_any(row, 10)?.map(SignalId),
+        lineage: Lineage {
+            correlation_id: columns::shared(row, 11)?,
+            causation_id: Some(signal_id.map_or(directive_id.into(), RecordId::from)),
+            depth: columns::number(row, 12)?,
+        },
+        input: columns::json_if_any(row, 13)?,
+        steps: Steps::default(),
+        output,
+        error,
+    })
+}
+
+fn parent(row: &Row) -> Result<Option<Parent>> {
+    let Some(run) = columns::id_if_any(row, 16)? else { return Ok(None) };
+    let place = Place::from_part(columns::number(row, 17)?, columns::get(row, 18)?);
+    Ok(Some(Parent { run_id: RunId(run), place, waits: columns::get(row, 19)? }))
+}
+
+/// How many have not ended.
+pub async fn in_flight(view: &View<'_>, tenant: TenantId, slug: &Slug) -> Result<Vec<(String, Status, u64)>> {
+    let sql = "SELECT r.version, r.status, count(*) FROM runs r
+        WHERE r.tenant_id = $1 AND r.workflow = $2 AND r.ended_at IS NULL GROUP BY r.version, r.status";
+    let counted = |row: &Row| {
+        let status = columns::word(row, 1, &Status::ALL, Status::as_str)?;
+        Ok((columns::string(row, 0)?, status, columns::number(row, 2)?))
+    };
+    let mut found = view.rows(sql, &[&tenant.0, &slug.as_str()], counted).await?;
+    found.sort();
+    Ok(found)
+}
+
+pub async fn begun_since(
+    view: &View<'_>,
+    tenant: TenantId,
+    slug: &Slug,
+    since: Timestamp,
+    limit: usize,
+) -> Result<Vec<(Arc<str>, Timestamp, RunId)>> {
+    let sql = "SELECT r.keys, r.begun_at, r.id FROM runs r
+        WHERE r.tenant_id = $1 AND r.workflow = $2 AND r.throttled AND r.begun_at IS NOT NULL AND r.begun_at >= $3
+        ORDER BY r.begun_at DESC, r.id DESC LIMIT $4";
+    let begun = |row: &Row| {
+        let keys: FlowKeys = columns::record(row, 0)?.unwrap_or_default();
+        let key = keys.throttle.ok_or_else(|| Fault::damaged("the keys of a run", "there is no throttle"))?;
+        Ok((key, columns::time(row, 1)?, RunId(columns::id(row, 2)?)))
+    };
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    view.rows(sql, &[&tenant.0, &slug.as_str(), &since.0, &limit], begun).await
+}

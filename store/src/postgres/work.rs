@@ -1,0 +1,93 @@
+//! What an engine takes up when it starts. Each question has a partial index that holds no more
+//! than its answer, so this costs what is open, not what is stored.
+
+use fleetprompt_core::run::{Place, StepRecord};
+use fleetprompt_core::{DirectiveId, RunId, SignalId, TenantId, Timestamp};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::View;
+use super::columns;
+use super::fault::{Fault, Result};
+use crate::OpenWork;
+
+pub async fn open_work(view: &View<'_>) -> Result<OpenWork> {
+    let runs_due = due(view, "SELECT wake_at, tenant_id, id FROM runs WHERE wake_at IS NOT NULL").await?;
+    let directives_due = due(view, "SELECT wake_at, tenant_id, id FROM directives WHERE wake_at IS NOT NULL").await?;
+    let requested =
+        of_tenants(view, "SELECT tenant_id, id FROM directives WHERE status = 'requested' AND status <> 'succeeded'")
+            .await?;
+    let directives = of_tenants(
+        view,
+        "SELECT tenant_id, id FROM directives WHERE status = 'running' AND handler <> 'manual' AND wake_at IS NULL",
+    )
+    .await?;
+    let runs = of_tenants(
+        view,
+        "SELECT DISTINCT tenant_id, run_id FROM places
+         WHERE status = 'running' AND directive_id IS NULL AND items IS NULL",
+    )
+    .await?;
+    let counted =
+        of_tenants(view, "SELECT tenant_id, id FROM runs WHERE ended_at IS NULL AND keys IS NOT NULL").await?;
+    Ok(OpenWork {
+        runs_due: runs_due.into_iter().map(|(at, tenant, id)| (at, tenant, RunId(id))).collect(),
+        directives_due: directives_due.into_iter().map(|(at, tenant, id)| (at, tenant, DirectiveId(id))).collect(),
+        directives_requested: requested.into_iter().map(|(tenant, id)| (tenant, DirectiveId(id))).collect(),
+        directives_in_flight: directives.into_iter().map(|(tenant, id)| (tenant, DirectiveId(id))).collect(),
+        runs_in_flight: runs.into_iter().map(|(tenant, id)| (tenant, RunId(id))).collect(),
+        waits: waits(view).await?,
+        locks: locks(view).await?,
+        flows: counted.into_iter().map(|(tenant, id)| (tenant, RunId(id))).collect(),
+    })
+}
+
+/// Soonest first.
+async fn due(view: &View<'_>, sql: &str) -> Result<Vec<(Timestamp, TenantId, Uuid)>> {
+    let read = |row: &Row| Ok((columns::time(row, 0)?, TenantId(columns::id(row, 1)?), columns::id(row, 2)?));
+    let mut found = view.rows(sql, &[], read).await?;
+    found.sort_unstable();
+    Ok(found)
+}
+
+async fn of_tenants(view: &View<'_>, sql: &str) -> Result<Vec<(TenantId, Uuid)>> {
+    let read = |row: &Row| Ok((TenantId(columns::id(row, 0)?), columns::id(row, 1)?));
+    let mut found = view.rows(sql, &[], read).await?;
+    found.sort_unstable();
+    Ok(found)
+}
+
+async fn waits(view: &View<'_>) -> Result<Vec<crate::OpenWait>> {
+    let sql = "SELECT p.tenant_id, p.run_id, p.step, p.part, s.payload FROM places p
+        JOIN runs r ON r.tenant_id = p.tenant_id AND r.id = p.run_id
+        LEFT JOIN signals s ON s.tenant_id = p.tenant_id AND s.id = p.signal_id
+        WHERE p.awaits = 'signal' AND r.ended_at IS NULL";
+    let read = |row: &Row| {
+        let (tenant, run, place) = place(row)?;
+        let said: StepRecord = columns::record(row, 4)?.unwrap_or_default();
+        let waiting = said.waiting.ok_or_else(|| Fault::damaged("a wait", format!("{run} waits for nothing")))?;
+        Ok((tenant, run, place, waiting))
+    };
+    let mut found = view.rows(sql, &[], read).await?;
+    found.sort_by_key(|(tenant, run, place, _)| (*tenant, *run, *place));
+    Ok(found)
+}
+
+async fn locks(view: &View<'_>) -> Result<Vec<crate::OpenLock>> {
+    let sql = "SELECT p.tenant_id, p.run_id, p.step, p.part, p.lock, p.signal_id, p.awaits IS DISTINCT FROM 'lock'
+        FROM places p JOIN runs r ON r.tenant_id = p.tenant_id AND r.id = p.run_id
+        WHERE p.lock IS NOT NULL AND r.ended_at IS NULL";
+    let read = |row: &Row| {
+        let (tenant, run, place) = place(row)?;
+        let since = SignalId(columns::id(row, 5)?);
+        Ok((tenant, run, place, columns::shared(row, 4)?, since, columns::get(row, 6)?))
+    };
+    let mut found = view.rows(sql, &[], read).await?;
+    found.sort_by_key(|(_, _, _, _, since, _)| *since);
+    Ok(found)
+}
+
+fn place(row: &Row) -> Result<(TenantId, RunId, Place)> {
+    let place = Place::from_part(columns::number(row, 2)?, columns::get(row, 3)?);
+    Ok((TenantId(columns::id(row, 0)?), RunId(columns::id(row, 1)?), place))
+}
