@@ -1,7 +1,7 @@
 //! Facts, intents and runs. Facts are inserted and must be new: whoever decided has looked. Rows are
 //! inserted, or brought up to date in those columns that may change.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use fleetprompt_core::directive::Directive;
@@ -177,18 +177,22 @@ fn runs<'a>(runs: &[&'a Run]) -> Option<Write<'a>> {
 type At = (TenantId, RunId, Place);
 
 fn places<'a>(batch: &'a Batch, writes: &mut Writes<'a>) -> Result<()> {
-    let (mut put, mut gone): (Vec<(At, &'a Step)>, Vec<At>) = (Vec::new(), Vec::new());
+    // A place may be named more than once, and one statement changes a row once.
+    let mut named = BTreeMap::new();
     for write in &batch.runs {
         let run: &'a Run = &write.run;
         for place in &write.places {
             if place.index() >= run.steps.len() {
                 return Err(Fault::damaged("a batch", format!("{} has no step {} to write", run.id, place.step)));
             }
-            let at = (run.tenant, run.id, *place);
-            match run.at(*place).filter(|step| has_row(step)) {
-                Some(step) => put.push((at, step)),
-                None => gone.push(at),
-            }
+            named.insert((run.tenant, run.id, *place), run.at(*place).filter(|step| has_row(step)));
+        }
+    }
+    let (mut put, mut gone): (Vec<(At, &'a Step)>, Vec<At>) = (Vec::new(), Vec::new());
+    for (at, step) in named {
+        match step {
+            Some(step) => put.push((at, step)),
+            None => gone.push(at),
         }
     }
     writes.extend(places_put(&put));
