@@ -115,6 +115,8 @@ pub(crate) struct Decider {
     metrics: Arc<Metrics>,
     shutdown: Arc<Shutdown>,
     batch_max: usize,
+    /// The store takes nothing from us any more.
+    is_lost: bool,
 }
 
 /// Told once the commit is known to have held, or not.
@@ -163,6 +165,7 @@ impl Decider {
             metrics: shared.metrics,
             shutdown: shared.shutdown,
             batch_max: limits.batch_max,
+            is_lost: false,
         };
         decider.resume()?;
         Ok(decider)
@@ -181,8 +184,13 @@ impl Decider {
     fn run(mut self) {
         while let Some((inputs, outcomes)) = self.wait() {
             self.tick(inputs, outcomes);
+            if self.is_lost {
+                tracing::error!(target: "engine", "the engine ends: what it decides would never be written");
+                return;
+            }
         }
         self.drain();
+        self.store.close();
     }
 
     /// Everything that waits, up to a batch; `None` when it is time to stop.
@@ -434,6 +442,7 @@ impl Decider {
                 tracing::error!(target: "store", %error, "a commit failed; nothing of it was accepted");
                 self.metrics.commits_failed.inc();
                 self.shutdown.commit_failed();
+                self.is_lost |= matches!(error, fleetprompt_store::Error::Lost { .. });
                 self.cache.forget();
                 self.standing.roll_back_all();
                 answers.into_iter().for_each(|answer| answer(Err(error_of(&error))));

@@ -61,6 +61,11 @@ impl Engine {
         self.shutdown.stop().await;
     }
 
+    /// Comes when the engine has ended: after `stop`, or because it may not write any more.
+    pub async fn ended(&self) {
+        self.shutdown.until_ended().await;
+    }
+
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
     }
@@ -87,9 +92,9 @@ impl Engine {
         &self.workers
     }
 
-    /// False for a while after the store refused a commit, and once the engine has ended.
+    /// False for a while after the store refused a commit, while it is away, and once the engine has ended.
     pub fn is_ready(&self) -> bool {
-        self.shutdown.is_ready()
+        self.shutdown.is_ready() && self.store.is_reachable()
     }
 
     // Signals

@@ -34,10 +34,13 @@ impl Shutdown {
     }
 
     pub async fn stop(&self) {
-        let mut ended = self.ended.subscribe();
         // Full means that somebody has asked already.
         let _ = self.stop.try_send(());
-        let _ = ended.wait_for(|ended| *ended).await;
+        self.until_ended().await;
+    }
+
+    pub async fn until_ended(&self) {
+        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
     }
 
     pub fn ended(&self) {

@@ -6,6 +6,7 @@ pub mod demo;
 pub mod dev;
 pub mod node;
 pub mod offline;
+pub mod place;
 pub mod serve;
 pub mod settings;
 pub mod verify;

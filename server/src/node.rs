@@ -1,21 +1,17 @@
-//! One running node: the data folder, the engine over it, and the HTTP server before it.
+//! One running node: the place where it keeps everything, the engine over it, and the HTTP server before it.
 
-use std::fs::{DirBuilder, File, OpenOptions};
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use fleetprompt_engine::models::ModelsConfig;
 use fleetprompt_engine::{Config, Engine};
-use fleetprompt_store::sqlite::SqliteStore;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::api::{self, ApiConfig};
+use crate::place::Opened;
 use crate::settings::Settings;
 
 pub struct Node {
@@ -23,14 +19,14 @@ pub struct Node {
     address: SocketAddr,
     stopping: watch::Sender<bool>,
     served: JoinHandle<std::io::Result<()>>,
-    _folder: DataFolder,
+    _opened: Opened,
 }
 
 impl Node {
     /// Ready for requests when it returns.
     pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
-        let folder = DataFolder::open(&settings.data)?;
-        let engine = start_engine(&folder, settings, true)?;
+        let opened = settings.place().open(Duration::from_secs(settings.node_lease_s), true)?;
+        let engine = start_engine(&opened, settings, true)?;
         let listener = TcpListener::bind(settings.listen)
             .await
             .with_context(|| format!("cannot listen on {}; choose another with --listen", settings.listen))?;
@@ -38,7 +34,7 @@ impl Node {
         let (stopping, stopped) = watch::channel(false);
         let router = api::router(engine.clone(), ApiConfig::new(stopped.clone()));
         let served = tokio::spawn(serve(listener, router, stopped));
-        Ok(Self { engine, address, stopping, served, _folder: folder })
+        Ok(Self { engine, address, stopping, served, _opened: opened })
     }
 
     pub fn engine(&self) -> &Engine {
@@ -73,9 +69,8 @@ async fn serve(listener: TcpListener, router: axum::Router, mut stopped: watch::
         .await
 }
 
-/// The engine over a data folder, without a server before it.
-pub fn start_engine(folder: &DataFolder, settings: &Settings, performs: bool) -> anyhow::Result<Engine> {
-    let store = SqliteStore::open(&folder.database())?;
+/// The engine over a place, without a server before it.
+pub fn start_engine(opened: &Opened, settings: &Settings, performs: bool) -> anyhow::Result<Engine> {
     let config = Config {
         queue_max: settings.queue_max,
         performs,
@@ -86,35 +81,7 @@ pub fn start_engine(folder: &DataFolder, settings: &Settings, performs: bool) ->
         models: ModelsConfig::from_env(),
         ..Config::default()
     };
-    Ok(Engine::start(Arc::new(store), config, tokio::runtime::Handle::current())?)
-}
-
-/// A data folder that no other process uses while this is held.
-pub struct DataFolder {
-    path: std::path::PathBuf,
-    _lock: File,
-}
-
-impl DataFolder {
-    pub fn open(path: &Path) -> anyhow::Result<Self> {
-        // It holds payloads and signing secrets: what is made here is for its owner alone.
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-        made.with_context(|| format!("the data folder {} cannot be made", path.display()))?;
-        let lock = path.join("lock");
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&lock);
-        let file = file.with_context(|| format!("{} cannot be opened", lock.display()))?;
-        file.try_lock().map_err(|_| {
-            anyhow::anyhow!(
-                "the data folder {} is in use by another fleetprompt; stop it, or reach it with --url and --key",
-                path.display()
-            )
-        })?;
-        Ok(Self { path: path.to_owned(), _lock: file })
-    }
-
-    pub fn database(&self) -> std::path::PathBuf {
-        self.path.join("fleetprompt.db")
-    }
+    Ok(Engine::start(opened.store.clone(), config, tokio::runtime::Handle::current())?)
 }
 
 /// Resolves when the process is asked to end: Ctrl-C, or SIGTERM from a supervisor.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::node::{Node, asked_to_end};
+use crate::place::Place;
 use crate::settings::{Partial, Settings, log_to_stderr};
 
 #[derive(Debug, clap::Args)]
@@ -26,14 +27,21 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     log_to_stderr(&settings.log, settings.log_format)?;
     let node = Node::start(&settings).await?;
-    tracing::info!(url = node.url(), data = %settings.data.display(), "ready");
+    tracing::info!(url = node.url(), kept_in = %settings.place(), "ready");
     if node.engine().directory().tenants().next().is_none() {
-        let data = settings.data.display();
+        let place = match settings.place() {
+            Place::Folder(data) => format!("--data {}", data.display()),
+            Place::Database(_) => "--database URL".to_owned(),
+        };
         tracing::warn!(
-            "there is no tenant yet: stop, make one with `fleetprompt tenant create NAME --data {data}`, and start again"
+            "there is no tenant yet: stop, make one with `fleetprompt tenant create NAME {place}`, and start again"
         );
     }
-    asked_to_end().await;
+    let engine = node.engine().clone();
+    tokio::select! {
+        () = asked_to_end() => {}
+        () = engine.ended() => anyhow::bail!("the engine has ended, as the log says; start it again"),
+    }
     tracing::info!("stopping");
     node.stop().await?;
     tracing::info!("stopped");

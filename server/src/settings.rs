@@ -8,6 +8,8 @@ use anyhow::Context;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use crate::place::Place;
+
 /// What was set in one place.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,6 +20,12 @@ pub struct Partial {
     /// The folder that holds the database [default: ./fleetprompt-data]
     #[arg(long, env = "FLEETPROMPT_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// A PostgreSQL database instead of the folder, like postgres://user:password@host/name
+    #[arg(long, env = "FLEETPROMPT_DATABASE", value_name = "URL", hide_env_values = true)]
+    pub database: Option<String>,
+    /// How long a node may be silent before another takes the database over [default: 10]
+    #[arg(long, env = "FLEETPROMPT_NODE_LEASE_S", value_name = "SECONDS")]
+    pub node_lease_s: Option<u64>,
     /// Requests that may wait to be decided before callers are told to come back [default: 16384]
     #[arg(long, env = "FLEETPROMPT_QUEUE_MAX", value_name = "N")]
     pub queue_max: Option<usize>,
@@ -53,6 +61,9 @@ pub enum LogFormat {
 pub struct Settings {
     pub listen: SocketAddr,
     pub data: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+    pub node_lease_s: u64,
     pub queue_max: usize,
     pub effects_max: usize,
     pub grace_s: u64,
@@ -67,6 +78,8 @@ impl Default for Settings {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 7070).into(),
             data: "fleetprompt-data".into(),
+            database: None,
+            node_lease_s: 10,
             queue_max: 16_384,
             effects_max: 256,
             grace_s: 10,
@@ -86,6 +99,8 @@ impl Settings {
         Ok(Self {
             listen: given.listen.or(file.listen).unwrap_or(default.listen),
             data: given.data.or(file.data).unwrap_or(default.data),
+            database: given.database.or(file.database),
+            node_lease_s: given.node_lease_s.or(file.node_lease_s).unwrap_or(default.node_lease_s).clamp(1, 3_600),
             queue_max: given.queue_max.or(file.queue_max).unwrap_or(default.queue_max).max(1),
             effects_max: given.effects_max.or(file.effects_max).unwrap_or(default.effects_max).max(1),
             grace_s: given.grace_s.or(file.grace_s).unwrap_or(default.grace_s),
@@ -97,6 +112,14 @@ impl Settings {
             log: given.log.or(file.log).unwrap_or(default.log),
             log_format: given.log_format.or(file.log_format).unwrap_or(default.log_format),
         })
+    }
+
+    /// Where it keeps everything.
+    pub fn place(&self) -> Place {
+        match &self.database {
+            Some(url) => Place::Database(url.clone()),
+            None => Place::Folder(self.data.clone()),
+        }
     }
 
     /// As a file that `--config` takes.

@@ -2,25 +2,32 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::ensure;
-use fleetprompt_store::sqlite::SqliteStore;
+use anyhow::{Context, ensure};
 
-use crate::node::DataFolder;
+use crate::place::Place;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The data folder of a server that is not running
-    #[arg(long, env = "FLEETPROMPT_DATA", value_name = "DIR")]
-    pub data: PathBuf,
+    #[arg(long, env = "FLEETPROMPT_DATA", value_name = "DIR", required_unless_present = "database")]
+    pub data: Option<PathBuf>,
+    /// The PostgreSQL database of servers that are not running
+    #[arg(long, env = "FLEETPROMPT_DATABASE", value_name = "URL", hide_env_values = true, conflicts_with = "data")]
+    pub database: Option<String>,
 }
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let database = args.data.join("fleetprompt.db");
-    ensure!(database.exists(), "there is no database in {}", args.data.display());
-    let folder = DataFolder::open(&args.data)?;
-    let store = SqliteStore::open(&folder.database())?;
-    let report = fleetprompt_engine::verify(&store)?;
+    let place = match (args.data, args.database) {
+        (Some(data), _) => {
+            ensure!(data.join("fleetprompt.db").exists(), "there is no database in {}", data.display());
+            Place::Folder(data)
+        }
+        (None, url) => Place::Database(url.context("--data or --database")?),
+    };
+    let opened = place.open(Duration::from_secs(10), false)?;
+    let report = fleetprompt_engine::verify(opened.store.as_ref())?;
     println!(
         "{} signals, {} runs ({} open), {} directives, {} schedules of {} tenants: {}",
         report.signals,

@@ -7,6 +7,7 @@
 mod support;
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -28,19 +29,29 @@ struct Ledger {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_and_nothing_happens_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    kill_again_and_again(&folder.path().join("server"), &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_is_it_over_postgres_where_the_next_server_waits_for_the_lease_to_end() {
+    let postgres = fleetprompt_testing::Postgres::start();
+    kill_again_and_again(Path::new(&postgres.database()), &["--node-lease-s", "1"]).await;
+}
+
+async fn kill_again_and_again(data: &Path, more: &[&str]) {
     let rounds: u32 = number("FLEETPROMPT_KILL_ROUNDS", 30);
     let mut seed: u64 = number("FLEETPROMPT_SEED", u64::from(std::process::id()));
     println!("to repeat: FLEETPROMPT_SEED={seed} FLEETPROMPT_KILL_ROUNDS={rounds}");
 
     let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("server");
     let forum = ForumProcess::start(folder.path().join("forum")).await;
     for thread in 0..THREADS {
         forum.open_thread(&thread.to_string()).await;
     }
-    let key = create_tenant(&data, "acme");
+    let key = create_tenant(data, "acme");
     let port = free_port();
-    let mut server = Server::start(&data, port, key.clone()).await;
+    let mut server = Server::start_with(data, port, key.clone(), more).await;
     server.register_forum_triage(&forum.url, FORUM_SECRET).await;
 
     let ledger = Arc::new(Ledger::default());
@@ -49,7 +60,7 @@ async fn nothing_acknowledged_is_lost_and_nothing_happens_twice() {
     for _ in 0..rounds {
         tokio::time::sleep(Duration::from_millis(20 + random(&mut seed) % 300)).await;
         server.kill();
-        server = Server::start(&data, port, key.clone()).await;
+        server = Server::start_with(data, port, key.clone(), more).await;
     }
     ledger.stop.store(true, Ordering::SeqCst);
     for client in clients {
@@ -66,7 +77,7 @@ async fn nothing_acknowledged_is_lost_and_nothing_happens_twice() {
     each_effect_happened_once(&forum.get("/deliveries").await, &runs);
     assert_eq!(posts_in_all_threads(&forum).await, runs.len());
     server.stop();
-    verify(&data);
+    verify(data);
     println!("{} signals through {rounds} kills", signals.len());
 }
 

@@ -57,6 +57,9 @@ pub trait Store: Send + Sync + 'static {
         true
     }
 
+    /// Nothing will be written any more: another may begin.
+    fn close(&self) {}
+
     // What an engine reads when it starts.
 
     fn directory(&self) -> Result<Directory>;

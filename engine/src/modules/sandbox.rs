@@ -50,6 +50,8 @@ impl Module {
             return Err(format!("it has {} bytes; at most {BYTES_MAX} are allowed", bytes.len()));
         }
         let engine = Engine::new(&config());
+        // All of it before any of it is compiled: the compiler breaks off at code after the end of a function.
+        wasmi::Module::validate(&engine, bytes).map_err(|error| error.to_string())?;
         let module = wasmi::Module::new(&engine, bytes).map_err(|error| error.to_string())?;
         if let Some(import) = module.imports().next() {
             let (module, name) = (import.module(), import.name());

@@ -1,6 +1,5 @@
 //! `fleetprompt key`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -16,6 +15,7 @@ use super::fields::Fields;
 use super::screen::{Screen, Tone};
 use super::table::{Cell, Column, Table};
 use super::{given, pages, when};
+use crate::place::{Given, Place};
 
 #[derive(Debug, Args)]
 pub struct Key {
@@ -64,11 +64,10 @@ enum Verb {
         #[arg(long, value_name = "TENANT")]
         tenant: Option<Slug>,
         /// When it stops to work, like 2027-01-01T00:00:00Z
-        #[arg(long, value_name = "TIME", conflicts_with = "data")]
+        #[arg(long, value_name = "TIME", conflicts_with_all = ["data", "database"])]
         expires_at: Option<Timestamp>,
-        /// Work on this data folder instead of asking a server
-        #[arg(long, value_name = "DIR", conflicts_with = "url")]
-        data: Option<PathBuf>,
+        #[command(flatten)]
+        given: Given,
     },
     /// List the keys, without their secrets
     #[command(after_help = "Examples:\n  fleetprompt key list\n  fleetprompt key list --tenant acme")]
@@ -88,7 +87,7 @@ enum Verb {
 impl Key {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match &self.verb {
-            Verb::Create { name, role, performs, all_tenants, tenant, expires_at, data } => {
+            Verb::Create { name, role, performs, all_tenants, tenant, expires_at, given: at } => {
                 let performs = Performs { names: performs.clone(), all_tenants: *all_tenants };
                 let create = CreateKey {
                     name: name.clone(),
@@ -97,7 +96,7 @@ impl Key {
                     tenant: tenant.clone(),
                     expires_at: *expires_at,
                 };
-                self.create(create, data.as_ref()).await
+                self.create(create, at.place()).await
             }
             Verb::List { tenant } => self.list(tenant.as_ref()).await,
             Verb::Revoke { id } => {
@@ -108,15 +107,17 @@ impl Key {
         }
     }
 
-    async fn create(&self, create: CreateKey, data: Option<&PathBuf>) -> anyhow::Result<ExitCode> {
-        let key = match (data, &create.tenant) {
-            (Some(data), Some(tenant)) => {
+    async fn create(&self, create: CreateKey, place: Option<Place>) -> anyhow::Result<ExitCode> {
+        let key = match (&place, &create.tenant) {
+            (Some(place), Some(tenant)) => {
                 let role = create.role.unwrap_or(if create.performs.is_some() { Role::Viewer } else { Role::Member });
                 let performs = create.performs.clone();
                 let new = NewKey { performs, ..NewKey::of_role(create.name.clone(), role) };
-                crate::offline::key_create(data, tenant, new).await?
+                crate::offline::key_create(place, tenant, new).await?
             }
-            (Some(_), None) => return Err(Usage("--data needs --tenant: the folder may hold many".to_owned()).into()),
+            (Some(_), None) => {
+                return Err(Usage("--data and --database need --tenant: they may hold many".to_owned()).into());
+            }
             (None, _) => self.connect.client()?.key_create(&create).await?,
         };
         self.connect.output.show(&key, |screen| shown(screen, &key));

@@ -1,6 +1,5 @@
 //! `fleetprompt tenant`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -12,6 +11,7 @@ use super::fields::Fields;
 use super::screen::{Screen, Tone};
 use super::table::{Cell, Column, Table};
 use super::{exit, key, pages, when};
+use crate::place::{Given, Place};
 
 #[derive(Debug, Args)]
 pub struct Tenant {
@@ -22,8 +22,8 @@ pub struct Tenant {
 }
 
 const CREATE_EXAMPLES: &str = "\
-The answer shows the tenant's first key, this once. Where no server runs yet, --data makes the tenant
-in the data folder itself; the first tenant of a folder gets a key that may do everything.
+The answer shows the tenant's first key, this once. Where no server runs yet, --data or --database makes the
+tenant in the data folder or database itself; the first one gets a key that may do everything.
 
 Examples:
   fleetprompt tenant create acme --data /var/lib/fleetprompt
@@ -39,9 +39,8 @@ enum Verb {
         /// What it is called [default: the slug]
         #[arg(long)]
         name: Option<String>,
-        /// Work on this data folder instead of asking a server
-        #[arg(long, value_name = "DIR", conflicts_with = "url")]
-        data: Option<PathBuf>,
+        #[command(flatten)]
+        given: Given,
     },
     /// List the tenants (needs an owner's key)
     #[command(after_help = "Examples:\n  fleetprompt tenant list")]
@@ -51,16 +50,16 @@ enum Verb {
 impl Tenant {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match &self.verb {
-            Verb::Create { slug, name, data } => self.create(slug, name.as_deref(), data.as_ref()).await,
+            Verb::Create { slug, name, given } => self.create(slug, name.as_deref(), given.place()).await,
             Verb::List => self.list().await,
         }
     }
 
-    async fn create(&self, slug: &Slug, name: Option<&str>, data: Option<&PathBuf>) -> anyhow::Result<ExitCode> {
-        let created = match data {
-            Some(data) => {
+    async fn create(&self, slug: &Slug, name: Option<&str>, place: Option<Place>) -> anyhow::Result<ExitCode> {
+        let created = match place {
+            Some(place) => {
                 let name = name.unwrap_or(slug.as_str()).to_owned();
-                crate::offline::tenant_create(data, slug.clone(), name).await?
+                crate::offline::tenant_create(&place, slug.clone(), name).await?
             }
             None => {
                 let create = CreateTenant { slug: slug.clone(), name: name.map(str::to_owned) };

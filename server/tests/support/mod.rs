@@ -1,6 +1,7 @@
 //! A real server for tests: the binary in a process of its own, reached over HTTP.
 #![allow(dead_code, clippy::unwrap_used)]
 
+use std::ffi::OsStr;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -32,10 +33,16 @@ pub fn file(path: &str) -> String {
     std::fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+/// What tells a command where everything is kept: a folder, or the address of a database.
+pub fn place(data: &Path) -> [&OsStr; 2] {
+    let flag = if data.starts_with("postgres:") { "--database" } else { "--data" };
+    [flag.as_ref(), data.as_os_str()]
+}
+
 /// Makes a tenant in a data folder that no server uses, and returns its first key.
 pub fn create_tenant(data: &Path, name: &str) -> String {
     let output =
-        Command::new(BINARY).args(["tenant", "create", name, "--output", "json", "--data"]).arg(data).output().unwrap();
+        Command::new(BINARY).args(["tenant", "create", name, "--output", "json"]).args(place(data)).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let created: Value = serde_json::from_slice(&output.stdout).unwrap();
     created["key"]["secret"].as_str().unwrap().to_owned()
@@ -58,8 +65,7 @@ impl Server {
             .args(more)
             .arg("--listen")
             .arg(format!("127.0.0.1:{port}"))
-            .arg("--data")
-            .arg(data)
+            .args(place(data))
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
@@ -240,7 +246,7 @@ pub fn thread_created(thread: &str, dedupe_key: &str) -> Value {
 
 /// `fleetprompt verify` over a folder that no server uses.
 pub fn verify(data: &Path) {
-    let output = Command::new(BINARY).arg("verify").arg("--data").arg(data).output().unwrap();
+    let output = Command::new(BINARY).arg("verify").args(place(data)).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -214,15 +214,8 @@ impl Drop for Connections {
 }
 
 impl Drop for PostgresStore {
-    /// Lets the next node begin at once. What this does not get to, the lease does.
     fn drop(&mut self) {
-        let releasing = tokio::time::Duration::from_secs(2);
-        let owner = self.owner.clone();
-        let pool = &self.connections.pool;
-        let released = self.connections.wait(async { tokio::time::timeout(releasing, owner.release(pool)).await });
-        if !matches!(released, Ok(Ok(()))) {
-            tracing::warn!(target: "store", "the database was not handed on; the next node waits for the lease to end");
-        }
+        self.close();
     }
 }
 
@@ -263,6 +256,17 @@ impl Store for PostgresStore {
 
     fn is_reachable(&self) -> bool {
         self.owner.is_reachable()
+    }
+
+    /// What this does not get to, the end of the lease does.
+    fn close(&self) {
+        if !self.owner.is_reachable() {
+            return;
+        }
+        let releasing = async { tokio::time::timeout(CONNECT_MAX, self.owner.release(&self.connections.pool)).await };
+        if !matches!(self.connections.wait(releasing), Ok(Ok(()))) {
+            tracing::warn!(target: "store", "the database was not handed on; the next node waits until the lease ends");
+        }
     }
 
     fn directory(&self) -> Result<Directory> {

@@ -100,7 +100,9 @@ impl Owner {
         }
     }
 
+    /// This node writes nothing any more.
     pub async fn release(&self, pool: &Pool) -> Result<()> {
+        self.is_over.store(true, Ordering::Relaxed);
         let client = pool.get().await?;
         let sql = "UPDATE ownership SET node = NULL, expires_at = '-infinity' WHERE node = $1";
         client.execute(sql, &[&self.id]).await?;

@@ -4,6 +4,7 @@
 mod commits;
 mod differential;
 mod lists;
+mod postgres_database;
 mod registered;
 mod samples;
 mod sqlite_file;

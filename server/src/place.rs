@@ -1,0 +1,107 @@
+//! Where a node keeps everything: a folder with an SQLite database, or a PostgreSQL database.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use fleetprompt_store::Store;
+use fleetprompt_store::postgres::{Options, PostgresStore};
+use fleetprompt_store::sqlite::SqliteStore;
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Place {
+    Folder(PathBuf),
+    /// Its address, which may hold a password.
+    Database(String),
+}
+
+/// One of both, for commands that work without a server.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Given {
+    /// Work on this data folder instead of asking a server
+    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    data: Option<PathBuf>,
+    /// Work on this PostgreSQL database instead of asking a server
+    #[arg(long, value_name = "URL", conflicts_with_all = ["url", "data"])]
+    database: Option<String>,
+}
+
+/// A place that no other process writes to while this is held.
+pub struct Opened {
+    pub store: Arc<dyn Store>,
+    _folder: Option<DataFolder>,
+}
+
+impl Given {
+    pub fn place(&self) -> Option<Place> {
+        let database = self.database.clone().map(Place::Database);
+        database.or_else(|| self.data.clone().map(Place::Folder))
+    }
+}
+
+impl Place {
+    /// A node that `waits` does so for as long as another is at work on the database.
+    pub fn open(&self, lease: Duration, waits: bool) -> anyhow::Result<Opened> {
+        match self {
+            Self::Folder(path) => {
+                let folder = DataFolder::open(path)?;
+                let store = Arc::new(SqliteStore::open(&folder.database())?);
+                Ok(Opened { store, _folder: Some(folder) })
+            }
+            Self::Database(url) => {
+                let store = PostgresStore::open(url, &Options { node: node(), lease, waits })?;
+                Ok(Opened { store: Arc::new(store), _folder: None })
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Folder(path) => path.display().fmt(f),
+            // What stands before it may be a password, and what stands after it a setting.
+            Self::Database(url) => {
+                let address = url.rsplit_once('@').map_or(url.as_str(), |(_, address)| address);
+                f.write_str(address.split('?').next().unwrap_or_default())
+            }
+        }
+    }
+}
+
+/// What people know this process by.
+fn node() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "node".to_owned());
+    format!("{}:{}", host.trim(), std::process::id())
+}
+
+/// A data folder that no other process uses while this is held.
+struct DataFolder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DataFolder {
+    fn open(path: &Path) -> anyhow::Result<Self> {
+        // It holds payloads and signing secrets: what is made here is for its owner alone.
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.with_context(|| format!("the data folder {} cannot be made", path.display()))?;
+        let lock = path.join("lock");
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&lock);
+        let file = file.with_context(|| format!("{} cannot be opened", lock.display()))?;
+        file.try_lock().map_err(|_| {
+            anyhow::anyhow!(
+                "the data folder {} is in use by another fleetprompt; stop it, or reach it with --url and --key",
+                path.display()
+            )
+        })?;
+        Ok(Self { path: path.to_owned(), _lock: file })
+    }
+
+    fn database(&self) -> PathBuf {
+        self.path.join("fleetprompt.db")
+    }
+}

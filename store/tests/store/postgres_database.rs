@@ -1,0 +1,225 @@
+//! What only a database can do: be somebody else's, be away, and lose an answer.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use fleetprompt_store::postgres::PostgresStore;
+use fleetprompt_store::{Batch, Error, Page, SignalFilter, Store};
+use fleetprompt_testing::Postgres;
+
+use crate::options;
+use crate::samples::{Samples, facts};
+
+fn names(store: &dyn Store) -> Vec<String> {
+    store.directory().expect("read").tenants.into_iter().map(|tenant| tenant.slug.to_string()).collect()
+}
+
+fn tenants(samples: &mut Samples, slug: &str) -> Batch {
+    Batch { tenants: vec![samples.tenant(slug)], ..Batch::default() }
+}
+
+#[test]
+fn one_node_writes_and_the_next_begins_when_it_has_ended() {
+    let (server, mut samples) = (Postgres::start(), Samples::new());
+    let url = server.database();
+    let first = PostgresStore::open(&url, &options("first")).expect("a new database");
+    first.commit(&tenants(&mut samples, "acme")).expect("committed");
+    match PostgresStore::open(&url, &options("second")) {
+        Err(Error::InUse { node }) => assert_eq!(node, "first"),
+        other => panic!("{:?}", other.err()),
+    }
+    drop(first);
+    let second = PostgresStore::open(&url, &options("second")).expect("it was handed on");
+    assert_eq!(names(&second), ["acme"]);
+    second.commit(&tenants(&mut samples, "later")).expect("committed");
+}
+
+#[test]
+fn a_node_that_was_taken_for_dead_writes_nothing() {
+    let (server, mut samples) = (Postgres::start(), Samples::new());
+    let url = server.database();
+    let frozen = PostgresStore::open(&url, &options("frozen")).expect("a new database");
+    // As if it had not renewed its lease.
+    server.ask("UPDATE ownership SET expires_at = '-infinity'");
+    let next = PostgresStore::open(&url, &options("next")).expect("the lease is over");
+    let refused = frozen.commit(&tenants(&mut samples, "acme")).expect_err("it is fenced");
+    assert!(matches!(refused, Error::Lost { .. }), "{refused}");
+    assert!(!frozen.is_reachable());
+    drop(frozen);
+    assert_eq!(names(&next), [""; 0]);
+    next.commit(&tenants(&mut samples, "acme")).expect("the end of the other changed nothing");
+}
+
+#[test]
+fn a_database_that_goes_and_comes_back_loses_nothing() {
+    let (mut server, mut samples) = (Postgres::start(), Samples::new());
+    let store = PostgresStore::open(&server.database(), &options("a")).expect("a new database");
+    store.commit(&tenants(&mut samples, "before")).expect("committed");
+    server.kill();
+    assert!(matches!(store.directory(), Err(Error::Unavailable { .. })), "it is away");
+    server.start_again();
+    // The connections of before are gone, and somebody has to notice.
+    while store.directory().is_err() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let batch = tenants(&mut samples, "after");
+    while store.commit(&batch).is_err() {
+        assert_eq!(names(&store), ["before"], "what failed did not hold");
+    }
+    assert_eq!(names(&store), ["before", "after"]);
+}
+
+#[test]
+fn a_commit_whose_answer_is_lost_is_looked_up() {
+    let port = free_port();
+    let (listen, at) = ("listen_addresses=127.0.0.1", format!("port={port}"));
+    let (server, mut samples) = (Postgres::start_with(&[listen, &at]), Samples::new());
+    let proxy = Proxy::before(port);
+    let name = server.database().rsplit('/').next().expect("a name").to_owned();
+    let url = format!("postgres://fleetprompt@127.0.0.1:{}/{name}?sslmode=disable", proxy.port);
+    let store = PostgresStore::open(&url, &options("a")).expect("a new database");
+    store.commit(&tenants(&mut samples, "first")).expect("committed");
+
+    proxy.cut(AFTER_COMMIT);
+    store.commit(&tenants(&mut samples, "heard")).expect("it held, though nobody said so");
+    assert_eq!(names(&store), ["first", "heard"]);
+
+    proxy.cut(BEFORE_COMMIT);
+    let batch = tenants(&mut samples, "unheard");
+    store.commit(&batch).expect_err("it never came there");
+    assert_eq!(names(&store), ["first", "heard"]);
+    store.commit(&batch).expect("committed");
+    assert_eq!(names(&store), ["first", "heard", "unheard"]);
+}
+
+#[test]
+fn a_session_sees_the_rows_of_the_tenant_that_it_names_and_no_others() {
+    let (server, mut samples) = (Postgres::start(), Samples::new());
+    let store = PostgresStore::open(&server.database(), &options("a")).expect("a new database");
+    let (acme, other) = (samples.tenant("acme"), samples.tenant("other"));
+    let told = [samples.fact(acme.id, "a.b"), samples.fact(other.id, "a.b"), samples.fact(other.id, "a.b")];
+    store.commit(&Batch { tenants: vec![acme.clone(), other.clone()], ..facts(told) }).expect("committed");
+    let count = |whose: &str| {
+        let sql = format!("SET ROLE fleetprompt; {whose} SELECT count(*) FROM signals");
+        server.ask(&sql).lines().last().expect("a count").to_owned()
+    };
+    assert_eq!(count(""), "0");
+    assert_eq!(count(&format!("SET fleetprompt.tenant = '{}';", acme.id.0)), "1");
+    assert_eq!(count(&format!("SET fleetprompt.tenant = '{}';", other.id.0)), "2");
+    assert_eq!(count("SET fleetprompt.tenant = '*';"), "3");
+}
+
+#[test]
+fn text_holds_every_character() {
+    let (server, mut samples) = (Postgres::start(), Samples::new());
+    let store = PostgresStore::open(&server.database(), &options("a")).expect("a new database");
+    let tenant = samples.tenant("acme");
+    let mut fact = samples.fact(tenant.id, "a.b");
+    fact.source = Some("\0 \u{1}0 \u{1}\u{1}1 ü \u{10ffff}".to_owned());
+    fact.lineage.correlation_id = "a\0b".into();
+    store.commit(&Batch { tenants: vec![tenant.clone()], ..facts([fact.clone()]) }).expect("committed");
+    let filter = SignalFilter { correlation_id: Some("a\0b".to_owned()), ..SignalFilter::default() };
+    assert_eq!(store.signals(tenant.id, &filter, Page::newest(9)).expect("read"), [fact]);
+}
+
+#[test]
+fn a_schema_that_is_newer_or_was_changed_is_refused() {
+    let server = Postgres::start();
+    let url = server.database();
+    drop(PostgresStore::open(&url, &options("a")).expect("a new database"));
+    server.ask("INSERT INTO migrations (version, name, checksum) VALUES (99, 'of tomorrow', '')");
+    let newer = PostgresStore::open(&url, &options("a")).err().expect("it is newer");
+    assert!(matches!(newer, Error::Newer { found: 99, .. }), "{newer}");
+    server.ask("DELETE FROM migrations WHERE version = 99; UPDATE migrations SET checksum = 'x' WHERE version = 1");
+    let changed = PostgresStore::open(&url, &options("a")).err().expect("it was changed");
+    assert!(matches!(changed, Error::Damaged(_)), "{changed}");
+}
+
+#[test]
+fn an_address_that_is_none_is_refused_without_telling_it() {
+    for (url, why) in [
+        ("mysql://ada:secret@host/x", "expected `postgres://"),
+        ("postgres://ada:secret@host/x?sslmode=allow", "`sslmode` is"),
+        ("postgres://ada:secret@host/x?sslrootcert=/none", "is for `sslmode=verify-full`"),
+        ("postgres://ada:secret@host/x?sslmode=verify-full&sslrootcert=/none", "`sslrootcert` /none"),
+        ("postgres://ada:secret@127.0.0.1:1/x", "refused"),
+    ] {
+        let error = PostgresStore::open(url, &options("a")).err().expect("refused").to_string();
+        assert!(error.contains(why) && !error.contains("secret"), "{error}");
+    }
+}
+
+const PASS: u8 = 0;
+const BEFORE_COMMIT: u8 = 1;
+const AFTER_COMMIT: u8 = 2;
+
+/// Stands before a database, and can end the connection that sends the next commit: before the database has
+/// got it, or when it has, and before anybody hears of it.
+struct Proxy {
+    port: u16,
+    cut: Arc<AtomicU8>,
+}
+
+impl Proxy {
+    fn before(database: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("it listens").port();
+        let cut = Arc::new(AtomicU8::new(PASS));
+        let cuts = cut.clone();
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(server) = TcpStream::connect(("127.0.0.1", database)) else { continue };
+                let (to_client, from_server) = (client.try_clone(), server.try_clone());
+                let cuts = cuts.clone();
+                std::thread::spawn(move || forward(client, server, &cuts));
+                std::thread::spawn(move || {
+                    forward(from_server.expect("one"), to_client.expect("one"), &AtomicU8::new(PASS))
+                });
+            }
+        });
+        Self { port, cut }
+    }
+
+    fn cut(&self, when: u8) {
+        self.cut.store(when, Ordering::SeqCst);
+    }
+}
+
+/// What is this short comes in one piece.
+fn forward(mut from: TcpStream, mut to: TcpStream, cut: &AtomicU8) {
+    let (mut buffer, mut writes) = ([0; 1 << 16], false);
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        let piece = &buffer[..length];
+        let find = |text: &[u8]| piece.windows(text.len()).position(|window| window == text);
+        // Reads begin and commit as well, with more words.
+        writes |= find(b"BEGIN\0").is_some();
+        let commits = find(b"COMMIT\0").filter(|_| writes);
+        writes &= commits.is_none();
+        match (cut.load(Ordering::SeqCst), commits) {
+            (BEFORE_COMMIT, Some(place)) => {
+                cut.store(PASS, Ordering::SeqCst);
+                // The message begins with its kind and its length.
+                let _ = to.write_all(&piece[..place - 5]);
+                break;
+            }
+            (AFTER_COMMIT, Some(_)) => {
+                cut.store(PASS, Ordering::SeqCst);
+                let _ = from.shutdown(Shutdown::Both);
+                let _ = to.write_all(piece);
+                std::thread::sleep(Duration::from_millis(200));
+                break;
+            }
+            _ if to.write_all(piece).is_err() => break,
+            _ => {}
+        }
+    }
+    let _ = from.shutdown(Shutdown::Both);
+    let _ = to.shutdown(Shutdown::Both);
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
