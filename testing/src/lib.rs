@@ -86,6 +86,9 @@ impl Postgres {
         let mut psql = Command::new(self.programs.join("psql"));
         psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1"]);
         psql.args(["--username", "postgres", "--dbname", database, "--host"]).arg(self.folder.path());
+        if let Some(port) = self.settings.iter().find_map(|setting| setting.strip_prefix("port=")) {
+            psql.args(["--port", port]);
+        }
         psql
     }
 

@@ -198,10 +198,10 @@ impl Connections {
         self.runtime.as_ref().expect("it is there until the end")
     }
 
-    /// On any thread, one that belongs to another runtime as well.
+    /// On any thread, also within a task of another runtime, whose budget would never be renewed here.
     fn wait<T>(&self, answer: impl Future<Output = T>) -> T {
         let _entered = self.runtime().enter();
-        futures_executor::block_on(answer)
+        futures_executor::block_on(tokio::task::unconstrained(answer))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
 use fleetprompt_store::postgres::PostgresStore;
@@ -173,11 +173,10 @@ impl Proxy {
             for client in listener.incoming().flatten() {
                 let Ok(server) = TcpStream::connect(("127.0.0.1", database)) else { continue };
                 let (to_client, from_server) = (client.try_clone(), server.try_clone());
-                let cuts = cuts.clone();
-                std::thread::spawn(move || forward(client, server, &cuts));
-                std::thread::spawn(move || {
-                    forward(from_server.expect("one"), to_client.expect("one"), &AtomicU8::new(PASS))
-                });
+                let (cuts, is_mute) = (cuts.clone(), Arc::new(AtomicBool::new(false)));
+                let mute = is_mute.clone();
+                std::thread::spawn(move || ask(client, server, &cuts, &mute));
+                std::thread::spawn(move || answer(from_server.expect("one"), to_client.expect("one"), &is_mute));
             }
         });
         Self { port, cut }
@@ -189,7 +188,7 @@ impl Proxy {
 }
 
 /// What is this short comes in one piece.
-fn forward(mut from: TcpStream, mut to: TcpStream, cut: &AtomicU8) {
+fn ask(mut from: TcpStream, mut to: TcpStream, cut: &AtomicU8, mute: &AtomicBool) {
     let (mut buffer, mut writes) = ([0; 1 << 16], false);
     while let Ok(length @ 1..) = from.read(&mut buffer) {
         let piece = &buffer[..length];
@@ -207,7 +206,7 @@ fn forward(mut from: TcpStream, mut to: TcpStream, cut: &AtomicU8) {
             }
             (AFTER_COMMIT, Some(_)) => {
                 cut.store(PASS, Ordering::SeqCst);
-                let _ = from.shutdown(Shutdown::Both);
+                mute.store(true, Ordering::SeqCst);
                 let _ = to.write_all(piece);
                 std::thread::sleep(Duration::from_millis(200));
                 break;
@@ -217,6 +216,16 @@ fn forward(mut from: TcpStream, mut to: TcpStream, cut: &AtomicU8) {
         }
     }
     let _ = from.shutdown(Shutdown::Both);
+    let _ = to.shutdown(Shutdown::Both);
+}
+
+fn answer(mut from: TcpStream, mut to: TcpStream, is_mute: &AtomicBool) {
+    let mut buffer = [0; 1 << 16];
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        if !is_mute.load(Ordering::SeqCst) && to.write_all(&buffer[..length]).is_err() {
+            break;
+        }
+    }
     let _ = to.shutdown(Shutdown::Both);
 }
 
