@@ -1,6 +1,7 @@
 //! FleetPrompt as the benchmark sees it: how to start it, and every call of its API that is made.
 
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -37,24 +38,27 @@ pub struct Plan {
     pub key: String,
 }
 
-/// Prepares the data folder with a tenant and its key.
-pub fn plan(server: &Path, data: &Path) -> anyhow::Result<Plan> {
-    let key = tenant_create(server, data)?;
-    let (command, address) = serve(server, data)?;
+/// The flag that says where everything is kept, and its value.
+pub type Keeps = [OsString; 2];
+
+/// Prepares the place with a tenant and its key.
+pub fn plan(server: &Path, keeps: &Keeps) -> anyhow::Result<Plan> {
+    let key = tenant_create(server, keeps)?;
+    let (command, address) = serve(server, keeps)?;
     Ok(Plan { command, address, key })
 }
 
-/// The command that serves a prepared folder, and where.
-pub fn serve(server: &Path, data: &Path) -> anyhow::Result<(Command, SocketAddr)> {
+/// The command that serves a prepared place, and where.
+pub fn serve(server: &Path, keeps: &Keeps) -> anyhow::Result<(Command, SocketAddr)> {
     let address = free_address()?;
     let mut command = Command::new(server);
-    command.arg("serve").arg("--data").arg(data).args(["--listen", &address.to_string()]);
+    command.arg("serve").args(keeps).args(["--listen", &address.to_string()]);
     Ok((command, address))
 }
 
-fn tenant_create(server: &Path, data: &Path) -> anyhow::Result<String> {
+fn tenant_create(server: &Path, keeps: &Keeps) -> anyhow::Result<String> {
     let mut command = Command::new(server);
-    command.args(["tenant", "create", "bench", "--data"]).arg(data).args(["--output", "json"]);
+    command.args(["tenant", "create", "bench"]).args(keeps).args(["--output", "json"]);
     let created = output_of(&mut command)?;
     let created: Value = serde_json::from_str(&created).with_context(|| format!("read `{}`", created.trim()))?;
     Ok(created["key"]["secret"].as_str().context("`tenant create` printed no key.secret")?.to_owned())

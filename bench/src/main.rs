@@ -73,6 +73,9 @@ struct Arguments {
     /// Where data folders are made; must be a real disk [default: the system's temporary folder]
     #[arg(long)]
     folder: Option<PathBuf>,
+    /// Keep FleetPrompt's data in a PostgreSQL server of its own, which syncs, instead of SQLite
+    #[arg(long)]
+    postgres: bool,
     /// Leave out the pass under strace that counts syncs
     #[arg(long)]
     no_syncs: bool,
@@ -210,6 +213,7 @@ fn plan(mut arguments: Arguments) -> anyhow::Result<Plan> {
             server,
             worker: arguments.worker.unwrap_or_else(|| worker.display().to_string()),
             parent: arguments.folder.unwrap_or_else(std::env::temp_dir),
+            postgres: arguments.postgres,
         },
     })
 }

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
+use fleetprompt_testing::Postgres;
 use serde::Serialize;
 use tempfile::TempDir;
 
-use crate::fleetprompt::{self, Api};
+use crate::fleetprompt::{self, Api, Keeps};
 use crate::load::Requests;
 use crate::meter::{self, Usage};
 use crate::process::{Process, traced};
@@ -47,6 +48,8 @@ pub struct Places {
     pub worker: String,
     /// Data folders are made inside.
     pub parent: PathBuf,
+    /// Everything is kept in a PostgreSQL server, and not in the folder.
+    pub postgres: bool,
 }
 
 pub struct Subject {
@@ -56,6 +59,8 @@ pub struct Subject {
     pub ready: Duration,
     trace: Option<PathBuf>,
     folder: TempDir,
+    /// With the address of the database.
+    postgres: Option<(Postgres, String)>,
 }
 
 enum Access {
@@ -87,12 +92,13 @@ impl Subject {
     }
 
     async fn start_fleetprompt(places: &Places, folder: TempDir, trace: bool) -> anyhow::Result<Self> {
-        let plan = fleetprompt::plan(&places.server, &data_of(&folder))?;
+        let postgres = places.postgres.then(start_postgres);
+        let plan = fleetprompt::plan(&places.server, &keeps(&folder, postgres.as_ref()))?;
         let (command, trace) = with_trace(plan.command, trace, &folder);
         let mut server = Process::start("fleetprompt", command, folder.path())?;
         let ready = server.ready(plan.address, "/readyz").await?;
         let access = Access::Fleetprompt(Api::new(plan.address, plan.key));
-        Ok(Self { access, server, handler: None, ready, trace, folder })
+        Ok(Self { access, server, handler: None, ready, trace, folder, postgres })
     }
 
     async fn start_restate(folder: TempDir, trace: bool) -> anyhow::Result<Self> {
@@ -104,7 +110,7 @@ impl Subject {
         let ready = admin_ready + server.ready(plan.addresses.ingress, "/restate/health").await?;
         restate::register(plan.addresses).await?;
         let access = Access::Restate(plan.addresses);
-        Ok(Self { access, server, handler: Some(handler), ready, trace, folder })
+        Ok(Self { access, server, handler: Some(handler), ready, trace, folder, postgres: None })
     }
 
     /// Applies and starts what the workload needs.
@@ -144,15 +150,15 @@ impl Subject {
 
     /// Ends FleetPrompt's server the hard way and starts it again on the same data.
     pub async fn restart(self, places: &Places) -> anyhow::Result<Self> {
-        let Self { access: Access::Fleetprompt(api), server, folder, .. } = self else {
+        let Self { access: Access::Fleetprompt(api), server, folder, postgres, .. } = self else {
             bail!("only FleetPrompt is started again");
         };
         drop(server);
-        let (command, address) = fleetprompt::serve(&places.server, &data_of(&folder))?;
+        let (command, address) = fleetprompt::serve(&places.server, &keeps(&folder, postgres.as_ref()))?;
         let mut server = Process::start("fleetprompt", command, folder.path())?;
         let ready = server.ready(address, "/readyz").await?;
         let access = Access::Fleetprompt(Api { address, ..api });
-        Ok(Self { access, server, handler: None, ready, trace: None, folder })
+        Ok(Self { access, server, handler: None, ready, trace: None, folder, postgres })
     }
 
     pub fn read(&self) -> anyhow::Result<Reading> {
@@ -180,6 +186,21 @@ fn with_trace(command: Command, trace: bool, folder: &TempDir) -> (Command, Opti
     }
     let trace = folder.path().join("trace");
     (traced(&command, &trace), Some(trace))
+}
+
+/// One that syncs, which those for tests do not.
+fn start_postgres() -> (Postgres, String) {
+    let postgres =
+        Postgres::start_with(&["fsync=on", "full_page_writes=on", "shared_buffers=256MB", "max_wal_size=4GB"]);
+    let address = postgres.database();
+    (postgres, address)
+}
+
+fn keeps(folder: &TempDir, postgres: Option<&(Postgres, String)>) -> Keeps {
+    match postgres {
+        Some((_, address)) => ["--database".into(), address.into()],
+        None => ["--data".into(), data_of(folder).into()],
+    }
 }
 
 fn data_of(folder: &TempDir) -> PathBuf {

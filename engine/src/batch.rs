@@ -439,7 +439,7 @@ impl Decider {
                 self.take_effect(stage);
             }
             Err(error) => {
-                tracing::error!(target: "store", %error, "a commit failed; nothing of it was accepted");
+                tracing::error!(target: "store", %error, "a commit failed, and none of its callers is told that it held");
                 self.metrics.commits_failed.inc();
                 self.shutdown.commit_failed();
                 self.is_lost |= matches!(error, fleetprompt_store::Error::Lost { .. });
