@@ -28,7 +28,8 @@ impl Postgres {
         Self::start_with(&[])
     }
 
-    /// With settings as they stand in `postgresql.conf`: `port=5433`.
+    /// With settings as they stand in `postgresql.conf`: `port=5433`. With `ssl=on` it has a certificate of its own,
+    /// for `localhost`.
     pub fn start_with(settings: &[&str]) -> Self {
         let programs = programs();
         let folder = TempDir::with_prefix("fp-postgres-").expect("a temporary folder");
@@ -45,6 +46,15 @@ impl Postgres {
             "--no-locale",
             "--no-sync",
         ]));
+        if settings.contains(&"ssl=on") {
+            run(as_a_user(Path::new("openssl"))
+                .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+                .args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"])
+                .arg("-keyout")
+                .arg(data.join("server.key"))
+                .arg("-out")
+                .arg(data.join("server.crt")));
+        }
         let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
         let server = serve(&programs, folder.path(), &settings);
         let this = Self { folder, programs, settings, server, databases: AtomicU32::new(0) };
@@ -59,6 +69,11 @@ impl Postgres {
         self.sql("postgres", &format!("CREATE DATABASE {name} OWNER {USER}"));
         let socket = self.folder.path().to_str().expect("temporary folders have plain names").replace('/', "%2F");
         format!("postgres://{USER}@{socket}/{name}")
+    }
+
+    /// With `ssl=on`, what tells who it is.
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.path().join("data/server.crt")
     }
 
     /// What a superuser sees and does, in the last database that was made: rows as lines, columns apart by `|`.

@@ -96,6 +96,31 @@ fn a_commit_whose_answer_is_lost_is_looked_up() {
 }
 
 #[test]
+fn the_way_there_is_kept_secret_as_the_address_says() {
+    let port = free_port();
+    let (listen, at) = ("listen_addresses=localhost", format!("port={port}"));
+    let server = Postgres::start_with(&[listen, &at, "ssl=on"]);
+    let name = server.database().rsplit('/').next().expect("a name").to_owned();
+    let root = server.certificate().display().to_string();
+    let open = |host: &str, query: &str| {
+        let url = format!("postgres://fleetprompt@{host}:{port}/{name}?{query}");
+        let store = PostgresStore::open(&url, &options("a")).map_err(|error| error.to_string())?;
+        let sql =
+            "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'fleetprompt'";
+        let is_secret = server.ask(sql).trim() == "t";
+        drop(store);
+        Ok::<_, String>(is_secret)
+    };
+    assert_eq!(open("localhost", "sslmode=disable"), Ok(false));
+    assert_eq!(open("localhost", "sslmode=require"), Ok(true));
+    assert_eq!(open("localhost", &format!("sslmode=verify-full&sslrootcert={root}")), Ok(true));
+    let stranger = open("localhost", "sslmode=verify-full").expect_err("nobody vouches for it");
+    assert!(stranger.contains("certificate"), "{stranger}");
+    let other = open("127.0.0.1", &format!("sslmode=verify-full&sslrootcert={root}")).expect_err("another name");
+    assert!(other.contains("certificate"), "{other}");
+}
+
+#[test]
 fn a_session_sees_the_rows_of_the_tenant_that_it_names_and_no_others() {
     let (server, mut samples) = (Postgres::start(), Samples::new());
     let store = PostgresStore::open(&server.database(), &options("a")).expect("a new database");
