@@ -1,6 +1,7 @@
 //! How people reach FleetPrompt: one binary that is the server, the command line and the demo.
 
 pub mod api;
+pub mod backup;
 pub mod cli;
 pub mod demo;
 pub mod dev;

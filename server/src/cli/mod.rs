@@ -70,6 +70,7 @@ Serve:
   demo            Watch a forum being triaged, from signal to post, on a server of its own
   dev             Serve ./.fleetprompt; apply what is in its folders when it changes
   serve           Serve a data folder in production
+  backup          Copy a data folder's database, also while a server uses it
   verify          Check a data folder: fold its log and compare with what is stored
 
 What happens:
@@ -119,6 +120,8 @@ enum Command {
     Dev(crate::dev::Args),
     /// Serve a data folder in production
     Serve(crate::serve::Args),
+    /// Copy a data folder's database, also while a server uses it
+    Backup(crate::backup::Args),
     /// Check a data folder: fold its log and compare with what is stored
     Verify(crate::verify::Args),
 
@@ -166,6 +169,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Demo(args) => crate::demo::run(args).await,
         Command::Dev(args) => crate::dev::run(args).await,
         Command::Serve(args) => crate::serve::run(args).await,
+        Command::Backup(args) => crate::backup::run(args).await,
         Command::Verify(args) => crate::verify::run(args).await,
         Command::Signal(noun) => noun.run().await,
         Command::Run(noun) => noun.run().await,

@@ -3,6 +3,7 @@
 //! The writer is the only one that commits and checkpoints. Every read sees one commit whole. What
 //! was committed survives a crash (`synchronous = FULL`); a commit that failed leaves no trace.
 
+mod backup;
 mod columns;
 mod commit;
 mod connection;
@@ -32,6 +33,7 @@ use fleetprompt_core::{DirectiveId, RunId, Signal, SignalId, Slug, TenantId, Tim
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
+pub use self::backup::backup;
 use self::intern::Interned;
 use self::readers::Readers;
 use crate::{Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RunFilter, SignalFilter, Store, WaitingFilter};
