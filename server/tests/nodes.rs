@@ -81,6 +81,29 @@ impl Drop for Node {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_database_is_away_nothing_is_accepted_and_afterwards_all_goes_on() {
+    let mut postgres = Postgres::start();
+    let address = postgres.database();
+    let data = Path::new(&address);
+    let key = create_tenant(data, "acme");
+    let node = Node::start(data, &key);
+    node.until_ready(SOON).await;
+    assert_eq!(node.tell("one").await, 201);
+    postgres.kill();
+    assert_eq!(node.tell("two").await, 503);
+    let begun = Instant::now();
+    while node.is_ready().await {
+        assert!(begun.elapsed() < SOON, "it says that it is ready");
+    }
+    postgres.start_again();
+    node.until_ready(SOON).await;
+    while node.tell("two").await == 503 {
+        assert!(begun.elapsed() < SOON, "it does not go on");
+    }
+    assert_eq!(node.told().await, ["one", "two"]);
+}
+
 const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]

@@ -100,7 +100,7 @@ impl PostgresStore {
         read: impl AsyncFnOnce(&View<'_>) -> fault::Result<T>,
     ) -> Result<T> {
         let pool = &self.connections.pool;
-        self.connections.wait(bounded(snapshot(pool, whose, read))).map_err(|fault| fault.while_(doing))
+        self.connections.wait(snapshot(pool, whose, read)).map_err(|fault| fault.while_(doing))
     }
 
     /// Reads for the engine, which is about to write, on the connection that writes.
@@ -153,7 +153,7 @@ async fn snapshot<T>(
         client.batch_execute("COMMIT").await?;
         Ok(answer)
     };
-    match answer.await {
+    match bounded(answer).await {
         Ok(answer) => Ok(answer),
         Err(fault) => {
             // What state it is in, nobody knows.

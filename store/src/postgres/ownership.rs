@@ -124,6 +124,10 @@ impl Writer {
         if owner.is_over() {
             return Err(Fault::Lost);
         }
+        // Nothing of this was sent to a connection that was closed before, so nothing of it is in doubt.
+        if self.client.as_ref().is_some_and(|client| client.is_closed()) {
+            self.disconnect();
+        }
         if self.client.is_none() {
             bounded(self.reconnect(pool, owner)).await?;
         }

@@ -29,7 +29,7 @@ pub fn writes(batch: &Batch) -> Result<Vec<Write<'_>>> {
     Ok(writes)
 }
 
-/// Under this epoch, as the `number`th commit of it.
+/// Under this epoch, as the `number`th commit of all.
 pub async fn commit(client: &Client, writes: &[Write<'_>], epoch: i64, number: i64) -> Result<()> {
     let fence = client.prepare_cached("SELECT fence($1, $2)").await?;
     let mut prepared = Vec::with_capacity(writes.len());
