@@ -38,12 +38,14 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         );
     }
     let engine = node.engine().clone();
-    tokio::select! {
-        () = asked_to_end() => {}
-        () = engine.ended() => anyhow::bail!("the engine has ended, as the log says; start it again"),
-    }
+    let is_asked = tokio::select! {
+        () = asked_to_end() => true,
+        () = engine.ended() => false,
+    };
     tracing::info!("stopping");
+    // Whoever has asked is answered before the process ends, however it comes to that.
     node.stop().await?;
+    anyhow::ensure!(is_asked, "the engine has ended, as the log says; start it again");
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

@@ -35,6 +35,7 @@ pub struct Writer {
     commits: i64,
 }
 
+const OF_ALL_TENANTS: &str = "SET fleetprompt.tenant = '*'";
 /// How long a node asks whether its last commit held. One that cannot know must begin anew.
 const IN_DOUBT_MAX: Duration = Duration::from_secs(60);
 const ASK_AGAIN: Duration = Duration::from_millis(500);
@@ -67,12 +68,13 @@ pub async fn take(pool: &Pool, options: &Options) -> std::result::Result<(Writer
 impl Owner {
     /// The writer, or else the name of the node that is at work.
     async fn take(&self, pool: &Pool, name: &str) -> Result<std::result::Result<Writer, String>> {
-        let client = writing(pool).await?;
+        let client = pool.get().await?;
         let sql = "UPDATE ownership SET epoch = epoch + 1, node = $1, name = $2,
               expires_at = clock_timestamp() + make_interval(secs => $3)
             WHERE expires_at < clock_timestamp() RETURNING epoch, commits";
         let taken = client.query_opt(sql, &[&self.id, &name, &self.lease.as_secs_f64()]).await?;
         if let Some(row) = taken {
+            client.batch_execute(OF_ALL_TENANTS).await?;
             return Ok(Ok(Writer { client: Some(client), epoch: row.try_get(0)?, commits: row.try_get(1)? }));
         }
         let row = client.query_one("SELECT coalesce(name, '') FROM ownership", &[]).await?;
@@ -205,6 +207,6 @@ impl Writer {
 /// A connection that is nobody else's, and sees the rows of all tenants.
 async fn writing(pool: &Pool) -> Result<Client> {
     let client = pool.get().await?;
-    client.batch_execute("SET fleetprompt.tenant = '*'").await?;
+    client.batch_execute(OF_ALL_TENANTS).await?;
     Ok(client)
 }
