@@ -7,6 +7,7 @@ mod call;
 mod directives;
 mod error;
 mod health;
+mod nodes;
 mod operations;
 mod people;
 mod query;

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -19,14 +20,13 @@ use crate::cache::{Cache, OpenRun};
 use crate::cascade::{Cascade, KnownKeys, ScheduleRow, Stage};
 use crate::clock::{Clock, SystemClock};
 use crate::input::{Input, Outcome, Registration};
-use crate::metrics::Ended;
-use crate::models::Models;
+use crate::metrics::{Ended, Part};
 use crate::perform::{Perform, Performer, When};
 use crate::standing::Standing;
 use crate::stop::Shutdown;
 use crate::timers::{Owner, Timers};
 use crate::workers::Workers;
-use crate::{Config, Directory, Engine, Error, Metrics, registrations};
+use crate::{Common, Directory, Engine, Error, Metrics, registrations};
 
 /// Documents nest, and what reads them does as well; memory is only taken where it is used.
 const STACK_BYTES: usize = 16 << 20;
@@ -37,28 +37,26 @@ const AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// what else happens to its run, will mend.
 const BROKEN_OFF_AFTER: Duration = Duration::from_secs(60);
 
-pub(crate) fn start(store: Arc<dyn Store>, config: Config, runtime: tokio::runtime::Handle) -> Result<Engine, Error> {
+pub(crate) fn start(store: Arc<dyn Store>, common: &Common, runtime: tokio::runtime::Handle) -> Result<Engine, Error> {
+    let config = &common.config;
     let directory = Arc::new(ArcSwap::from_pointee(registrations::load(store.as_ref())?));
     let (queue, inputs) = bounded(config.queue_max);
     let (outcomes_in, outcomes) = unbounded();
     let (committed, commits) = watch::channel(0);
-    let metrics = Arc::new(Metrics::default());
-    let models = Arc::new(Models::new(config.models));
-    let workers = Arc::new(Workers::new(config.lease, outcomes_in.clone(), metrics.clone()));
+    let metrics = common.metrics.clone();
+    let workers = Arc::new(Workers::new(config.lease, outcomes_in.clone(), &metrics));
     let (shutdown, stopped) = Shutdown::new(config.grace);
     let shutdown = Arc::new(shutdown);
 
-    runtime.spawn(workers.clone().run());
-    let performer = Performer::new(
-        runtime,
-        outcomes_in,
-        config.performs.then_some(config.effects_max),
-        config.allow_private_endpoints,
-        directory.clone(),
-        models.clone(),
-        workers.clone(),
-        metrics.clone(),
-    );
+    let (handing_on, ending) = (workers.clone(), shutdown.clone());
+    runtime.spawn(async move {
+        tokio::select! {
+            () = handing_on.run() => {}
+            () = ending.until_ended() => {}
+        }
+    });
+    let performer = Performer::new(runtime, outcomes_in, common, directory.clone(), workers.clone());
+    let performing = performer.performing().clone();
     let decider = Decider::new(
         Door { inputs, outcomes, stopped },
         store.clone(),
@@ -66,23 +64,23 @@ pub(crate) fn start(store: Arc<dyn Store>, config: Config, runtime: tokio::runti
         Box::new(performer),
         Box::new(SystemClock::new()),
         Shared { committed, metrics: metrics.clone(), shutdown: shutdown.clone() },
-        Limits { cache_max: config.cache_max, batch_max: config.batch_max },
+        Limits { cache_max: config.cache_max, batch_max: config.batch_max, cached: common.cached.clone() },
         seed(),
     )?;
-    let modules = decider.cache.modules.clone();
+    let (modules, models) = (decider.cache.modules.clone(), common.models.clone());
     let spawned = std::thread::Builder::new()
         .name("engine".into())
         .stack_size(STACK_BYTES)
         .spawn(move || decider.run_to_the_end());
     spawned.map_err(|error| Error::Unavailable(format!("the engine's thread did not start: {error}")))?;
-    Ok(Engine { queue, store, directory, commits, metrics, models, modules, workers, shutdown })
+    Ok(Engine { queue, store, directory, commits, metrics, models, modules, workers, performing, shutdown })
 }
 
 /// Where everything comes in.
 pub(crate) struct Door {
     pub inputs: Receiver<Input>,
     pub outcomes: Receiver<Outcome>,
-    pub stopped: Receiver<()>,
+    pub stopped: Receiver<Duration>,
 }
 
 /// What others look at from outside.
@@ -95,12 +93,13 @@ pub(crate) struct Shared {
 pub(crate) struct Limits {
     pub cache_max: usize,
     pub batch_max: usize,
+    pub cached: Arc<AtomicUsize>,
 }
 
 pub(crate) struct Decider {
     inputs: Receiver<Input>,
     outcomes: Receiver<Outcome>,
-    stopped: Receiver<()>,
+    stopped: Receiver<Duration>,
     pub store: Arc<dyn Store>,
     pub cache: Cache,
     pub directory: Arc<ArcSwap<Directory>>,
@@ -113,7 +112,10 @@ pub(crate) struct Decider {
     performer: Box<dyn Perform>,
     committed: watch::Sender<u64>,
     metrics: Arc<Metrics>,
+    queued: Part,
+    timed: Part,
     shutdown: Arc<Shutdown>,
+    grace: Duration,
     batch_max: usize,
     /// The store takes nothing from us any more.
     is_lost: bool,
@@ -152,7 +154,7 @@ impl Decider {
             inputs: door.inputs,
             outcomes: door.outcomes,
             stopped: door.stopped,
-            cache: Cache::new(store.clone(), limits.cache_max),
+            cache: Cache::new(store.clone(), limits.cache_max, limits.cached),
             store,
             directory,
             moment,
@@ -162,7 +164,10 @@ impl Decider {
             again: Vec::new(),
             performer,
             committed: shared.committed,
+            queued: Part::of(&shared.metrics.queue),
+            timed: Part::of(&shared.metrics.timers),
             metrics: shared.metrics,
+            grace: shared.shutdown.grace(),
             shutdown: shared.shutdown,
             batch_max: limits.batch_max,
             is_lost: false,
@@ -204,7 +209,10 @@ impl Decider {
                 Err(_) => return None,
             },
             recv(self.outcomes) -> outcome => outcomes.extend(outcome),
-            recv(self.stopped) -> _ => return None,
+            recv(self.stopped) -> grace => {
+                self.grace = grace.unwrap_or(self.grace);
+                return None;
+            }
             default(timeout) => {}
         }
         outcomes.extend(self.outcomes.try_iter().take(self.batch_max));
@@ -279,7 +287,7 @@ impl Decider {
 
     fn tick(&mut self, inputs: Vec<Input>, outcomes: Vec<Outcome>) {
         self.pass_time();
-        self.metrics.queue.set(self.inputs.len() as i64);
+        self.queued.set(self.inputs.len() as i64);
         let known = match self.known_keys(&inputs) {
             Ok(known) => known,
             Err(error) => {
@@ -483,7 +491,7 @@ impl Decider {
             self.cache.put_directive(directive);
         }
         self.cache.trim();
-        self.metrics.timers.set(self.timers.len() as i64);
+        self.timed.set(self.timers.len() as i64);
     }
 
     /// Which workflow asks for it, where a worker is to carry it out: they take turns.
@@ -609,7 +617,7 @@ impl Decider {
 
     /// Takes no more; what has begun may end within the grace, and is recorded.
     fn drain(&mut self) {
-        let end = Instant::now() + self.shutdown.grace();
+        let end = Instant::now() + self.grace;
         self.inputs.try_iter().for_each(|input| input.refuse(Error::Unavailable("the engine is stopping".into())));
         // What has come back already, and what no commit has held so far.
         let waiting = std::mem::take(&mut self.again).into_iter().map(|(_, outcome)| outcome);

@@ -87,7 +87,7 @@ impl ByHand {
             Box::new(Hands(tasks.clone())),
             Box::new(HandClock(clock.clone())),
             Shared { committed: watch::channel(0).0, metrics: Arc::default(), shutdown: Arc::new(shutdown) },
-            Limits { cache_max: 10_000, batch_max: 1_000 },
+            Limits { cache_max: 10_000, batch_max: 1_000, cached: Arc::default() },
             seed,
         )?;
         Ok(Self { decider, clock, tasks, directory })

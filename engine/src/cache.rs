@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fleetprompt_core::directive::Directive;
 use fleetprompt_core::document::Format;
@@ -31,9 +32,12 @@ pub(crate) struct Cache {
     max: usize,
     /// Of the documents and payloads put in since all was forgotten last, about.
     bytes: usize,
+    /// The same of all caches of the process together.
+    of_all: Arc<AtomicUsize>,
 }
 
-/// Tenants choose how large their records are; they do not get to choose how much memory these take.
+/// Tenants choose how large their records are; they do not get to choose how much memory these take, in all caches of
+/// the process together.
 const BYTES_MAX: usize = 256 << 20;
 /// A compiled definition takes many times its text.
 const COMPILED: usize = 16;
@@ -41,7 +45,7 @@ const COMPILED: usize = 16;
 const STEP_BYTES: usize = 256;
 
 impl Cache {
-    pub fn new(store: Arc<dyn Store>, max: usize) -> Self {
+    pub fn new(store: Arc<dyn Store>, max: usize, of_all: Arc<AtomicUsize>) -> Self {
         Self {
             modules: Arc::new(Modules::new(store.clone())),
             store,
@@ -50,6 +54,7 @@ impl Cache {
             versions: HashMap::new(),
             max,
             bytes: 0,
+            of_all,
         }
     }
 
@@ -57,12 +62,19 @@ impl Cache {
         self.runs.clear();
         self.directives.clear();
         self.versions.clear();
+        self.of_all.fetch_sub(self.bytes, Ordering::Relaxed);
         self.bytes = 0;
+    }
+
+    fn weigh(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.of_all.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// What has ended is not needed again; what waits is only kept while there is room.
     pub fn trim(&mut self) {
-        if self.bytes > BYTES_MAX {
+        // Whoever has little of what is too much need not forget it.
+        if self.of_all.load(Ordering::Relaxed) > BYTES_MAX && self.bytes > BYTES_MAX / 64 {
             self.forget();
         }
         if self.runs.len() > self.max {
@@ -80,7 +92,7 @@ impl Cache {
         if open.run.status.has_ended() {
             self.runs.remove(&open.run.id);
         } else {
-            self.bytes += weight(&open);
+            self.weigh(weight(&open));
             self.runs.insert(open.run.id, open);
         }
     }
@@ -89,7 +101,7 @@ impl Cache {
         if directive.status.is_settled() {
             self.directives.remove(&directive.id);
         } else {
-            self.bytes += directive.payload.text().len();
+            self.weigh(directive.payload.text().len());
             self.directives.insert(directive.id, directive);
         }
     }
@@ -116,7 +128,7 @@ impl Cache {
 
     pub fn put_version(&mut self, tenant: TenantId, workflow: Arc<Workflow>) {
         let key = (tenant, workflow.slug.clone(), workflow.version.as_str().into());
-        self.bytes += workflow.document.text().len() * COMPILED;
+        self.weigh(workflow.document.text().len() * COMPILED);
         self.versions.insert(key, workflow);
     }
 
@@ -127,9 +139,15 @@ impl Cache {
         }
         let Some(stored) = self.store.workflow_version(tenant, slug, version)? else { return Ok(None) };
         let workflow = compile_stored(stored.document.text())?;
-        self.bytes += workflow.document.text().len() * COMPILED;
+        self.weigh(workflow.document.text().len() * COMPILED);
         self.versions.insert(key, workflow.clone());
         Ok(Some(workflow))
+    }
+}
+
+impl Drop for Cache {
+    fn drop(&mut self) {
+        self.of_all.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

@@ -285,6 +285,11 @@ r#"Give it a name of your own domain, like `order.placed`."#
 r#"A model's provider could not be reached. It is tried again as `retry` says."#
 r#"Look at the server's way to the internet, and at the provider's status page."#
 
+"node_alone" [Of::Problem(409)],
+r#"A node was to be drained, and no other could take over what it decides for: it serves a data folder, or is the only
+one that is up."#
+r#"Start another node over the same database first; or stop this one, which ends its effects and loses nothing."#
+
 "not_found" [Of::Problem(404), Of::Failure],
 r#"There is no such thing here. What belongs to another tenant reads the same."#
 r#"Check the id, and with `fleetprompt whoami` that the key is of the tenant you mean."#

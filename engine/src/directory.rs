@@ -70,9 +70,9 @@ impl Scheduled {
 }
 
 impl Directory {
-    /// The key that a secret belongs to, if it may be used now.
-    pub fn key(&self, secret: &str, now: Timestamp) -> Option<&Arc<Key>> {
-        self.keys.get(&KeyHash::of(secret)).filter(|key| key.is_live(now))
+    /// The key of this secret, if it may be used now.
+    pub fn key(&self, hash: &KeyHash, now: Timestamp) -> Option<&Arc<Key>> {
+        self.keys.get(hash).filter(|key| key.is_live(now))
     }
 
     pub fn tenant(&self, id: TenantId) -> Option<&Arc<TenantDirectory>> {

@@ -19,9 +19,10 @@ use tokio::sync::{oneshot, watch};
 use crate::input::{Input, Registration, Reply};
 use crate::models::Models;
 use crate::modules::{Module, Modules};
+use crate::perform::Performing;
 use crate::workers::{self, AttemptId, Refused, Reported, Worker, Workers};
 use crate::{
-    AddedModule, AppliedAgent, AppliedDirectiveType, AppliedFunction, AppliedSchedule, AppliedWorkflow, Config,
+    AddedModule, AppliedAgent, AppliedDirectiveType, AppliedFunction, AppliedSchedule, AppliedWorkflow, Common, Config,
     CreatedKey, Directory, Emitted, Error, Metrics, NewDirective, NewKey, OrderedSchedule, Refusal, Requested,
     ScheduleOrder,
 };
@@ -45,6 +46,7 @@ pub struct Engine {
     pub(crate) models: Arc<Models>,
     pub(crate) modules: Arc<Modules>,
     pub(crate) workers: Arc<Workers>,
+    pub(crate) performing: Arc<Performing>,
     pub(crate) shutdown: Arc<crate::stop::Shutdown>,
 }
 
@@ -52,13 +54,28 @@ impl Engine {
     /// Loads what is registered and what was left open, and begins to decide on a thread of its
     /// own. Effects run on `runtime`.
     pub fn start(store: Arc<dyn Store>, config: Config, runtime: tokio::runtime::Handle) -> Result<Self, Error> {
-        crate::batch::start(store, config, runtime)
+        Self::start_among(store, &Common::new(config), runtime)
+    }
+
+    /// One of several in a process, each over a store of its own.
+    pub fn start_among(store: Arc<dyn Store>, common: &Common, runtime: tokio::runtime::Handle) -> Result<Self, Error> {
+        crate::batch::start(store, common, runtime)
     }
 
     /// Takes no more, lets effects that have begun end within the grace, and commits their outcomes.
     pub async fn stop(&self) {
+        self.stop_within(self.shutdown.grace()).await;
+    }
+
+    pub async fn stop_within(&self, grace: Duration) {
         self.workers.close();
-        self.shutdown.stop().await;
+        self.shutdown.stop(grace).await;
+    }
+
+    /// Another engine is to take over: no effect begins from now on, and those that have begun may end within the
+    /// grace. Everything else goes on; what has not begun, the other begins.
+    pub async fn hand_over(&self) {
+        self.performing.hold(self.shutdown.grace()).await;
     }
 
     /// Comes when the engine has ended: after `stop`, or because it may not write any more.
@@ -90,6 +107,11 @@ impl Engine {
 
     pub fn workers(&self) -> &Arc<Workers> {
         &self.workers
+    }
+
+    /// Until it was stopped, or may not write any more.
+    pub fn is_running(&self) -> bool {
+        !self.shutdown.has_ended()
     }
 
     /// False for a while after the store refused a commit, while it is away, and once the engine has ended.

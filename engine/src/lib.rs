@@ -11,6 +11,7 @@ mod cascade;
 pub mod cases;
 mod clock;
 pub mod codes;
+mod common;
 mod config;
 mod directives;
 mod directory;
@@ -30,6 +31,7 @@ mod verify;
 pub mod workers;
 
 pub use by_hand::{ByHand, Task, TaskKind};
+pub use common::Common;
 pub use config::Config;
 pub use directives::built_in;
 pub use directory::{Directory, Scheduled, TenantDirectory, Workflows};

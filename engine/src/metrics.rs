@@ -1,6 +1,8 @@
 //! Signs of life, in Prometheus' text format. No tenant, run or name is ever a label: their number
 //! has no bound.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -12,6 +14,29 @@ use prometheus_client::registry::{Registry, Unit};
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Ended {
     pub status: &'static str,
+}
+
+/// What one engine adds to a gauge of all of them.
+#[derive(Debug)]
+pub(crate) struct Part {
+    gauge: Gauge,
+    own: AtomicI64,
+}
+
+impl Part {
+    pub fn of(gauge: &Gauge) -> Self {
+        Self { gauge: gauge.clone(), own: AtomicI64::new(0) }
+    }
+
+    pub fn set(&self, own: i64) {
+        self.gauge.inc_by(own - self.own.swap(own, Ordering::Relaxed));
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        self.set(0);
+    }
 }
 
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 const UNREADY_FOR: Duration = Duration::from_secs(5);
 
 pub(crate) struct Shutdown {
-    stop: Sender<()>,
+    stop: Sender<Duration>,
     ended: watch::Sender<bool>,
     ended_now: AtomicBool,
     /// When the store last refused a commit.
@@ -19,7 +19,7 @@ pub(crate) struct Shutdown {
 }
 
 impl Shutdown {
-    pub fn new(grace: Duration) -> (Self, Receiver<()>) {
+    pub fn new(grace: Duration) -> (Self, Receiver<Duration>) {
         let (stop, stopped) = bounded(1);
         (
             Self {
@@ -33,9 +33,10 @@ impl Shutdown {
         )
     }
 
-    pub async fn stop(&self) {
+    /// Effects that have begun may end within the grace.
+    pub async fn stop(&self, grace: Duration) {
         // Full means that somebody has asked already.
-        let _ = self.stop.try_send(());
+        let _ = self.stop.try_send(grace);
         self.until_ended().await;
     }
 
@@ -46,6 +47,10 @@ impl Shutdown {
     pub fn ended(&self) {
         self.ended_now.store(true, Ordering::Relaxed);
         self.ended.send_replace(true);
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.ended_now.load(Ordering::Relaxed)
     }
 
     pub fn grace(&self) -> Duration {

@@ -13,13 +13,14 @@ use fleetprompt_core::document::Format;
 use fleetprompt_core::tenant::Role;
 use fleetprompt_core::workflow::{self, Catalog};
 use fleetprompt_core::{Json, Party, Scope, agent, schedule};
-use fleetprompt_engine::{Error, NewKey, modules};
+use fleetprompt_engine::{Engine, Error, NewKey, modules};
 use notify::{RecursiveMode, Watcher};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::cli::given;
 use crate::node::{Node, asked_to_end};
+use crate::place::OpenFolder;
 use crate::settings::{LogFormat, Settings, log_to_stderr};
 
 #[derive(Debug, clap::Args)]
@@ -40,12 +41,12 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let own = args.dir.join(".fleetprompt");
     let settings =
         Settings { listen: args.listen, data: own.clone(), allow_private_endpoints: true, ..Settings::default() };
-    let node = Node::start(&settings).await?;
-    let (scope, key) = scope_and_key(&node, &own).await?;
+    let (node, engine) = Node::alone(OpenFolder::open(&settings.data)?, &settings).await?;
+    let (scope, key) = scope_and_key(&node, &engine, &own).await?;
     println!("FleetPrompt for development, with what is in {}", args.dir.display());
     println!("  url  {}\n  key  {key}\n  docs {}/docs\n", node.url(), node.url());
 
-    let mut bench = Workbench { node: &node, scope, dir: args.dir.clone(), seen: BTreeMap::new() };
+    let mut bench = Workbench { engine: &engine, scope, dir: args.dir.clone(), seen: BTreeMap::new() };
     bench.apply_changes().await;
     let (changed, mut changes) = mpsc::channel(16);
     let _watcher = watch(&args.dir, changed)?;
@@ -68,21 +69,21 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// The tenant `dev` and its key, made at the first start and kept in `.fleetprompt/dev.json`, where
 /// the command line looks for them.
-async fn scope_and_key(node: &Node, own: &Path) -> anyhow::Result<(Scope, String)> {
+async fn scope_and_key(node: &Node, engine: &Engine, own: &Path) -> anyhow::Result<(Scope, String)> {
     let path = own.join("dev.json");
     let kept = std::fs::read_to_string(&path).ok().and_then(|text| serde_json::from_str::<Value>(&text).ok());
     let kept = kept.and_then(|kept| Some(kept["key"].as_str()?.to_owned()));
     let actor = Party::new("operator", "dev");
-    let directory = node.engine().directory();
+    let directory = engine.directory();
     let tenant = directory.tenant_by_slug("dev").map(|known| known.tenant.id);
     let (tenant, key) = match (tenant, kept) {
         (Some(tenant), Some(key)) => (tenant, key),
         (Some(tenant), None) => {
-            let created = node.engine().key_create(actor.clone(), tenant, NewKey::of_role("dev", Role::Owner)).await?;
+            let created = engine.key_create(actor.clone(), tenant, NewKey::of_role("dev", Role::Owner)).await?;
             (tenant, created.secret)
         }
         (None, _) => {
-            let created = node.engine().tenant_create(actor.clone(), "dev".parse()?, "Development".into(), Role::Owner);
+            let created = engine.tenant_create(actor.clone(), "dev".parse()?, "Development".into(), Role::Owner);
             let (tenant, created) = created.await?;
             (tenant.id, created.secret)
         }
@@ -114,7 +115,7 @@ fn watch(dir: &Path, changed: mpsc::Sender<()>) -> anyhow::Result<impl Watcher +
 
 /// The files of the folder, and what they said when they were last applied.
 struct Workbench<'a> {
-    node: &'a Node,
+    engine: &'a Engine,
     scope: Scope,
     dir: PathBuf,
     seen: BTreeMap<PathBuf, String>,
@@ -157,14 +158,14 @@ impl Workbench<'_> {
 
     async fn agent(&self, path: &Path, text: &str) -> Result<String, String> {
         agent::read(text, Format::of(path, text)).map_err(|diagnostics| shown(&diagnostics, text, path))?;
-        let applied = self.node.engine().agent_apply(&self.scope, text.to_owned(), Format::of(path, text)).await;
+        let applied = self.engine.agent_apply(&self.scope, text.to_owned(), Format::of(path, text)).await;
         let applied = applied.map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(format!("agent {}", applied.entry.slug))
     }
 
     async fn directive_type(&self, path: &Path, text: &str) -> Result<String, String> {
         let document = Json::parse(text).map_err(|error| format!("{}: {error}", path.display()))?;
-        let applied = self.node.engine().directive_type_apply(&self.scope, document).await;
+        let applied = self.engine.directive_type_apply(&self.scope, document).await;
         let applied = applied.map_err(|error| format!("{}: {error}", path.display()))?;
         let secret = applied.secret.map(|secret| format!("  signed with {secret}")).unwrap_or_default();
         Ok(format!("directive {}{secret}", applied.entry.name))
@@ -175,11 +176,11 @@ impl Workbench<'_> {
         let mut document = document.value().clone();
         if let Some(file) = given::module_beside(path, &document) {
             let bytes = std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-            let added = self.node.engine().module_add(&self.scope, bytes).await;
+            let added = self.engine.module_add(&self.scope, bytes).await;
             let added = added.map_err(|error| format!("{}: {error}", file.display()))?;
             document["function"]["handler"]["module"] = added.entry.digest.to_string().into();
         }
-        let applied = self.node.engine().function_apply(&self.scope, document.into()).await;
+        let applied = self.engine.function_apply(&self.scope, document.into()).await;
         let applied = applied.map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(format!("function {}", applied.entry.name))
     }
@@ -190,7 +191,7 @@ impl Workbench<'_> {
         if !warnings.is_empty() {
             eprintln!("{}", shown(&warnings, text, path));
         }
-        let applied = self.node.engine().schedule_apply(&self.scope, text.to_owned(), format).await;
+        let applied = self.engine.schedule_apply(&self.scope, text.to_owned(), format).await;
         let applied = applied.map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(format!("schedule {}", applied.entry.slug))
     }
@@ -202,7 +203,7 @@ impl Workbench<'_> {
         if !warnings.is_empty() {
             eprintln!("{}", shown(&warnings, text, path));
         }
-        let engine = self.node.engine();
+        let engine = self.engine;
         let applied = match engine.workflow_apply(&self.scope, text.to_owned(), format, true).await {
             Err(Error::Refused(refusal)) if refusal.code == "version_exists" => {
                 let document = with_build(workflow.document.value(), &workflow.version, &workflow.digest);
@@ -215,7 +216,7 @@ impl Workbench<'_> {
     }
 
     fn catalog(&self) -> Catalog {
-        let directory = self.node.engine().directory();
+        let directory = self.engine.directory();
         directory.tenant(self.scope.tenant).map(|tenant| tenant.catalog()).unwrap_or_default()
     }
 }

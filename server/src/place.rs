@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use fleetprompt_store::Store;
-use fleetprompt_store::postgres::{Options, PostgresStore};
+use fleetprompt_store::postgres::{Database, Options};
 use fleetprompt_store::sqlite::SqliteStore;
+
+use crate::settings::Settings;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Place {
@@ -29,10 +30,16 @@ pub struct Given {
     database: Option<String>,
 }
 
-/// A place that no other process writes to while this is held.
-pub struct Opened {
-    pub store: Arc<dyn Store>,
-    _folder: Option<DataFolder>,
+/// A place that is open.
+pub enum Opened {
+    Folder(OpenFolder),
+    Database(Arc<Database>),
+}
+
+/// A data folder that no other process uses while this is held.
+pub struct OpenFolder {
+    pub store: Arc<SqliteStore>,
+    _folder: DataFolder,
 }
 
 impl Given {
@@ -43,19 +50,24 @@ impl Given {
 }
 
 impl Place {
-    /// A node that `waits` does so for as long as another is at work on the database.
-    pub fn open(&self, lease: Duration, waits: bool) -> anyhow::Result<Opened> {
+    pub fn open(&self, settings: &Settings) -> anyhow::Result<Opened> {
         match self {
-            Self::Folder(path) => {
-                let folder = DataFolder::open(path)?;
-                let store = Arc::new(SqliteStore::open(&folder.database())?);
-                Ok(Opened { store, _folder: Some(folder) })
-            }
+            Self::Folder(path) => Ok(Opened::Folder(OpenFolder::open(path)?)),
             Self::Database(url) => {
-                let store = PostgresStore::open(url, &Options { node: node(), lease, waits })?;
-                Ok(Opened { store: Arc::new(store), _folder: None })
+                let lease = Duration::from_secs(settings.node_lease_s);
+                let node = settings.node_name.clone().unwrap_or_else(node);
+                let options = Options { node, lease, partitions: settings.partitions };
+                Ok(Opened::Database(Database::open(url, options)?))
             }
         }
+    }
+}
+
+impl OpenFolder {
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let folder = DataFolder::open(path)?;
+        let store = Arc::new(SqliteStore::open(&folder.database())?);
+        Ok(Self { store, _folder: folder })
     }
 }
 
@@ -73,7 +85,7 @@ impl std::fmt::Display for Place {
 }
 
 /// What people know this process by.
-fn node() -> String {
+pub fn node() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "node".to_owned());
     format!("{}:{}", host.trim(), std::process::id())
 }

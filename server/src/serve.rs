@@ -28,7 +28,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     log_to_stderr(&settings.log, settings.log_format)?;
     let node = Node::start(&settings).await?;
     tracing::info!(url = node.url(), kept_in = %settings.place(), "ready");
-    if node.engine().directory().tenants().next().is_none() {
+    if !node.has_tenants().await? {
         let place = match settings.place() {
             Place::Folder(data) => format!("--data {}", data.display()),
             Place::Database(_) => "--database URL".to_owned(),
@@ -37,10 +37,9 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             "there is no tenant yet: stop, make one with `fleetprompt tenant create NAME {place}`, and start again"
         );
     }
-    let engine = node.engine().clone();
     let is_asked = tokio::select! {
         () = asked_to_end() => true,
-        () = engine.ended() => false,
+        () = node.ended() => false,
     };
     tracing::info!("stopping");
     // Whoever has asked is answered before the process ends, however it comes to that.

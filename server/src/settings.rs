@@ -8,6 +8,8 @@ use anyhow::Context;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use fleetprompt_store::postgres::Options;
+
 use crate::place::Place;
 
 /// What was set in one place.
@@ -23,9 +25,15 @@ pub struct Partial {
     /// A PostgreSQL database instead of the folder, like postgres://user:password@host/name
     #[arg(long, env = "FLEETPROMPT_DATABASE", value_name = "URL", hide_env_values = true)]
     pub database: Option<String>,
-    /// How long a node may be silent before another takes the database over [default: 10]
+    /// How long a node may be silent before others take over what it decides for [default: 10]
     #[arg(long, env = "FLEETPROMPT_NODE_LEASE_S", value_name = "SECONDS")]
     pub node_lease_s: Option<u64>,
+    /// What people know the node by [default: the host and the process]
+    #[arg(long, env = "FLEETPROMPT_NODE_NAME", value_name = "NAME")]
+    pub node_name: Option<String>,
+    /// Parts that the tenants of a new PostgreSQL database are spread over; never changed later [default: 16]
+    #[arg(long, env = "FLEETPROMPT_PARTITIONS", value_name = "N")]
+    pub partitions: Option<u16>,
     /// Requests that may wait to be decided before callers are told to come back [default: 16384]
     #[arg(long, env = "FLEETPROMPT_QUEUE_MAX", value_name = "N")]
     pub queue_max: Option<usize>,
@@ -64,6 +72,9 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
     pub node_lease_s: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_name: Option<String>,
+    pub partitions: u16,
     pub queue_max: usize,
     pub effects_max: usize,
     pub grace_s: u64,
@@ -80,6 +91,8 @@ impl Default for Settings {
             data: "fleetprompt-data".into(),
             database: None,
             node_lease_s: 10,
+            node_name: None,
+            partitions: Options::PARTITIONS,
             queue_max: 16_384,
             effects_max: 256,
             grace_s: 10,
@@ -101,6 +114,12 @@ impl Settings {
             data: given.data.or(file.data).unwrap_or(default.data),
             database: given.database.or(file.database),
             node_lease_s: given.node_lease_s.or(file.node_lease_s).unwrap_or(default.node_lease_s).clamp(1, 3_600),
+            node_name: given.node_name.or(file.node_name),
+            partitions: given
+                .partitions
+                .or(file.partitions)
+                .unwrap_or(default.partitions)
+                .clamp(1, Options::PARTITIONS_MAX),
             queue_max: given.queue_max.or(file.queue_max).unwrap_or(default.queue_max).max(1),
             effects_max: given.effects_max.or(file.effects_max).unwrap_or(default.effects_max).max(1),
             grace_s: given.grace_s.or(file.grace_s).unwrap_or(default.grace_s),

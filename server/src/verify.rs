@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 
-use crate::place::Place;
+use crate::place::{Opened, Place};
+use crate::settings::Settings;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -26,8 +26,17 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         (None, url) => Place::Database(url.context("--data or --database")?),
     };
-    let opened = place.open(Duration::from_secs(10), false)?;
-    let report = fleetprompt_engine::verify(opened.store.as_ref())?;
+    let opened = place.open(&Settings::default())?;
+    let report = match &opened {
+        Opened::Folder(folder) => fleetprompt_engine::verify(folder.store.as_ref())?,
+        Opened::Database(database) => {
+            let cluster = database.cluster().await?;
+            if let Some(node) = cluster.nodes.iter().find(|node| node.is_alive) {
+                bail!("the node `{}` is at work on the database; stop it first", node.name);
+            }
+            fleetprompt_engine::verify(&database.whole())?
+        }
+    };
     println!(
         "{} signals, {} runs ({} open), {} directives, {} schedules of {} tenants: {}",
         report.signals,

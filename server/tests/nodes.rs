@@ -1,9 +1,11 @@
-//! Two servers over one PostgreSQL database: one works, the other waits, and takes over when the first ends, dies or
-//! freezes. What was answered stays, and what was taken for dead writes nothing.
+//! Several servers over one PostgreSQL database: they share the tenants, each answers for all of them, and what one of
+//! them had the others take over when it ends, dies or freezes. What was answered stays, and what was taken for dead writes
+//! nothing.
 #![allow(clippy::unwrap_used)]
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,23 +14,28 @@ use fleetprompt_testing::Postgres;
 use serde_json::{Value, json};
 use support::{BINARY, create_tenant, free_port, http, place, verify};
 
+const SOON: Duration = Duration::from_secs(20);
+
 struct Node {
     child: Child,
     url: String,
-    key: String,
 }
 
 impl Node {
-    fn start(data: &Path, key: &str) -> Self {
+    async fn start(data: &Path, name: &str) -> Self {
         let port = free_port();
+        let log = std::env::var("FLEETPROMPT_TEST_LOG").map_or(Stdio::null(), |_| Stdio::inherit());
         let child = Command::new(BINARY)
-            .args(["serve", "--node-lease-s", "1", "--log", "warn", "--listen", &format!("127.0.0.1:{port}")])
+            .args(["serve", "--node-lease-s", "1", "--node-name", name, "--log", "info"])
+            .args(["--listen", &format!("127.0.0.1:{port}")])
             .args(place(data))
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .unwrap();
-        Self { child, url: format!("http://127.0.0.1:{port}"), key: key.to_owned() }
+        let node = Self { child, url: format!("http://127.0.0.1:{port}") };
+        until("it is ready", async || node.is_ready().await).await;
+        node
     }
 
     async fn is_ready(&self) -> bool {
@@ -36,39 +43,73 @@ impl Node {
         asked.is_ok_and(|answer| answer.status().is_success())
     }
 
-    async fn until_ready(&self, within: Duration) {
-        let begun = Instant::now();
-        while !self.is_ready().await {
-            assert!(begun.elapsed() < within, "{} is not ready", self.url);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+    async fn ask(&self, method: reqwest::Method, path: &str, key: &str, body: Option<Value>) -> (u16, Value) {
+        let request = http().request(method, format!("{}{path}", self.url)).bearer_auth(key);
+        let request = match body {
+            Some(body) => request.json(&body),
+            None => request,
+        };
+        let answer = request.timeout(SOON).send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.json().await.unwrap_or(Value::Null))
+    }
+
+    async fn get(&self, path: &str, key: &str) -> Value {
+        let (status, answer) = self.ask(reqwest::Method::GET, path, key, None).await;
+        assert_eq!(status, 200, "{path}: {answer}");
+        answer
     }
 
     /// Told once: the status of the answer.
-    async fn tell(&self, dedupe_key: &str) -> u16 {
+    async fn tell(&self, key: &str, dedupe_key: &str) -> u16 {
         let signal = json!({"name": "lead.created", "dedupe_key": dedupe_key, "payload": {}});
-        let request = http().post(format!("{}/v1/signals", self.url)).bearer_auth(&self.key).json(&signal);
-        request.send().await.unwrap().status().as_u16()
+        self.ask(reqwest::Method::POST, "/v1/signals", key, Some(signal)).await.0
     }
 
-    async fn told(&self) -> Vec<String> {
-        let request = http().get(format!("{}/v1/signals?name=lead.created", self.url)).bearer_auth(&self.key);
-        let page: Value = request.send().await.unwrap().json().await.unwrap();
+    async fn told(&self, key: &str) -> Vec<String> {
+        let page = self.get("/v1/signals?name=lead.created&limit=1000", key).await;
         let items = page["items"].as_array().unwrap().iter().rev();
         items.map(|signal| signal["dedupe_key"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Which node has how many partitions.
+    async fn shares(&self, owner: &str) -> BTreeMap<String, u64> {
+        let nodes = self.get("/v1/nodes", owner).await;
+        let nodes = nodes["items"].as_array().unwrap().iter().filter(|node| node["status"] != "gone");
+        nodes
+            .map(|node| {
+                let partitions = node["partitions"].as_array().unwrap().len() as u64;
+                (node["name"].as_str().unwrap().to_owned(), partitions)
+            })
+            .collect()
+    }
+
+    async fn until_shared(&self, owner: &str, wanted: &[(&str, u64)]) {
+        let wanted: BTreeMap<String, u64> = wanted.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        let begun = Instant::now();
+        loop {
+            let shares = self.shares(owner).await;
+            if shares == wanted {
+                return;
+            }
+            assert!(begun.elapsed() < SOON, "{shares:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     fn signal(&self, name: &str) {
         assert!(Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap().success());
     }
 
-    async fn until_ended(&mut self) -> bool {
+    /// SIGTERM, and whether it ended well.
+    async fn stop(mut self) -> bool {
+        self.signal("-TERM");
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.success();
             }
-            assert!(begun.elapsed() < Duration::from_secs(20), "{} does not end", self.url);
+            assert!(begun.elapsed() < SOON, "{} does not end", self.url);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -81,62 +122,261 @@ impl Drop for Node {
     }
 }
 
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds().await {
+        assert!(begun.elapsed() < SOON, "in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The first tenant's owner, and the keys of as many others.
+async fn tenants(node: &Node, owner: &str, count: usize) -> Vec<String> {
+    let mut keys = Vec::new();
+    for number in 0..count {
+        let tenant = json!({"slug": format!("tenant-{number}")});
+        let (status, made) = node.ask(reqwest::Method::POST, "/v1/tenants", owner, Some(tenant)).await;
+        assert_eq!(status, 201, "{made}");
+        keys.push(made["key"]["secret"].as_str().unwrap().to_owned());
+    }
+    keys
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_share_the_tenants_and_each_answers_for_all_of_them() {
+    let postgres = Postgres::start();
+    let address = postgres.database();
+    let data = Path::new(&address);
+    let owner = create_tenant(data, "acme");
+    let one = Node::start(data, "one").await;
+    one.until_shared(&owner, &[("one", 16)]).await;
+    let two = Node::start(data, "two").await;
+    let three = Node::start(data, "three").await;
+    until("they share", async || {
+        let mut counts: Vec<u64> = one.shares(&owner).await.into_values().collect();
+        counts.sort_unstable();
+        counts == [5, 5, 6]
+    })
+    .await;
+
+    // Made through one of them, wherever they belong, and known to all.
+    let keys = tenants(&two, &owner, 12).await;
+    let slugs: Vec<String> = (0..12).map(|number| format!("tenant-{number}")).collect();
+    let listed = three.get("/v1/tenants", &owner).await;
+    let listed: Vec<&str> =
+        listed["items"].as_array().unwrap().iter().map(|one| one["slug"].as_str().unwrap()).collect();
+    assert_eq!(listed.len(), 13);
+    assert!(slugs.iter().all(|slug| listed.contains(&slug.as_str())));
+    let again = three.ask(reqwest::Method::POST, "/v1/tenants", &owner, Some(json!({"slug": "tenant-3"}))).await;
+    assert_eq!((again.0, &again.1["code"]), (409, &json!("tenant_exists")));
+
+    for key in &keys {
+        assert_eq!(one.tell(key, "a").await, 201);
+        assert_eq!(two.tell(key, "a").await, 200, "it is known");
+        assert_eq!(two.tell(key, "b").await, 201);
+        assert_eq!(three.tell(key, "c").await, 201);
+        for node in [&one, &two, &three] {
+            assert_eq!(node.told(key).await, ["a", "b", "c"]);
+        }
+    }
+
+    // An owner's key for another tenant, through a node that may have neither.
+    for slug in &slugs {
+        let wanted = json!({"tenant": slug, "name": "guest", "role": "viewer"});
+        let (status, made) = three.ask(reqwest::Method::POST, "/v1/keys", &owner, Some(wanted)).await;
+        assert_eq!(status, 201, "{made}");
+        let secret = made["secret"].as_str().unwrap();
+        assert_eq!(two.told(secret).await, ["a", "b", "c"]);
+        let path = format!("/v1/keys/{}?tenant={slug}", made["id"].as_str().unwrap());
+        assert_eq!(one.ask(reqwest::Method::DELETE, &path, &owner, None).await.0, 200);
+        for node in [&one, &two, &three] {
+            assert_eq!(node.ask(reqwest::Method::GET, "/v1/signals", secret, None).await.0, 401, "it was revoked");
+        }
+        let refused = two.ask(reqwest::Method::GET, &format!("/v1/keys?tenant={slug}"), &keys[0], None).await;
+        assert!(slug == "tenant-0" || refused.0 == 403, "{refused:?}");
+    }
+    let nobody = two.ask(reqwest::Method::GET, "/v1/keys?tenant=nobody", &owner, None).await;
+    assert_eq!(nobody.0, 404, "{nobody:?}");
+    assert_eq!(one.ask(reqwest::Method::GET, "/v1/signals", "fp_unknown", None).await.0, 401);
+    assert_eq!(one.ask(reqwest::Method::GET, "/nothing", &keys[0], None).await.0, 404);
+
+    for node in [one, two, three] {
+        assert!(node.stop().await);
+    }
+    verify(data);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_and_waiting_workers_pass_through_any_node() {
+    let postgres = Postgres::start();
+    let address = postgres.database();
+    let data = Path::new(&address);
+    let owner = create_tenant(data, "acme");
+    let one = Node::start(data, "one").await;
+    let two = Node::start(data, "two").await;
+    one.until_shared(&owner, &[("one", 8), ("two", 8)]).await;
+    let keys = tenants(&one, &owner, 6).await;
+    for key in &keys {
+        let function = json!({"function": {"name": "lead.score", "handler": {"type": "worker"}}});
+        for (path, body) in [
+            ("/v1/functions", function),
+            (
+                "/v1/workflows?activate=true",
+                json!({"workflow": {
+                    "name": "Scored", "version": "1.0.0", "trigger": {"signal": "lead.created"},
+                    "steps": [{"id": "score", "type": "function", "function": "lead.score", "input": {}}],
+                }}),
+            ),
+        ] {
+            let (status, answer) = two.ask(reqwest::Method::POST, path, key, Some(body)).await;
+            assert!(status < 300, "{path}: {answer}");
+        }
+        let waiting: Vec<_> = [&one, &two].map(|node| tokio::spawn(take(node.url.clone(), key.clone()))).into();
+        let mut streams = Vec::new();
+        for node in [&one, &two] {
+            let request = http().get(format!("{}/v1/signals/tail?name=lead.created", node.url)).bearer_auth(key);
+            streams.push(request.send().await.unwrap());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(one.tell(key, "a").await, 201);
+        assert_eq!(two.tell(key, "b").await, 201);
+        for waits in waiting {
+            let taken = waits.await.unwrap();
+            assert_eq!(taken["attempts"].as_array().unwrap().len(), 1, "{taken}");
+        }
+        for stream in &mut streams {
+            let mut seen = String::new();
+            until_seen(stream, &mut seen, "\"b\"").await;
+            assert!(seen.contains("\"a\""), "{seen}");
+        }
+    }
+}
+
+async fn take(url: String, key: String) -> Value {
+    let ask = json!({"worker": {"name": "w"}, "performs": ["lead.score"], "limit": 1, "wait": "20s"});
+    let request = http().post(format!("{url}/v1/attempts/take")).bearer_auth(key).json(&ask);
+    request.send().await.unwrap().json().await.unwrap()
+}
+
+async fn until_seen(stream: &mut reqwest::Response, seen: &mut String, what: &str) {
+    while !seen.contains(what) {
+        let chunk = tokio::time::timeout(SOON, stream.chunk()).await.expect("something comes").unwrap();
+        seen.push_str(std::str::from_utf8(&chunk.expect("it goes on")).unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_had_is_taken_over_when_it_freezes_or_is_killed() {
+    let postgres = Postgres::start();
+    let address = postgres.database();
+    let data = Path::new(&address);
+    let owner = create_tenant(data, "acme");
+    let frozen = Node::start(data, "frozen").await;
+    let keys = tenants(&frozen, &owner, 6).await;
+    for key in &keys {
+        assert_eq!(frozen.tell(key, "one").await, 201);
+    }
+    let other = Node::start(data, "other").await;
+    other.until_shared(&owner, &[("frozen", 8), ("other", 8)]).await;
+    frozen.signal("-STOP");
+    let begun = Instant::now();
+    for key in &keys {
+        assert_eq!(other.tell(key, "two").await, 201);
+        assert_eq!(other.told(key).await, ["one", "two"]);
+    }
+    assert!(begun.elapsed() < SOON / 2, "{:?}", begun.elapsed());
+    frozen.signal("-CONT");
+    // What it believes to have is not its own any more, and it takes its share again.
+    for key in &keys {
+        until("it is told", async || matches!(frozen.tell(key, "three").await, 200 | 201)).await;
+        assert_eq!(frozen.told(key).await, ["one", "two", "three"]);
+    }
+    other.until_shared(&owner, &[("frozen", 8), ("other", 8)]).await;
+    frozen.signal("-KILL");
+    for key in &keys {
+        assert_eq!(other.tell(key, "four").await, 201);
+    }
+    other.until_shared(&owner, &[("other", 16)]).await;
+    assert!(other.stop().await);
+    verify(data);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_stops_or_is_drained_hands_over_without_a_pause() {
+    let postgres = Postgres::start();
+    let address = postgres.database();
+    let data = Path::new(&address);
+    let owner = create_tenant(data, "acme");
+    let (one, two) = (Node::start(data, "one").await, Node::start(data, "two").await);
+    one.until_shared(&owner, &[("one", 8), ("two", 8)]).await;
+    let keys = tenants(&one, &owner, 6).await;
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let telling: Vec<_> =
+        keys.iter().map(|key| tokio::spawn(tell_on_and_on(one.url.clone(), key.clone(), stop.clone()))).collect();
+
+    let drained = one.ask(reqwest::Method::POST, "/v1/nodes/two/drain", &owner, None).await;
+    assert_eq!(drained.0, 200, "{drained:?}");
+    one.until_shared(&owner, &[("one", 16), ("two", 0)]).await;
+    let back = two.ask(reqwest::Method::POST, "/v1/nodes/two/undrain", &owner, None).await;
+    assert_eq!(back.0, 200, "{back:?}");
+    one.until_shared(&owner, &[("one", 8), ("two", 8)]).await;
+    assert!(two.stop().await);
+    one.until_shared(&owner, &[("one", 16)]).await;
+    let unknown = one.ask(reqwest::Method::POST, "/v1/nodes/nobody/drain", &owner, None).await;
+    assert_eq!(unknown.0, 404, "{unknown:?}");
+    let refused = one.ask(reqwest::Method::GET, "/v1/nodes", &keys[0], None).await;
+    assert_eq!(refused.0, 403, "it is for owners");
+
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    stop.store(true, std::sync::atomic::Ordering::SeqCst);
+    for (key, telling) in keys.iter().zip(telling) {
+        let (count, slowest) = telling.await.unwrap();
+        println!("{count} told, the slowest took {slowest:?}");
+        assert!(count > 10, "{count}");
+        assert!(slowest < Duration::from_secs(3), "{slowest:?}");
+        assert_eq!(one.told(key).await.len(), count.min(1000));
+    }
+    assert!(one.stop().await);
+    verify(data);
+}
+
+/// How many were told, and how long the slowest took. None may be refused.
+async fn tell_on_and_on(
+    url: String,
+    key: String,
+    stop: std::sync::Arc<std::sync::atomic::AtomicBool>,
+) -> (usize, Duration) {
+    let (http, mut count, mut slowest) = (http(), 0, Duration::ZERO);
+    while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+        let signal = json!({"name": "lead.created", "dedupe_key": format!("n{count}"), "payload": {}});
+        let begun = Instant::now();
+        let answer = http.post(format!("{url}/v1/signals")).bearer_auth(&key).json(&signal).send().await.unwrap();
+        let status = answer.status();
+        assert_eq!(status, 201, "{}", answer.text().await.unwrap());
+        slowest = slowest.max(begun.elapsed());
+        count += 1;
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    (count, slowest)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_database_is_away_nothing_is_accepted_and_afterwards_all_goes_on() {
     let mut postgres = Postgres::start();
     let address = postgres.database();
     let data = Path::new(&address);
     let key = create_tenant(data, "acme");
-    let node = Node::start(data, &key);
-    node.until_ready(SOON).await;
-    assert_eq!(node.tell("one").await, 201);
+    let (one, two) = (Node::start(data, "one").await, Node::start(data, "two").await);
+    one.until_shared(&key, &[("one", 8), ("two", 8)]).await;
+    assert_eq!(one.tell(&key, "one").await, 201);
     postgres.kill();
-    assert_eq!(node.tell("two").await, 503);
-    let begun = Instant::now();
-    while node.is_ready().await {
-        assert!(begun.elapsed() < SOON, "it says that it is ready");
-    }
+    assert_eq!(one.tell(&key, "two").await, 503);
+    assert_eq!(two.tell(&key, "two").await, 503);
+    until("they say that they are not ready", async || !one.is_ready().await && !two.is_ready().await).await;
     postgres.start_again();
-    node.until_ready(SOON).await;
-    while node.tell("two").await == 503 {
-        assert!(begun.elapsed() < SOON, "it does not go on");
+    for node in [&one, &two] {
+        until("it is ready again", async || node.is_ready().await).await;
+        until("it goes on", async || node.tell(&key, "two").await != 503).await;
+        assert_eq!(node.told(&key).await, ["one", "two"]);
     }
-    assert_eq!(node.told().await, ["one", "two"]);
-}
-
-const SOON: Duration = Duration::from_secs(20);
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_next_node_takes_over_from_one_that_freezes_and_from_one_that_stops() {
-    let postgres = Postgres::start();
-    let address = postgres.database();
-    let data = Path::new(&address);
-    let key = create_tenant(data, "acme");
-    let mut first = Node::start(data, &key);
-    first.until_ready(SOON).await;
-    let mut second = Node::start(data, &key);
-    assert_eq!(first.tell("one").await, 201);
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    assert!(!second.is_ready().await, "it waits, for longer than a lease");
-
-    first.signal("-STOP");
-    second.until_ready(SOON).await;
-    assert_eq!(second.told().await, ["one"]);
-    assert_eq!(second.tell("two").await, 201);
-    first.signal("-CONT");
-    assert_eq!(first.tell("three").await, 503, "it writes nothing any more");
-    assert!(!first.until_ended().await, "it says that it did not end well");
-    assert_eq!(second.told().await, ["one", "two"]);
-
-    let third = Node::start(data, &key);
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    second.signal("-TERM");
-    assert!(second.until_ended().await);
-    third.until_ready(SOON).await;
-    assert_eq!(third.tell("two").await, 200, "it is known");
-    assert_eq!(third.told().await, ["one", "two"]);
-    third.signal("-TERM");
-    let mut third = third;
-    assert!(third.until_ended().await);
-    verify(data);
 }

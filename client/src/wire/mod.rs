@@ -2,6 +2,7 @@
 
 mod directives;
 mod inputs;
+mod nodes;
 mod operations;
 mod problem;
 mod runs;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use directives::*;
 pub use inputs::*;
+pub use nodes::*;
 pub use operations::*;
 pub use problem::*;
 pub use runs::*;

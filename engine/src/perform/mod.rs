@@ -9,19 +9,22 @@ mod slots;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::Sender;
 use fleetprompt_core::directive::{Directive, DirectiveType, HandlerKind};
 use fleetprompt_core::run::{Effect, Place, Run};
 use fleetprompt_core::{Failure, Json, SignalId, Slug, Span, TenantId};
+use tokio::sync::watch;
 
-use self::slots::Slots;
+pub(crate) use self::http::Endpoints;
+pub(crate) use self::slots::Slots;
 use crate::cache::OpenRun;
 use crate::input::Outcome;
 use crate::models::Models;
 use crate::workers::{Attempt, AttemptId, AttemptOf, Workers};
-use crate::{Directory, Metrics};
+use crate::{Common, Directory, Metrics};
 
 /// How an effect ended, and what is worth telling about it.
 pub(crate) struct Performed {
@@ -61,23 +64,61 @@ pub(crate) enum When {
     Before,
 }
 
+/// How much is under way, and whether more may begin.
+#[derive(Default)]
+pub(crate) struct Performing {
+    in_flight: AtomicUsize,
+    held: watch::Sender<bool>,
+}
+
+/// One effect, until it has sent its outcome.
+struct UnderWay {
+    performing: Arc<Performing>,
+    metrics: Arc<Metrics>,
+}
+
+impl Performing {
+    fn begin(self: &Arc<Self>, metrics: &Arc<Metrics>) -> UnderWay {
+        self.in_flight.fetch_add(1, Ordering::AcqRel);
+        metrics.effects.inc();
+        UnderWay { performing: self.clone(), metrics: metrics.clone() }
+    }
+
+    /// Nothing begins from now on; comes when nothing is under way, and no later than `within`.
+    pub async fn hold(&self, within: Duration) {
+        const LOOK_AGAIN: Duration = Duration::from_millis(5);
+        self.held.send_replace(true);
+        let end = Instant::now() + within;
+        while self.in_flight.load(Ordering::Acquire) > 0 && Instant::now() < end {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.performing.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.metrics.effects.dec();
+    }
+}
+
 #[derive(Clone)]
 pub(crate) struct Performer {
     runtime: tokio::runtime::Handle,
     outcomes: Sender<Outcome>,
     /// None: nothing is performed here.
     slots: Option<Arc<Slots>>,
-    in_flight: Arc<AtomicUsize>,
+    performing: Arc<Performing>,
     directory: Arc<ArcSwap<Directory>>,
     models: Arc<Models>,
-    endpoints: http::Endpoints,
+    endpoints: Endpoints,
     workers: Arc<Workers>,
     metrics: Arc<Metrics>,
 }
 
 impl Perform for Performer {
     fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Acquire)
+        self.performing.in_flight.load(Ordering::Acquire)
     }
 
     fn step(&self, open: &OpenRun, effect: Effect, begun: SignalId, when: When) {
@@ -160,28 +201,28 @@ impl Perform for Performer {
 }
 
 impl Performer {
-    #[allow(clippy::too_many_arguments, reason = "it is made in one place, and each of these is a thing of its own")]
     pub fn new(
         runtime: tokio::runtime::Handle,
         outcomes: Sender<Outcome>,
-        slots: Option<usize>,
-        allow_private_endpoints: bool,
+        common: &Common,
         directory: Arc<ArcSwap<Directory>>,
-        models: Arc<Models>,
         workers: Arc<Workers>,
-        metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             runtime,
             outcomes,
-            slots: slots.map(|slots| Arc::new(Slots::new(slots))),
-            in_flight: Arc::default(),
+            slots: common.slots.clone(),
+            performing: Arc::default(),
             directory,
-            models,
-            endpoints: http::Endpoints::new(allow_private_endpoints),
+            models: common.models.clone(),
+            endpoints: common.endpoints.clone(),
             workers,
-            metrics,
+            metrics: common.metrics.clone(),
         }
+    }
+
+    pub fn performing(&self) -> &Arc<Performing> {
+        &self.performing
     }
 
     /// Whoever the endpoint is may say how it ended.
@@ -214,10 +255,16 @@ impl Performer {
     ) {
         let Some(slots) = self.slots.clone() else { return };
         let this = self.clone();
-        self.in_flight.fetch_add(1, Ordering::AcqRel);
-        self.metrics.effects.inc();
+        let under_way = self.performing.begin(&self.metrics);
         self.runtime.spawn(async move {
-            let _slot = slots.take(tenant).await;
+            let _under_way = under_way;
+            let mut held = this.performing.held.subscribe();
+            let _slot = tokio::select! {
+                biased;
+                // What has not begun is left to whoever takes over.
+                _ = held.wait_for(|held| *held) => return,
+                slot = slots.take(tenant) => slot,
+            };
             // A task of its own, so that a panic in an effect is a failure and not a silence.
             let done = match this.runtime.spawn(effect).await {
                 Ok(done) => done,
@@ -232,8 +279,6 @@ impl Performer {
                 Ended::Now(result) => drop(this.outcomes.send(outcome(result, done.execution, done.logs))),
                 Ended::Later => later(),
             }
-            this.in_flight.fetch_sub(1, Ordering::AcqRel);
-            this.metrics.effects.dec();
         });
     }
 }

@@ -8,14 +8,14 @@ use fleetprompt_core::TenantId;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub(super) struct Slots {
+pub(crate) struct Slots {
     all: Arc<Semaphore>,
     of_tenants: Mutex<HashMap<TenantId, Arc<Semaphore>>>,
     of_one: usize,
 }
 
 /// Given back when dropped.
-pub(super) struct Slot {
+pub(crate) struct Slot {
     _of_tenant: Option<OwnedSemaphorePermit>,
     _of_all: Option<OwnedSemaphorePermit>,
 }

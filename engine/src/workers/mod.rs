@@ -23,7 +23,7 @@ pub use state::{Delivered, Handed, Kept, Refused, Reported, Worker, WorkerId};
 use state::{GONE_AFTER, Lost, State, Waiter};
 
 use crate::input::Outcome;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Part};
 
 /// The longest that a worker waits for work in one request.
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -34,7 +34,16 @@ pub struct Workers {
     changed: Notify,
     numbers: AtomicU64,
     outcomes: Sender<Outcome>,
-    metrics: Arc<Metrics>,
+    gauges: Gauges,
+}
+
+/// What it adds to those of the process.
+struct Gauges {
+    waiting: Part,
+    taken: Part,
+    workers: Part,
+    without_worker: Part,
+    leases_lost: Part,
 }
 
 /// Where an attempt stands, for people.
@@ -72,17 +81,23 @@ pub struct WorkerSeen {
 }
 
 impl Workers {
-    pub(crate) fn new(lease: Duration, outcomes: Sender<Outcome>, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(lease: Duration, outcomes: Sender<Outcome>, metrics: &Metrics) -> Self {
         Self {
             state: Mutex::new(State::new(lease)),
             changed: Notify::new(),
             numbers: AtomicU64::new(0),
             outcomes,
-            metrics,
+            gauges: Gauges {
+                waiting: Part::of(&metrics.attempts_waiting),
+                taken: Part::of(&metrics.attempts_taken),
+                workers: Part::of(&metrics.workers),
+                without_worker: Part::of(&metrics.names_without_worker),
+                leases_lost: Part::of(&metrics.leases_lost),
+            },
         }
     }
 
-    /// Hands on what was lost, for as long as the runtime lives.
+    /// Hands on what was lost, for ever.
     pub async fn run(self: Arc<Self>) {
         loop {
             let next = self.state.lock().next_due();
@@ -263,11 +278,11 @@ impl Workers {
         let state = self.state.lock();
         let now = Instant::now();
         let is_there = |seen: &&state::Seen| now.duration_since(seen.last_at) < GONE_AFTER;
-        self.metrics.attempts_waiting.set(state.ready.len() as i64);
-        self.metrics.attempts_taken.set(state.taken_len() as i64);
-        self.metrics.workers.set(state.workers.values().filter(is_there).count() as i64);
-        self.metrics.names_without_worker.set(state.names_without_worker(now) as i64);
-        self.metrics.leases_lost.set(state.leases_lost as i64);
+        self.gauges.waiting.set(state.ready.len() as i64);
+        self.gauges.taken.set(state.taken_len() as i64);
+        self.gauges.workers.set(state.workers.values().filter(is_there).count() as i64);
+        self.gauges.without_worker.set(state.names_without_worker(now) as i64);
+        self.gauges.leases_lost.set(state.leases_lost as i64);
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut State, Instant) -> T) -> T {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::{HeaderMap, header, request};
-use fleetprompt_core::tenant::{Key, Role};
-use fleetprompt_core::{Party, Scope, Slug, TenantId};
+use fleetprompt_core::tenant::{Key, KeyHash, Role};
+use fleetprompt_core::{KeyId, Party, Scope, Slug, TenantId};
 use fleetprompt_engine::{Directory, TenantDirectory};
+use serde::{Deserialize, Serialize};
 
-use super::{Api, Problem, now};
+use super::{Api, Elsewhere, Problem, now};
 
 #[derive(Debug, Clone)]
 pub struct Caller {
@@ -36,18 +37,27 @@ impl Caller {
     }
 
     /// The tenant that is meant: the caller's own, or one that an owner names.
-    pub fn tenant_named(&self, slug: Option<&Slug>) -> Result<&Arc<TenantDirectory>, Problem> {
-        let own = self.registered()?;
-        match slug {
-            None => Ok(own),
-            Some(slug) if *slug == own.tenant.slug => Ok(own),
-            Some(slug) => {
-                // Asked first, so that nobody else learns which tenants there are.
-                self.must_be(Role::Owner)?;
-                let other = self.directory.tenant_by_slug(slug.as_str());
-                other.ok_or_else(|| Problem::not_found("tenant", slug))
-            }
+    pub(super) fn tenant_named(&self, api: &Api, slug: Option<&Slug>) -> Result<&Arc<TenantDirectory>, Problem> {
+        let Some(slug) = slug else { return self.registered() };
+        let found = self.directory.tenant_by_slug(slug.as_str());
+        if let Some(own) = found.filter(|found| found.tenant.id == self.tenant()) {
+            return Ok(own);
         }
+        // Asked first, so that nobody else learns which tenants there are.
+        self.must_be(Role::Owner)?;
+        self.must_be_here(api, slug)?;
+        found.ok_or_else(|| Problem::not_found("tenant", slug))
+    }
+
+    /// Whoever decides for the tenant that an owner names.
+    pub(super) fn must_be_here(&self, api: &Api, slug: &Slug) -> Result<(), Problem> {
+        let Some(among) = api.among() else { return Ok(()) };
+        let partition = among.database.partition_of(slug);
+        if partition == among.partition {
+            return Ok(());
+        }
+        let by = Vouched { tenant: self.tenant(), key: self.key.id, role: self.role };
+        Err(Problem::elsewhere(Elsewhere { partition, by: PassedOn::Vouched(by) }))
     }
 
     /// Whether the key may still be used; asked now and then by what goes on for long.
@@ -91,11 +101,58 @@ impl FromRequestParts<Api> for Caller {
     }
 }
 
+/// What is said of the sender of a request that another node, or another partition, passes on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum PassedOn {
+    /// The secret that it sent, as it is kept.
+    Key(Vec<u8>),
+    /// Its key was looked at where it belongs.
+    Vouched(Vouched),
+}
+
+/// An owner of a tenant that another partition decides for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Vouched {
+    tenant: TenantId,
+    key: KeyId,
+    role: Role,
+}
+
+impl PassedOn {
+    /// None: it sends no secret.
+    pub fn by(headers: &HeaderMap) -> Option<(Self, KeyHash)> {
+        let hash = KeyHash::of(secret(headers).ok()?);
+        Some((Self::Key(hash.0.to_vec()), hash))
+    }
+}
+
+impl Vouched {
+    fn caller(&self, directory: Arc<Directory>) -> Caller {
+        let Self { tenant, key, role } = *self;
+        let key = Key {
+            id: key,
+            tenant,
+            name: String::new(),
+            role,
+            performs: None,
+            hash: KeyHash([0; 32]),
+            created_at: now(),
+            expires_at: None,
+            revoked_at: None,
+        };
+        Caller { scope: Scope { tenant, actor: Party::new("key", key.id) }, role, key: Arc::new(key), directory }
+    }
+}
+
 impl Caller {
     fn read(parts: &request::Parts, api: &Api) -> Result<Self, Problem> {
-        let secret = secret(&parts.headers)?;
         let directory = api.engine().directory();
-        let key = directory.key(secret, now()).cloned();
+        let hash = match parts.extensions.get::<PassedOn>() {
+            Some(PassedOn::Vouched(by)) => return Ok(by.caller(directory)),
+            Some(PassedOn::Key(hash)) => hash.as_slice().try_into().map(KeyHash).ok(),
+            None => Some(KeyHash::of(secret(&parts.headers)?)),
+        };
+        let key = hash.and_then(|hash| directory.key(&hash, now())).cloned();
         let key = key.ok_or_else(|| Problem::unauthorized("this key is unknown, expired or revoked"))?;
         let scope = Scope { tenant: key.tenant, actor: Party::new("key", key.id) };
         Ok(Self { scope, role: key.role, key, directory })

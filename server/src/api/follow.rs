@@ -43,7 +43,7 @@ pub struct Follower {
 
 impl Follower {
     pub fn new(api: Api, caller: Caller, filter: SignalFilter, cursor: Option<SignalId>) -> Result<Self, Problem> {
-        let place = api.0.streams.clone().try_acquire_owned();
+        let place = api.config().counted.streams.clone().try_acquire_owned();
         let place = place.map_err(|_| Problem::busy("too many streams are open already", Duration::from_secs(5)))?;
         Ok(Self {
             commits: api.engine().commits(),

@@ -38,7 +38,7 @@ pub async fn key_create(State(api): State<Api>, caller: Caller, Sent(request): S
     if request.performs.as_ref().is_some_and(|performs| performs.all_tenants) {
         caller.must_be(Role::Owner)?;
     }
-    let tenant = caller.tenant_named(request.tenant.as_ref())?.tenant.clone();
+    let tenant = caller.tenant_named(&api, request.tenant.as_ref())?.tenant.clone();
     let actor = caller.scope.actor.clone();
     let new = NewKey { name: request.name, role, performs: request.performs, expires_at: request.expires_at };
     let created = api.engine().key_create(actor, tenant.id, new).await?;
@@ -66,9 +66,9 @@ pub struct KeyListQuery {
     get, path = "/v1/keys", tag = "tenants", params(KeyListQuery),
     responses((status = 200, description = "A page of keys.", body = wire::Page<wire::Key>)),
 )]
-pub async fn key_list(caller: Caller, Asked(query): Asked<KeyListQuery>) -> Answer {
+pub async fn key_list(State(api): State<Api>, caller: Caller, Asked(query): Asked<KeyListQuery>) -> Answer {
     caller.must_be(Role::Admin)?;
-    let tenant = &caller.tenant_named(query.tenant.as_ref())?.tenant;
+    let tenant = &caller.tenant_named(&api, query.tenant.as_ref())?.tenant;
     let keys: Vec<_> = caller.directory.keys_of(tenant.id).into_iter().map(|key| (key.id.to_string(), key)).collect();
     let all = keys.iter().map(|(id, key)| (id.as_str(), key));
     let (keys, next_cursor) = page::of_registered(all, query.limit, query.cursor.as_deref())?;
@@ -100,7 +100,7 @@ pub async fn key_revoke(
     Asked(query): Asked<KeyQuery>,
 ) -> Answer {
     caller.must_be(Role::Admin)?;
-    let tenant = caller.tenant_named(query.tenant.as_ref())?.tenant.clone();
+    let tenant = caller.tenant_named(&api, query.tenant.as_ref())?.tenant.clone();
     let keys = caller.directory.keys_of(tenant.id);
     let key = keys.iter().find(|key| key.id == id).ok_or_else(|| Problem::not_found("key", id))?;
     caller.must_be(key.role)?;

@@ -39,7 +39,7 @@ impl Traffic {
 
 pub async fn count(State(api): State<Api>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
-    api.0.traffic.count(response.status().as_u16());
+    api.config().counted.traffic.count(response.status().as_u16());
     response
 }
 
@@ -54,13 +54,20 @@ pub async fn count(State(api): State<Api>, request: Request, next: Next) -> Resp
 )]
 pub async fn metrics(State(api): State<Api>) -> Response {
     const END: &str = "# EOF\n";
-    api.engine().workers().measure();
+    let engines = api.among().map_or_else(|| vec![api.engine().clone()], |among| (among.engines)());
+    engines.iter().for_each(|engine| engine.workers().measure());
     let mut text = api.engine().metrics().render();
     if text.ends_with(END) {
         text.truncate(text.len() - END.len());
     }
-    let streams = api.config().streams_max.saturating_sub(api.0.streams.available_permits());
-    api.0.traffic.render(streams, &mut text);
+    let counted = &api.config().counted;
+    let streams = api.config().streams_max.saturating_sub(counted.streams.available_permits());
+    counted.traffic.render(streams, &mut text);
+    if api.among().is_some() {
+        text.push_str("# HELP fleetprompt_partitions Partitions that this node writes for.\n");
+        text.push_str("# TYPE fleetprompt_partitions gauge\n");
+        let _ = writeln!(text, "fleetprompt_partitions {}", engines.len());
+    }
     text.push_str(END);
     let mut response = text.into_response();
     let format = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");

@@ -8,7 +8,7 @@
 mod agents;
 mod answer;
 mod auth;
-mod body;
+pub mod body;
 mod callbacks;
 mod directive_types;
 mod directives;
@@ -20,6 +20,7 @@ mod inputs;
 mod keys;
 mod metrics;
 mod modules;
+mod nodes;
 mod openapi;
 mod page;
 mod problem;
@@ -47,16 +48,18 @@ use axum::routing::get;
 use fleetprompt_core::Timestamp;
 use fleetprompt_engine::Engine;
 use fleetprompt_store::Store;
+use fleetprompt_store::postgres::Database;
 use tokio::sync::{Semaphore, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use auth::PassedOn;
 pub use openapi::document as openapi_document;
-pub use problem::Problem;
+pub use problem::{Elsewhere, Problem};
 
 /// What the API needs to know besides the engine.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ApiConfig {
     /// Becomes true when the server stops: open streams end then, so that they do not hold it up.
     pub stopping: watch::Receiver<bool>,
@@ -64,11 +67,45 @@ pub struct ApiConfig {
     pub streams_max: usize,
     /// How often a silent stream says that it is alive.
     pub heartbeat: Duration,
+    pub started_at: Timestamp,
+    /// What all routers of a process count together.
+    counted: Arc<Counted>,
+    /// Where tenants are parted among nodes: what this router stands for.
+    among: Option<Among>,
+}
+
+struct Counted {
+    streams: Arc<Semaphore>,
+    traffic: metrics::Traffic,
+}
+
+/// One partition of a database, and all of it.
+#[derive(Clone)]
+pub struct Among {
+    pub database: Arc<Database>,
+    pub partition: u16,
+    /// The engines of this process.
+    pub engines: Arc<dyn Fn() -> Vec<Engine> + Send + Sync>,
 }
 
 impl ApiConfig {
     pub fn new(stopping: watch::Receiver<bool>) -> Self {
-        Self { stopping, streams_max: 1_000, heartbeat: Duration::from_secs(15) }
+        const STREAMS_MAX: usize = 1_000;
+        let streams = Arc::new(Semaphore::new(STREAMS_MAX));
+        let counted = Arc::new(Counted { streams, traffic: metrics::Traffic::default() });
+        Self {
+            stopping,
+            streams_max: STREAMS_MAX,
+            heartbeat: Duration::from_secs(15),
+            started_at: now(),
+            counted,
+            among: None,
+        }
+    }
+
+    /// For one partition of many; it counts together with the others.
+    pub fn among(&self, stopping: watch::Receiver<bool>, among: Among) -> Self {
+        Self { stopping, among: Some(among), ..self.clone() }
     }
 }
 
@@ -79,8 +116,6 @@ pub(crate) struct Api(Arc<Inner>);
 struct Inner {
     engine: Engine,
     config: ApiConfig,
-    streams: Arc<Semaphore>,
-    traffic: metrics::Traffic,
 }
 
 impl Api {
@@ -90,6 +125,10 @@ impl Api {
 
     fn config(&self) -> &ApiConfig {
         &self.0.config
+    }
+
+    fn among(&self) -> Option<&Among> {
+        self.0.config.among.as_ref()
     }
 
     /// Reads from the store may touch the disk, so they keep off the threads that serve.
@@ -104,8 +143,7 @@ impl Api {
 }
 
 pub fn router(engine: Engine, config: ApiConfig) -> Router {
-    let streams = Arc::new(Semaphore::new(config.streams_max));
-    let api = Api(Arc::new(Inner { engine, config, streams, traffic: metrics::Traffic::default() }));
+    let api = Api(Arc::new(Inner { engine, config }));
     let (router, document) = described().split_for_parts();
     let document = openapi::text(openapi::complete(document));
     router
@@ -180,6 +218,9 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(keys::key_create, keys::key_list))
         .routes(routes!(keys::key_revoke))
         .routes(routes!(keys::whoami))
+        .routes(routes!(nodes::node_list))
+        .routes(routes!(nodes::node_drain))
+        .routes(routes!(nodes::node_undrain))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::metrics))

@@ -14,6 +14,9 @@ use fleetprompt_client::wire;
 use fleetprompt_core::Failure;
 use fleetprompt_core::tenant::Role;
 use fleetprompt_engine::{Error, Refusal, RefusalKind};
+use serde::{Deserialize, Serialize};
+
+use super::PassedOn;
 
 pub const TYPE_BASE: &str = "https://fleetprompt.dev/problems/";
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -26,6 +29,14 @@ pub struct Problem(Box<Inner>);
 struct Inner {
     body: wire::Problem,
     retry_after: Option<Duration>,
+    elsewhere: Option<Elsewhere>,
+}
+
+/// Another partition is to answer, and this one vouches for who asks. Never sent to a caller.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Elsewhere {
+    pub partition: u16,
+    pub by: PassedOn,
 }
 
 impl Problem {
@@ -38,7 +49,13 @@ impl Problem {
             detail: detail.into(),
             diagnostics: Vec::new(),
         };
-        Self(Box::new(Inner { body, retry_after: None }))
+        Self(Box::new(Inner { body, retry_after: None, elsewhere: None }))
+    }
+
+    pub fn elsewhere(elsewhere: Elsewhere) -> Self {
+        let mut problem = Self::unavailable("another node decides for this tenant");
+        problem.0.elsewhere = Some(elsewhere);
+        problem
     }
 
     pub fn unauthorized(detail: &str) -> Self {
@@ -180,7 +197,7 @@ impl From<fleetprompt_store::Error> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Inner { body, retry_after } = *self.0;
+        let Inner { body, retry_after, elsewhere } = *self.0;
         let status = StatusCode::from_u16(body.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let text = serde_json::to_vec(&body).expect("a problem is strings and numbers");
         let mut response = (status, text).into_response();
@@ -192,6 +209,9 @@ impl IntoResponse for Problem {
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(elsewhere) = elsewhere {
+            response.extensions_mut().insert(elsewhere);
         }
         response
     }

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use fleetprompt_client::wire;
-use fleetprompt_core::tenant::Role;
+use fleetprompt_core::tenant::{Role, Tenant};
 
 use super::answer::{Answer, made, ok};
 use super::auth::Caller;
@@ -22,6 +22,7 @@ use super::{Api, page, view};
 )]
 pub async fn tenant_create(State(api): State<Api>, caller: Caller, Sent(request): Sent<wire::CreateTenant>) -> Answer {
     caller.must_be(Role::Owner)?;
+    caller.must_be_here(&api, &request.slug)?;
     let name = request.name.unwrap_or_else(|| request.slug.to_string());
     let created = api.engine().tenant_create(caller.scope.actor, request.slug, name, Role::Admin).await?;
     let (tenant, created) = created;
@@ -36,9 +37,13 @@ pub async fn tenant_create(State(api): State<Api>, caller: Caller, Sent(request)
     get, path = "/v1/tenants", tag = "tenants", params(RegisteredQuery),
     responses((status = 200, description = "A page of tenants.", body = wire::Page<wire::Tenant>)),
 )]
-pub async fn tenant_list(caller: Caller, Asked(query): Asked<RegisteredQuery>) -> Answer {
+pub async fn tenant_list(State(api): State<Api>, caller: Caller, Asked(query): Asked<RegisteredQuery>) -> Answer {
     caller.must_be(Role::Owner)?;
-    let all = caller.directory.tenants().map(|tenant| (tenant.tenant.slug.as_str(), &tenant.tenant));
+    let tenants = match api.among() {
+        Some(among) => among.database.tenants().await.map_err(fleetprompt_engine::Error::from)?,
+        None => caller.directory.tenants().map(|tenant| Tenant::clone(&tenant.tenant)).collect(),
+    };
+    let all = tenants.iter().map(|tenant| (tenant.slug.as_str(), tenant));
     let (tenants, next_cursor) = page::of_registered(all, query.limit, query.cursor.as_deref())?;
-    ok(&wire::Page { items: tenants.into_iter().map(|tenant| view::tenant(tenant)).collect(), next_cursor })
+    ok(&wire::Page { items: tenants.into_iter().map(view::tenant).collect(), next_cursor })
 }

@@ -16,6 +16,7 @@ pub(crate) mod given;
 mod input;
 mod key;
 mod module;
+mod node;
 mod output;
 mod pages;
 mod run;
@@ -69,7 +70,7 @@ Usage: fleetprompt <COMMAND>
 Serve:
   demo            Watch a forum being triaged, from signal to post, on a server of its own
   dev             Serve ./.fleetprompt; apply what is in its folders when it changes
-  serve           Serve a data folder in production
+  serve           Serve a data folder or a database in production
   backup          Copy a data folder's database, also while a server uses it
   verify          Check a data folder: fold its log and compare with what is stored
 
@@ -88,6 +89,9 @@ What should happen:
   function        Functions that steps may call: the engine's own, and your own: apply, list, show
   module          Modules of WebAssembly that functions are called in: add, list, remove
   worker          Programs that perform functions and directives: list
+
+Where it runs:
+  node            Processes that share a database: list, drain, undrain
 
 Who may:
   tenant          Organizations, each with a scope of its own
@@ -118,7 +122,7 @@ enum Command {
     Demo(crate::demo::Args),
     /// Serve ./.fleetprompt; apply what is in its folders when it changes
     Dev(crate::dev::Args),
-    /// Serve a data folder in production
+    /// Serve a data folder or a database in production
     Serve(crate::serve::Args),
     /// Copy a data folder's database, also while a server uses it
     Backup(crate::backup::Args),
@@ -149,6 +153,9 @@ enum Command {
     Module(module::Module),
     /// Programs that perform functions and directives: list
     Worker(worker::Worker),
+
+    /// Processes that share a database: list, drain, undrain
+    Node(node::Node),
 
     /// Organizations, each with a scope of its own
     Tenant(tenant::Tenant),
@@ -183,6 +190,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Function(noun) => noun.run().await,
         Command::Module(noun) => noun.run().await,
         Command::Worker(noun) => noun.run().await,
+        Command::Node(noun) => noun.run().await,
         Command::Tenant(noun) => noun.run().await,
         Command::Key(noun) => noun.run().await,
         Command::Whoami(verb) => verb.run().await,

@@ -13,12 +13,14 @@ use fleetprompt_client::{Client, wire};
 use fleetprompt_core::document::Format;
 use fleetprompt_core::tenant::Role;
 use fleetprompt_core::{Json, Party, Slug};
+use fleetprompt_engine::Engine;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 pub use forum::{Forum, ForumSettings, serve as serve_forum};
 
 use crate::node::{Node, asked_to_end};
+use crate::place::OpenFolder;
 use crate::settings::Settings;
 use story::Story;
 
@@ -98,6 +100,7 @@ async fn tell(world: &World, story: &mut Story, threads: &[Thread]) -> anyhow::R
 /// The server, the forum, and the key that the forum speaks with.
 pub(crate) struct World {
     node: Node,
+    engine: Engine,
     forum: Forum,
     client: Client,
     key: String,
@@ -112,13 +115,13 @@ impl World {
             allow_private_endpoints: true,
             ..Settings::default()
         };
-        let node = Node::start(&settings).await?;
-        let (tenant, key) = tenant_and_key(&node).await?;
+        let (node, engine) = Node::alone(OpenFolder::open(data)?, &settings).await?;
+        let (tenant, key) = tenant_and_key(&engine).await?;
         let client = Client::new(&node.url(), Some(&key))?;
         let secret = forum_secret(data)?;
         let ledger = Some(data.join("forum.jsonl"));
         let forum = Forum::open(ForumSettings { ledger, secret: Some(secret.clone()), ..Default::default() }).await?;
-        let world = Self { node, forum, client, key, tenant };
+        let world = Self { node, engine, forum, client, key, tenant };
         world.register(&secret).await?;
         Ok(world)
     }
@@ -170,20 +173,18 @@ impl World {
 }
 
 /// A second visit to the same folder finds its tenant there and only makes a new key.
-async fn tenant_and_key(node: &Node) -> anyhow::Result<(fleetprompt_core::TenantId, String)> {
+async fn tenant_and_key(engine: &Engine) -> anyhow::Result<(fleetprompt_core::TenantId, String)> {
     let slug: Slug = "demo".parse()?;
     let actor = Party::new("operator", "demo");
-    let known = node.engine().directory().tenant_by_slug(slug.as_str()).map(|known| known.tenant.id);
+    let known = engine.directory().tenant_by_slug(slug.as_str()).map(|known| known.tenant.id);
     match known {
         Some(tenant) => {
-            let created = node
-                .engine()
-                .key_create(actor, tenant, fleetprompt_engine::NewKey::of_role("demo", Role::Admin))
-                .await?;
+            let created =
+                engine.key_create(actor, tenant, fleetprompt_engine::NewKey::of_role("demo", Role::Admin)).await?;
             Ok((tenant, created.secret))
         }
         None => {
-            let (tenant, created) = node.engine().tenant_create(actor, slug, "Demo forum".into(), Role::Owner).await?;
+            let (tenant, created) = engine.tenant_create(actor, slug, "Demo forum".into(), Role::Owner).await?;
             Ok((tenant.id, created.secret))
         }
     }

@@ -31,9 +31,9 @@ const CYAN: Style = AnsiColor::Cyan.on_default();
 
 impl Story {
     pub fn begin(world: &World, data: Option<&Path>, threads: &[Thread]) -> Self {
-        let directory = world.node.engine().directory();
+        let directory = world.engine.directory();
         let agent = directory.tenant(world.tenant).and_then(|tenant| tenant.agents.values().next().cloned());
-        let model = agent.map(|(_, agent)| world.node.engine().models().describe(&agent)).unwrap_or_default();
+        let model = agent.map(|(_, agent)| world.engine.models().describe(&agent)).unwrap_or_default();
         let kept = data.map_or("a temporary folder".into(), |data| data.display().to_string());
         println!(
             "{BOLD}FleetPrompt demo{BOLD:#}: {} threads are opened in a forum; each gets one summary.\n",
@@ -48,17 +48,17 @@ impl Story {
             );
         }
         println!();
-        let newest = world.node.engine().store().signals(world.tenant, &SignalFilter::default(), Page::newest(1));
+        let newest = world.engine.store().signals(world.tenant, &SignalFilter::default(), Page::newest(1));
         let cursor = newest.ok().and_then(|signals| signals.first().map(|signal| signal.id.0));
         Self { begun: std::time::Instant::now(), cursor, threads: HashMap::new(), runs: Vec::new(), ended: 0 }
     }
 
     /// Tells what is committed until every one of `expected` threads has its run ended.
     pub async fn follow(&mut self, world: &World, expected: usize) -> anyhow::Result<()> {
-        let mut commits = world.node.engine().commits();
+        let mut commits = world.engine.commits();
         while self.ended < expected {
             let page = Page::after(self.cursor, 500);
-            let signals = world.node.engine().store().signals(world.tenant, &SignalFilter::default(), page)?;
+            let signals = world.engine.store().signals(world.tenant, &SignalFilter::default(), page)?;
             for signal in &signals {
                 self.cursor = Some(signal.id.0);
                 self.tell(signal);

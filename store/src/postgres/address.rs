@@ -14,7 +14,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use tokio_postgres::Config;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::CONNECT_MAX;
+use super::database::CONNECT_MAX;
 use crate::{Error, Result};
 
 pub fn read(url: &str) -> Result<(Config, MakeRustlsConnect)> {

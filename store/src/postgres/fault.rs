@@ -13,6 +13,8 @@ pub enum Fault {
     Damaged(String),
     /// A record of a tenant that nobody wrote.
     TenantUnknown(fleetprompt_core::TenantId),
+    /// It is for another partition to write.
+    TenantElsewhere(fleetprompt_core::Slug),
     /// Another node may write, and we may not.
     Lost,
     /// Whether what was sent is written is not known.
@@ -36,7 +38,10 @@ impl Fault {
             Self::Postgres(error) => Error::Unavailable { doing, cause: told(&error) },
             Self::Away(cause) => Error::Unavailable { doing, cause },
             Self::TenantUnknown(id) => Error::Unavailable { doing, cause: format!("there is no tenant {id}") },
-            Self::Lost => Error::Lost { why: "another node has taken over the database" },
+            Self::TenantElsewhere(slug) => {
+                Error::Unavailable { doing, cause: format!("the tenant `{slug}` is of another partition") }
+            }
+            Self::Lost => Error::Lost { why: "another node has taken over" },
             Self::InDoubt => Error::Lost { why: "the database did not say whether the last commit held" },
         }
     }

@@ -17,16 +17,16 @@ const MIGRATIONS: [Migration; 1] = [Migration { name: "initial", sql: include_st
 /// "Flee": of the advisory lock under which the schema is changed.
 const LOCK: i64 = 0x466c_6565;
 
-/// Checks what was applied, and applies the rest.
-pub async fn apply(pool: &Pool) -> Result<()> {
+/// Checks what was applied, and applies the rest. A new database gets so many partitions; says how many there are.
+pub async fn apply(pool: &Pool, partitions: u16) -> Result<u16> {
     let client = pool.get().await.map_err(|error| Fault::from(error).while_("connect"))?;
-    let applied = locked(&client).await;
+    let applied = locked(&client, partitions).await;
     // The lock ends with the connection.
     drop(Object::take(client));
     applied
 }
 
-async fn locked(client: &Client) -> Result<()> {
+async fn locked(client: &Client, partitions: u16) -> Result<u16> {
     let prepare = async {
         // Another node may be at a long step.
         client.batch_execute("SET lock_timeout = 0; SET statement_timeout = 0").await?;
@@ -40,7 +40,20 @@ async fn locked(client: &Client) -> Result<()> {
         return Err(Error::Newer { path: "the database".to_owned(), found: *found, known });
     }
     check(&applied)?;
-    apply_from(client, applied.len()).await.map_err(|fault| fault.while_("bring the schema up to date"))
+    let there = async {
+        apply_from(client, applied.len()).await?;
+        parted(client, partitions).await
+    };
+    there.await.map_err(|fault| fault.while_("bring the schema up to date"))
+}
+
+/// Which tenant is of which partition depends on their number, so it never changes.
+async fn parted(client: &Client, partitions: u16) -> FaultResult<u16> {
+    let sql = "INSERT INTO partitions (number) SELECT generate_series(0, $1::int - 1)
+        WHERE NOT EXISTS (SELECT FROM partitions)";
+    client.execute(sql, &[&i32::from(partitions)]).await?;
+    let there: i64 = client.query_one("SELECT count(*) FROM partitions", &[]).await?.try_get(0)?;
+    u16::try_from(there).map_err(|_| Fault::damaged("the partitions", format!("there are {there}")))
 }
 
 async fn check_encoding(client: &Client) -> FaultResult<()> {

@@ -1,14 +1,18 @@
-//! A PostgreSQL database: one node writes, under a lease that it renews, and whoever is asked reads beside it.
+//! A PostgreSQL database that nodes share: tenants are parted among them, one node writes for each part, and whoever is
+//! asked reads beside it.
 //!
 //! The contract is blocking, and whoever asks is a thread that may wait; the connections themselves live on a small
-//! runtime of the store's own. Every read sees one commit whole. A commit is fenced: see `ownership`.
+//! runtime of the database's own. Every read sees one commit whole. A commit is fenced: see `ownership`.
 
 mod address;
 mod columns;
 mod commit;
+mod database;
 mod directives;
 mod fault;
+mod mail;
 mod migrations;
+mod nodes;
 mod ownership;
 mod page;
 mod places;
@@ -19,9 +23,9 @@ mod work;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use deadpool_postgres::{Client, Hook, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
+use deadpool_postgres::Client;
 use fleetprompt_core::directive::Directive;
 use fleetprompt_core::function::ModuleDigest;
 use fleetprompt_core::registration::WorkflowVersion;
@@ -29,39 +33,28 @@ use fleetprompt_core::run::{Place, Run, Status, Step};
 use fleetprompt_core::signal::{DedupeKey, Disposition};
 use fleetprompt_core::{DirectiveId, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
 use parking_lot::Mutex;
-use tokio::runtime::Runtime;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
+use uuid::Uuid;
 
+pub use self::database::{Database, Options};
+use self::database::{Whose, bounded, snapshot};
 use self::fault::Fault;
-use self::ownership::{Owner, Writer};
-use crate::{
-    Batch, DirectiveFilter, Directory, Error, OpenWork, Page, Result, RunFilter, SignalFilter, Store, WaitingFilter,
-};
+pub use self::mail::{Answer, Notices, Request};
+pub use self::nodes::{Cluster, NodeEntry, Waiting};
+use self::ownership::Writer;
+use crate::{Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RunFilter, SignalFilter, Store, WaitingFilter};
 
-/// How a node takes part.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// What people know the node by.
-    pub node: String,
-    /// How long after its last sign of life another node may take over.
-    pub lease: Duration,
-    /// While another node is at work: wait until it no longer is, or refuse.
-    pub waits: bool,
-}
-
+/// One partition of a database, as the node that writes for it knows it; or all of it, to be read.
 pub struct PostgresStore {
+    database: Arc<Database>,
+    /// None: all tenants.
+    partition: Option<u16>,
     writer: Mutex<Writer>,
     tenants: Mutex<HashSet<TenantId>>,
-    owner: Arc<Owner>,
-    connections: Connections,
-}
-
-/// The pool, and the runtime that its connections live on.
-struct Connections {
-    pool: Pool,
-    /// Taken when it ends, which may be on a thread of another runtime.
-    runtime: Option<Runtime>,
+    is_over: AtomicBool,
+    /// The process is a node for as long as this is open.
+    leaves: bool,
 }
 
 /// What a read is given: a snapshot.
@@ -69,28 +62,29 @@ struct View<'a> {
     client: &'a Client,
 }
 
-const CONNECTIONS_MAX: usize = 8;
-/// Nothing takes as long as this, unless the database is gone without a word.
-const ANSWER_MAX: Duration = Duration::from_secs(45);
-const CONNECT_MAX: Duration = Duration::from_secs(5);
-
-/// Every question has its index, also while the statistics of a young table say that it is empty.
-const SESSION: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s';
-    SET idle_in_transaction_session_timeout = '60s'; SET client_min_messages = warning; SET jit = off;
-    SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan;
-    SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
-
 impl PostgresStore {
-    /// Connects, brings the schema up to date, and becomes the node that writes.
-    pub fn open(url: &str, options: &Options) -> Result<Self> {
-        let connections = Connections::open(url)?;
-        let (writer, owner) = connections.wait(async {
-            migrations::apply(&connections.pool).await?;
-            ownership::take(&connections.pool, options).await
-        })?;
-        let keeping = owner.clone().keep(connections.pool.clone());
-        connections.runtime().spawn(keeping);
-        Ok(Self { writer: Mutex::new(writer), tenants: Mutex::default(), owner, connections })
+    /// A partition that no tenant is of.
+    pub const NOBODYS: u16 = ownership::NOBODYS;
+
+    /// The only partition of a database that no other node uses.
+    pub fn open(url: &str, options: Options) -> Result<Self> {
+        Database::open(url, Options { partitions: 1, ..options })?.alone(0)
+    }
+
+    fn new(database: Arc<Database>, partition: Option<u16>, writer: Writer) -> Self {
+        Self {
+            database,
+            partition,
+            is_over: AtomicBool::new(false),
+            writer: Mutex::new(writer),
+            tenants: Mutex::default(),
+            leaves: false,
+        }
+    }
+
+    fn that_leaves(mut self) -> Self {
+        self.leaves = true;
+        self
     }
 
     fn read<T>(
@@ -99,22 +93,27 @@ impl PostgresStore {
         whose: Whose,
         read: impl AsyncFnOnce(&View<'_>) -> fault::Result<T>,
     ) -> Result<T> {
-        let pool = &self.connections.pool;
-        self.connections.wait(snapshot(pool, whose, read)).map_err(|fault| fault.while_(doing))
+        let connections = &self.database.connections;
+        connections.wait(snapshot(&connections.pool, whose, read)).map_err(|fault| fault.while_(doing))
     }
 
     /// Reads for the engine, which is about to write, on the connection that writes.
     fn read_ahead<T>(&self, doing: &'static str, read: impl AsyncFnOnce(&View<'_>) -> fault::Result<T>) -> Result<T> {
         let mut writer = self.writer.lock();
-        let reading = bounded(writer.read(&self.connections.pool, read));
-        self.connections.wait(reading).map_err(|fault| {
+        let connections = &self.database.connections;
+        let reading = bounded(writer.read(&connections.pool, read));
+        connections.wait(reading).map_err(|fault| {
             writer.disconnect();
             fault.while_(doing)
         })
     }
 
-    /// Records of a tenant that nobody wrote would never be found.
+    /// Records of a tenant that nobody wrote would never be found, and those of another partition are another's to write.
     fn check_tenants(&self, batch: &Batch) -> Result<()> {
+        let is_elsewhere = |slug: &Slug| self.partition != Some(self.database.partition_of(slug));
+        if let Some(tenant) = batch.tenants.iter().find(|tenant| is_elsewhere(&tenant.slug)) {
+            return Err(Fault::TenantElsewhere(tenant.slug.clone()).while_("commit"));
+        }
         let mut known = self.tenants.lock();
         let is_fresh = |tenant: &TenantId| batch.tenants.iter().any(|fresh| fresh.id == *tenant);
         let unknown = |known: &HashSet<TenantId>| {
@@ -128,94 +127,30 @@ impl PostgresStore {
             None => Ok(()),
         }
     }
-}
 
-/// Whose rows a read may see.
-enum Whose {
-    Everybodys,
-    Tenants(TenantId),
-}
-
-async fn snapshot<T>(
-    pool: &Pool,
-    whose: Whose,
-    read: impl AsyncFnOnce(&View<'_>) -> fault::Result<T>,
-) -> fault::Result<T> {
-    let tenant = match whose {
-        Whose::Everybodys => "*".to_owned(),
-        Whose::Tenants(tenant) => tenant.0.to_string(),
-    };
-    let begin = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL fleetprompt.tenant = '{tenant}'");
-    let client = pool.get().await?;
-    let answer = async {
-        client.batch_execute(&begin).await?;
-        let answer = read(&View { client: &client }).await?;
-        client.batch_execute("COMMIT").await?;
-        Ok(answer)
-    };
-    match bounded(answer).await {
-        Ok(answer) => Ok(answer),
-        Err(fault) => {
-            // What state it is in, nobody knows.
-            drop(Object::take(client));
-            Err(fault)
-        }
-    }
-}
-
-async fn bounded<T>(answer: impl Future<Output = fault::Result<T>>) -> fault::Result<T> {
-    let late = |_| Err(Fault::Away(format!("it did not answer within {} s", ANSWER_MAX.as_secs())));
-    tokio::time::timeout(ANSWER_MAX, answer).await.unwrap_or_else(late)
-}
-
-impl Connections {
-    fn open(url: &str) -> Result<Self> {
-        let (config, tls) = address::read(url)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("postgres")
-            .enable_all()
-            .build()
-            .map_err(|error| Error::Unavailable { doing: "start", cause: error.to_string() })?;
-        let manager = Manager::from_config(config, tls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
-        let pool = Pool::builder(manager)
-            .max_size(CONNECTIONS_MAX)
-            .runtime(deadpool_postgres::Runtime::Tokio1)
-            .wait_timeout(Some(ANSWER_MAX))
-            .create_timeout(Some(CONNECT_MAX * 2))
-            .recycle_timeout(Some(CONNECT_MAX))
-            .post_create(Hook::async_fn(|client, _| {
-                Box::pin(
-                    async move { client.batch_execute(SESSION).await.map_err(deadpool_postgres::HookError::Backend) },
-                )
-            }))
-            .build()
-            .expect("it has a runtime");
-        Ok(Self { pool, runtime: Some(runtime) })
-    }
-
-    fn runtime(&self) -> &Runtime {
-        self.runtime.as_ref().expect("it is there until the end")
-    }
-
-    /// On any thread, also within a task of another runtime, whose budget would never be renewed here.
-    fn wait<T>(&self, answer: impl Future<Output = T>) -> T {
-        let _entered = self.runtime().enter();
-        futures_executor::block_on(tokio::task::unconstrained(answer))
-    }
-}
-
-impl Drop for Connections {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+    fn lost(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
     }
 }
 
 impl Drop for PostgresStore {
     fn drop(&mut self) {
         self.close();
+        if self.leaves && self.database.is_reachable() {
+            self.database.leave_now();
+        }
+    }
+}
+
+/// Of one partition, or all of them.
+async fn tenants(view: &View<'_>, partition: Option<u16>) -> fault::Result<Vec<Uuid>> {
+    let read = |row: &Row| columns::id(row, 0);
+    match partition {
+        None => view.rows("SELECT tenant_id FROM tenants", &[], read).await,
+        Some(partition) => {
+            let sql = "SELECT tenant_id FROM tenants WHERE partition = $1";
+            view.rows(sql, &[&i32::from(partition)], read).await
+        }
     }
 }
 
@@ -246,39 +181,54 @@ impl Store for PostgresStore {
             return Ok(());
         }
         self.check_tenants(batch)?;
-        let writes = commit::writes(batch).map_err(|fault| fault.while_("commit"))?;
+        let partition = self.partition.map_or(-1, i32::from);
+        let writes = commit::writes(batch, partition).map_err(|fault| fault.while_("commit"))?;
         let mut writer = self.writer.lock();
-        let written = self.connections.wait(writer.commit(&self.connections.pool, &self.owner, &writes));
+        let written = self.database.connections.wait(writer.commit(&self.database, &writes));
+        if writer.is_over {
+            self.lost();
+        }
         written.map_err(|fault| fault.while_("commit"))?;
         self.tenants.lock().extend(batch.tenants.iter().map(|tenant| tenant.id));
         Ok(())
     }
 
     fn is_reachable(&self) -> bool {
-        self.owner.is_reachable()
+        self.database.is_reachable() && !self.is_over.load(Ordering::Relaxed)
     }
 
     /// What this does not get to, the end of the lease does.
     fn close(&self) {
-        if !self.owner.is_reachable() {
+        let mut writer = self.writer.lock();
+        if writer.is_over || !self.database.is_reachable() {
             return;
         }
-        let releasing = async { tokio::time::timeout(CONNECT_MAX, self.owner.release(&self.connections.pool)).await };
-        if !matches!(self.connections.wait(releasing), Ok(Ok(()))) {
-            tracing::warn!(target: "store", "the database was not handed on; the next node waits until the lease ends");
+        self.lost();
+        let releasing = async { tokio::time::timeout(database::CONNECT_MAX, writer.release(&self.database)).await };
+        if !matches!(self.database.connections.wait(releasing), Ok(Ok(()))) {
+            tracing::warn!(target: "store", "a partition was not handed on; the next node waits until the lease ends");
         }
     }
 
     fn directory(&self) -> Result<Directory> {
-        self.read("read what is registered", Whose::Everybodys, async |view| registrations::directory(view).await)
+        self.read("read what is registered", Whose::Everybodys, async |view| {
+            let tenants = tenants(view, self.partition).await?;
+            registrations::directory(view, &tenants).await
+        })
     }
 
     fn open_work(&self) -> Result<OpenWork> {
-        self.read("read the open work", Whose::Everybodys, async |view| work::open_work(view).await)
+        self.read("read the open work", Whose::Everybodys, async |view| {
+            let tenants = tenants(view, self.partition).await?;
+            work::open_work(view, &tenants).await
+        })
     }
 
     fn last_signal_id(&self) -> Result<Option<SignalId>> {
-        self.read("read the end of the log", Whose::Everybodys, async |view| signals::last_id(view).await)
+        self.read("read the end of the log", Whose::Everybodys, async |view| {
+            let tenants = tenants(view, self.partition).await?;
+            signals::last_id(view, &tenants).await
+        })
     }
 
     fn deduplicate(&self, keys: &[(TenantId, DedupeKey)]) -> Result<Vec<Option<SignalId>>> {

@@ -9,6 +9,7 @@ use fleetprompt_core::schedule;
 use fleetprompt_core::tenant::{Key, KeyHash, Role, Tenant};
 use fleetprompt_core::{KeyId, SignalId, Slug, TenantId, WorkflowVersionId};
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 use super::View;
 use super::columns;
@@ -17,38 +18,44 @@ use crate::Directory;
 
 const VERSION_COLUMNS: &str = "v.tenant_id, v.slug, v.version, v.id, v.digest, v.created_at, v.document";
 
+pub async fn tenants(view: &View<'_>) -> Result<Vec<Tenant>> {
+    view.rows("SELECT tenant_id, slug, name, created_at FROM tenants ORDER BY tenant_id", &[], tenant).await
+}
+
 /// Each list in the order of its tenants' ids, then of its own.
-pub async fn directory(view: &View<'_>) -> Result<Directory> {
+pub async fn directory(view: &View<'_>, tenants: &[Uuid]) -> Result<Directory> {
     let active_versions = format!(
         "SELECT {VERSION_COLUMNS} FROM workflows w JOIN workflow_versions v ON v.tenant_id = w.tenant_id
-           AND v.slug = w.slug AND v.version = w.active_version ORDER BY w.tenant_id, w.slug COLLATE \"C\""
+           AND v.slug = w.slug AND v.version = w.active_version
+         WHERE w.tenant_id = ANY ($1) ORDER BY w.tenant_id, w.slug COLLATE \"C\""
     );
     let keys = "SELECT tenant_id, id, name, role, hash, created_at, expires_at, revoked_at, performs FROM keys
-        ORDER BY id";
+        WHERE tenant_id = ANY ($1) ORDER BY id";
     let workflows = "SELECT tenant_id, slug, status, active_version, updated_at FROM workflows
-        ORDER BY tenant_id, slug COLLATE \"C\"";
+        WHERE tenant_id = ANY ($1) ORDER BY tenant_id, slug COLLATE \"C\"";
     let agents = "SELECT tenant_id, slug, digest, updated_at, document FROM agents
-        ORDER BY tenant_id, slug COLLATE \"C\"";
+        WHERE tenant_id = ANY ($1) ORDER BY tenant_id, slug COLLATE \"C\"";
     let directive_types = "SELECT tenant_id, name, updated_at, document FROM directive_types
-        ORDER BY tenant_id, name COLLATE \"C\"";
+        WHERE tenant_id = ANY ($1) ORDER BY tenant_id, name COLLATE \"C\"";
     let functions = "SELECT tenant_id, name, updated_at, document FROM functions
-        ORDER BY tenant_id, name COLLATE \"C\"";
-    let modules = "SELECT tenant_id, digest, size, created_at FROM modules ORDER BY tenant_id, digest COLLATE \"C\"";
+        WHERE tenant_id = ANY ($1) ORDER BY tenant_id, name COLLATE \"C\"";
+    let modules = "SELECT tenant_id, digest, size, created_at FROM modules
+        WHERE tenant_id = ANY ($1) ORDER BY tenant_id, digest COLLATE \"C\"";
     let schedules = "SELECT s.tenant_id, s.slug, s.digest, s.document, p.status, p.anchor_at, p.next_at, p.last_at,
           p.last_signal, p.queued_at, p.reason, p.updated_at
         FROM schedules s JOIN schedule_states p ON p.tenant_id = s.tenant_id AND p.slug = s.slug
-        ORDER BY s.tenant_id, s.slug COLLATE \"C\"";
-    let tenants = "SELECT tenant_id, slug, name, created_at FROM tenants ORDER BY tenant_id";
+        WHERE s.tenant_id = ANY ($1) ORDER BY s.tenant_id, s.slug COLLATE \"C\"";
+    let all = "SELECT tenant_id, slug, name, created_at FROM tenants WHERE tenant_id = ANY ($1) ORDER BY tenant_id";
     Ok(Directory {
-        tenants: view.rows(tenants, &[], tenant).await?,
-        keys: view.rows(keys, &[], key).await?,
-        workflows: view.rows(workflows, &[], workflow).await?,
-        active_versions: view.rows(&active_versions, &[], workflow_version).await?,
-        agents: view.rows(agents, &[], agent).await?,
-        directive_types: view.rows(directive_types, &[], directive_type).await?,
-        functions: view.rows(functions, &[], function).await?,
-        modules: view.rows(modules, &[], module_entry).await?,
-        schedules: view.rows(schedules, &[], schedule).await?,
+        tenants: view.rows(all, &[&tenants], tenant).await?,
+        keys: view.rows(keys, &[&tenants], key).await?,
+        workflows: view.rows(workflows, &[&tenants], workflow).await?,
+        active_versions: view.rows(&active_versions, &[&tenants], workflow_version).await?,
+        agents: view.rows(agents, &[&tenants], agent).await?,
+        directive_types: view.rows(directive_types, &[&tenants], directive_type).await?,
+        functions: view.rows(functions, &[&tenants], function).await?,
+        modules: view.rows(modules, &[&tenants], module_entry).await?,
+        schedules: view.rows(schedules, &[&tenants], schedule).await?,
     })
 }
 

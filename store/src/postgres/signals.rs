@@ -69,11 +69,11 @@ fn among_group(group: &str) -> String {
     )
 }
 
-pub async fn last_id(view: &View<'_>) -> Result<Option<SignalId>> {
-    let sql = "SELECT s.id FROM tenants t CROSS JOIN LATERAL (
-          SELECT id FROM signals WHERE tenant_id = t.tenant_id ORDER BY id DESC LIMIT 1
+pub async fn last_id(view: &View<'_>, tenants: &[Uuid]) -> Result<Option<SignalId>> {
+    let sql = "SELECT s.id FROM unnest($1::uuid[]) t (id) CROSS JOIN LATERAL (
+          SELECT id FROM signals WHERE tenant_id = t.id ORDER BY id DESC LIMIT 1
         ) s ORDER BY s.id DESC LIMIT 1";
-    view.row(sql, &[], |row| Ok(SignalId(columns::id(row, 0)?))).await
+    view.row(sql, &[&tenants], |row| Ok(SignalId(columns::id(row, 0)?))).await
 }
 
 pub async fn deduplicate(view: &View<'_>, keys: &[(TenantId, DedupeKey)]) -> Result<Vec<Option<SignalId>>> {

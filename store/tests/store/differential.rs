@@ -554,7 +554,7 @@ fn postgres_answers_as_memory_does() {
     let mut runner = proptest::test_runner::TestRunner::new(config(16));
     let cases = (proptest::collection::vec(op(), 1..90), any::<Index>());
     let judged = runner.run(&cases, |(ops, cursor)| {
-        let store = PostgresStore::open(&server.database(), &crate::options("a")).expect("a new database");
+        let store = PostgresStore::open(&server.database(), crate::options("a")).expect("a new database");
         answer_alike(&store, ops, cursor);
         Ok(())
     });

@@ -42,7 +42,7 @@ impl Backend {
             }
             Self::Postgres => {
                 let server = fleetprompt_testing::Postgres::start();
-                let store = PostgresStore::open(&server.database(), &options("a")).expect("a new database");
+                let store = PostgresStore::open(&server.database(), options("a")).expect("a new database");
                 Opened { store: Box::new(store), _beside: Box::new(server) }
             }
         }
@@ -51,7 +51,7 @@ impl Backend {
 
 /// Of a node that refuses while another is at work.
 fn options(node: &str) -> Options {
-    Options { node: node.to_owned(), lease: Duration::from_secs(10), waits: false }
+    Options { node: node.to_owned(), lease: Duration::from_secs(10), partitions: 1 }
 }
 
 impl std::ops::Deref for Opened {

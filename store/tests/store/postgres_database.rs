@@ -25,14 +25,14 @@ fn tenants(samples: &mut Samples, slug: &str) -> Batch {
 fn one_node_writes_and_the_next_begins_when_it_has_ended() {
     let (server, mut samples) = (Postgres::start(), Samples::new());
     let url = server.database();
-    let first = PostgresStore::open(&url, &options("first")).expect("a new database");
+    let first = PostgresStore::open(&url, options("first")).expect("a new database");
     first.commit(&tenants(&mut samples, "acme")).expect("committed");
-    match PostgresStore::open(&url, &options("second")) {
+    match PostgresStore::open(&url, options("second")) {
         Err(Error::InUse { node }) => assert_eq!(node, "first"),
         other => panic!("{:?}", other.err()),
     }
     drop(first);
-    let second = PostgresStore::open(&url, &options("second")).expect("it was handed on");
+    let second = PostgresStore::open(&url, options("second")).expect("it was handed on");
     assert_eq!(names(&second), ["acme"]);
     second.commit(&tenants(&mut samples, "later")).expect("committed");
 }
@@ -41,10 +41,10 @@ fn one_node_writes_and_the_next_begins_when_it_has_ended() {
 fn a_node_that_was_taken_for_dead_writes_nothing() {
     let (server, mut samples) = (Postgres::start(), Samples::new());
     let url = server.database();
-    let frozen = PostgresStore::open(&url, &options("frozen")).expect("a new database");
+    let frozen = PostgresStore::open(&url, options("frozen")).expect("a new database");
     // As if it had not renewed its lease.
-    server.ask("UPDATE ownership SET expires_at = '-infinity'");
-    let next = PostgresStore::open(&url, &options("next")).expect("the lease is over");
+    server.ask("UPDATE nodes SET expires_at = '-infinity'");
+    let next = PostgresStore::open(&url, options("next")).expect("the lease is over");
     let refused = frozen.commit(&tenants(&mut samples, "acme")).expect_err("it is fenced");
     assert!(matches!(refused, Error::Lost { .. }), "{refused}");
     assert!(!frozen.is_reachable());
@@ -56,7 +56,7 @@ fn a_node_that_was_taken_for_dead_writes_nothing() {
 #[test]
 fn a_database_that_goes_and_comes_back_loses_nothing() {
     let (mut server, mut samples) = (Postgres::start(), Samples::new());
-    let store = PostgresStore::open(&server.database(), &options("a")).expect("a new database");
+    let store = PostgresStore::open(&server.database(), options("a")).expect("a new database");
     store.commit(&tenants(&mut samples, "before")).expect("committed");
     server.kill();
     assert!(matches!(store.directory(), Err(Error::Unavailable { .. })), "it is away");
@@ -80,7 +80,7 @@ fn a_commit_whose_answer_is_lost_is_looked_up() {
     let proxy = Proxy::before(port);
     let name = server.database().rsplit('/').next().expect("a name").to_owned();
     let url = format!("postgres://fleetprompt@127.0.0.1:{}/{name}?sslmode=disable", proxy.port);
-    let store = PostgresStore::open(&url, &options("a")).expect("a new database");
+    let store = PostgresStore::open(&url, options("a")).expect("a new database");
     store.commit(&tenants(&mut samples, "first")).expect("committed");
 
     proxy.cut(AFTER_COMMIT);
@@ -104,7 +104,7 @@ fn the_way_there_is_kept_secret_as_the_address_says() {
     let root = server.certificate().display().to_string();
     let open = |host: &str, query: &str| {
         let url = format!("postgres://fleetprompt@{host}:{port}/{name}?{query}");
-        let store = PostgresStore::open(&url, &options("a")).map_err(|error| error.to_string())?;
+        let store = PostgresStore::open(&url, options("a")).map_err(|error| error.to_string())?;
         let sql =
             "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'fleetprompt'";
         let is_secret = server.ask(sql).trim() == "t";
@@ -123,7 +123,7 @@ fn the_way_there_is_kept_secret_as_the_address_says() {
 #[test]
 fn a_session_sees_the_rows_of_the_tenant_that_it_names_and_no_others() {
     let (server, mut samples) = (Postgres::start(), Samples::new());
-    let store = PostgresStore::open(&server.database(), &options("a")).expect("a new database");
+    let store = PostgresStore::open(&server.database(), options("a")).expect("a new database");
     let (acme, other) = (samples.tenant("acme"), samples.tenant("other"));
     let told = [samples.fact(acme.id, "a.b"), samples.fact(other.id, "a.b"), samples.fact(other.id, "a.b")];
     store.commit(&Batch { tenants: vec![acme.clone(), other.clone()], ..facts(told) }).expect("committed");
@@ -140,7 +140,7 @@ fn a_session_sees_the_rows_of_the_tenant_that_it_names_and_no_others() {
 #[test]
 fn text_holds_every_character() {
     let (server, mut samples) = (Postgres::start(), Samples::new());
-    let store = PostgresStore::open(&server.database(), &options("a")).expect("a new database");
+    let store = PostgresStore::open(&server.database(), options("a")).expect("a new database");
     let tenant = samples.tenant("acme");
     let mut fact = samples.fact(tenant.id, "a.b");
     fact.source = Some("\0 \u{1}0 \u{1}\u{1}1 ü \u{10ffff}".to_owned());
@@ -154,12 +154,12 @@ fn text_holds_every_character() {
 fn a_schema_that_is_newer_or_was_changed_is_refused() {
     let server = Postgres::start();
     let url = server.database();
-    drop(PostgresStore::open(&url, &options("a")).expect("a new database"));
+    drop(PostgresStore::open(&url, options("a")).expect("a new database"));
     server.ask("INSERT INTO migrations (version, name, checksum) VALUES (99, 'of tomorrow', '')");
-    let newer = PostgresStore::open(&url, &options("a")).err().expect("it is newer");
+    let newer = PostgresStore::open(&url, options("a")).err().expect("it is newer");
     assert!(matches!(newer, Error::Newer { found: 99, .. }), "{newer}");
     server.ask("DELETE FROM migrations WHERE version = 99; UPDATE migrations SET checksum = 'x' WHERE version = 1");
-    let changed = PostgresStore::open(&url, &options("a")).err().expect("it was changed");
+    let changed = PostgresStore::open(&url, options("a")).err().expect("it was changed");
     assert!(matches!(changed, Error::Damaged(_)), "{changed}");
 }
 
@@ -172,7 +172,7 @@ fn an_address_that_is_none_is_refused_without_telling_it() {
         ("postgres://ada:secret@host/x?sslmode=verify-full&sslrootcert=/none", "`sslrootcert` /none"),
         ("postgres://ada:secret@127.0.0.1:1/x", "refused"),
     ] {
-        let error = PostgresStore::open(url, &options("a")).err().expect("refused").to_string();
+        let error = PostgresStore::open(url, options("a")).err().expect("refused").to_string();
         assert!(error.contains(why) && !error.contains("secret"), "{error}");
     }
 }

@@ -22,21 +22,28 @@ pub struct Write<'a> {
 
 type Writes<'a> = Vec<Write<'a>>;
 
-pub fn writes(batch: &Batch) -> Result<Vec<Write<'_>>> {
+pub fn writes(batch: &Batch, partition: i32) -> Result<Vec<Write<'_>>> {
     let mut writes = Vec::new();
-    registrations::registrations(batch, &mut writes);
+    registrations::registrations(batch, partition, &mut writes);
     records::records(batch, &mut writes)?;
     Ok(writes)
 }
 
-/// Under this epoch, as the `number`th commit of all.
-pub async fn commit(client: &Client, writes: &[Write<'_>], epoch: i64, number: i64) -> Result<()> {
-    let fence = client.prepare_cached("SELECT fence($1, $2)").await?;
+/// Which commit of a partition it is, under which epoch.
+#[derive(Debug, Clone, Copy)]
+pub struct Fence {
+    pub partition: i32,
+    pub epoch: i64,
+    pub number: i64,
+}
+
+pub async fn commit(client: &Client, writes: &[Write<'_>], at: Fence) -> Result<()> {
+    let fence = client.prepare_cached("SELECT fence($1, $2, $3)").await?;
     let mut prepared = Vec::with_capacity(writes.len());
     for write in writes {
         prepared.push(client.prepare_cached(&write.sql).await?);
     }
-    let fence_values: [&(dyn ToSql + Sync); 2] = [&epoch, &number];
+    let fence_values: [&(dyn ToSql + Sync); 3] = [&at.partition, &at.epoch, &at.number];
     let values: Vec<Vec<&(dyn ToSql + Sync)>> = writes.iter().map(Write::values).collect();
 
     let mut sent: Vec<Sent<'_>> = vec![Box::pin(client.batch_execute("BEGIN"))];

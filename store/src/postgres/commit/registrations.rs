@@ -7,8 +7,8 @@ use super::super::columns::{micros, text};
 use super::{Write, Writes};
 use crate::Batch;
 
-pub fn registrations<'a>(batch: &'a Batch, writes: &mut Writes<'a>) {
-    tenants(batch, writes);
+pub fn registrations<'a>(batch: &'a Batch, partition: i32, writes: &mut Writes<'a>) {
+    tenants(batch, partition, writes);
     keys(batch, writes);
     workflows(batch, writes);
     documents(batch, writes);
@@ -18,16 +18,17 @@ pub fn registrations<'a>(batch: &'a Batch, writes: &mut Writes<'a>) {
     }
 }
 
-fn tenants<'a>(batch: &'a Batch, writes: &mut Writes<'a>) {
+fn tenants<'a>(batch: &'a Batch, partition: i32, writes: &mut Writes<'a>) {
     writes.extend(batch.tenants.iter().map(|tenant| {
         Write::new(
-            "INSERT INTO tenants (tenant_id, slug, name, created_at) VALUES ($1, $2, $3, $4)
+            "INSERT INTO tenants (tenant_id, slug, name, created_at, partition) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (tenant_id) DO UPDATE SET slug = excluded.slug, name = excluded.name",
         )
         .with(tenant.id.0)
         .with(tenant.slug.as_str())
         .with(text(&tenant.name))
         .with(tenant.created_at.0)
+        .with(partition)
     }));
 }
 

@@ -9,8 +9,11 @@ CREATE TABLE tenants (
   tenant_id  uuid PRIMARY KEY,
   slug       text NOT NULL,
   name       text NOT NULL,
-  created_at bigint NOT NULL
+  created_at bigint NOT NULL,
+  partition  integer NOT NULL   -- by its slug
 );
+
+CREATE INDEX tenants_by_slug ON tenants (slug);
 
 CREATE TABLE keys (
   tenant_id  uuid NOT NULL,
@@ -24,6 +27,9 @@ CREATE TABLE keys (
   performs   text,             -- what a worker's key takes and reports, as JSON
   PRIMARY KEY (tenant_id, id)
 );
+
+-- Whose secret it is that somebody sends.
+CREATE INDEX keys_by_hash ON keys (hash);
 
 CREATE TABLE workflows (
   tenant_id      uuid NOT NULL,
@@ -260,25 +266,54 @@ CREATE INDEX places_waiting ON places (tenant_id, awaits, signal_id) WHERE await
 -- At start: who holds a lock, and who waits for it.
 CREATE INDEX places_locked ON places (tenant_id, signal_id) WHERE lock IS NOT NULL;
 
--- Who may write: one node at a time. A commit says under which epoch it was made, and as which one of it; a node
--- that was taken for dead, and the transaction of a connection that was lost, can write nothing any more.
-CREATE TABLE ownership (
-  one        boolean PRIMARY KEY DEFAULT true CHECK (one),
-  epoch      bigint NOT NULL DEFAULT 0,
-  commits    bigint NOT NULL DEFAULT 0,
-  node       uuid,
-  name       text,
-  expires_at timestamptz NOT NULL DEFAULT '-infinity'
+-- Processes that are at work, or were until lately.
+CREATE TABLE nodes (
+  id          uuid PRIMARY KEY,
+  name        text NOT NULL,
+  version     text NOT NULL,
+  started_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+  expires_at  timestamptz NOT NULL, -- it lives until then, unless it says so again
+  is_draining boolean NOT NULL DEFAULT false
 );
-INSERT INTO ownership DEFAULT VALUES;
 
-CREATE FUNCTION fence(of_epoch bigint, number bigint) RETURNS void LANGUAGE plpgsql AS $$
+-- Tenants are parted among them, and one node at a time writes for each part. A commit says under which epoch of the
+-- partition it was made, and as which one of it: a node that was taken for dead, and the transaction of a
+-- connection that was lost, can write nothing any more.
+CREATE TABLE partitions (
+  number  integer PRIMARY KEY,
+  epoch   bigint NOT NULL DEFAULT 0,
+  commits bigint NOT NULL DEFAULT 0,
+  node    uuid
+) WITH (fillfactor = 10);
+
+CREATE FUNCTION fence(of_partition integer, of_epoch bigint, commit_number bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-  UPDATE ownership SET commits = number WHERE epoch = of_epoch;
+  UPDATE partitions SET commits = commit_number WHERE number = of_partition AND epoch = of_epoch;
   IF NOT FOUND THEN
-    RAISE EXCEPTION 'epoch % is over: another node has taken over', of_epoch USING ERRCODE = 'FP001';
+    RAISE EXCEPTION 'epoch % of partition % is over: another node has taken over', of_epoch, of_partition
+      USING ERRCODE = 'FP001';
   END IF;
 END $$;
+
+-- What one node asks another, and what is answered. Nothing here is kept: whoever hears nothing asks again.
+CREATE UNLOGGED TABLE requests (
+  id        uuid PRIMARY KEY,
+  partition integer NOT NULL,    -- for whoever decides for it
+  asker     uuid NOT NULL,
+  sent_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+  message   bytea NOT NULL
+);
+
+CREATE INDEX requests_by_partition ON requests (partition, id);
+
+CREATE UNLOGGED TABLE answers (
+  asker   uuid NOT NULL,
+  request uuid NOT NULL,
+  part    integer NOT NULL,
+  sent_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  message bytea NOT NULL,
+  PRIMARY KEY (asker, request, part)
+);
 
 DO $$
 DECLARE name text;
@@ -291,5 +326,11 @@ BEGIN
     EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
     EXECUTE format('CREATE POLICY of_tenant ON %I
       USING (current_setting(''fleetprompt.tenant'', true) IN (''*'', tenant_id::text))', name);
+  END LOOP;
+  FOREACH name IN ARRAY ARRAY['requests', 'answers'] LOOP
+    EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
+    EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
+    EXECUTE format('CREATE POLICY of_nodes ON %I
+      USING (current_setting(''fleetprompt.tenant'', true) = ''*'')', name);
   END LOOP;
 END $$;

@@ -1,0 +1,38 @@
+//! What the engines of one process have in common: models, bounds of what is performed at once and kept in memory, and
+//! the metrics that all of them count in.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use crate::models::Models;
+use crate::perform::{Endpoints, Slots};
+use crate::{Config, Metrics};
+
+#[derive(Clone)]
+pub struct Common {
+    pub(crate) config: Arc<Config>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) models: Arc<Models>,
+    /// None: nothing is performed here.
+    pub(crate) slots: Option<Arc<Slots>>,
+    pub(crate) endpoints: Endpoints,
+    /// What the caches of all of them hold, about.
+    pub(crate) cached: Arc<AtomicUsize>,
+}
+
+impl Common {
+    pub fn new(config: Config) -> Self {
+        Self {
+            metrics: Arc::default(),
+            models: Arc::new(Models::new(config.models.clone())),
+            slots: config.performs.then(|| Arc::new(Slots::new(config.effects_max))),
+            endpoints: Endpoints::new(config.allow_private_endpoints),
+            cached: Arc::default(),
+            config: Arc::new(config),
+        }
+    }
+
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+}

@@ -1,0 +1,217 @@
+//! Where requests come in, when tenants are parted among nodes: each goes to the router of the partition that its key
+//! is of, here or on another node. What needs no key is answered by the lobby, an engine without tenants.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{Method, StatusCode, request};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use fleetprompt_core::tenant::KeyHash;
+use fleetprompt_engine::Engine;
+use fleetprompt_store::postgres::Database;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+use super::mail::{Mail, Passed};
+use crate::api::{Elsewhere, PassedOn, Problem, body};
+
+/// Keys whose partition is remembered: it never changes.
+const HOMES_MAX: usize = 100_000;
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+pub struct Door {
+    database: Arc<Database>,
+    mail: Arc<Mail>,
+    lobby: Router,
+    rooms: RwLock<BTreeMap<u16, Arc<Room>>>,
+    homes: Mutex<HashMap<KeyHash, u16>>,
+}
+
+/// One partition that this node decides for.
+pub struct Room {
+    pub engine: Engine,
+    router: Router,
+    /// Ends streams, and whoever waits for work.
+    leaving: watch::Sender<bool>,
+    answering: AtomicUsize,
+}
+
+impl Room {
+    pub fn new(engine: Engine, router: Router, leaving: watch::Sender<bool>) -> Self {
+        Self { engine, router, leaving, answering: AtomicUsize::new(0) }
+    }
+
+    async fn answer(&self, request: Request) -> Response {
+        let _here = Answering::begin(&self.answering);
+        self.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {})
+    }
+
+    /// Whoever is here has an answer; nobody else may come.
+    pub async fn until_empty(&self, within: Duration) {
+        self.leaving.send_replace(true);
+        let end = Instant::now() + within;
+        while self.answering.load(Ordering::Acquire) > 0 && Instant::now() < end {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+}
+
+struct Answering<'a>(&'a AtomicUsize);
+
+impl<'a> Answering<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(count)
+    }
+}
+
+impl Drop for Answering<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Door {
+    pub fn new(database: Arc<Database>, mail: Arc<Mail>, lobby: Router) -> Self {
+        Self { database, mail, lobby, rooms: RwLock::default(), homes: Mutex::default() }
+    }
+
+    pub fn open(&self, partition: u16, room: Room) {
+        self.rooms.write().insert(partition, Arc::new(room));
+    }
+
+    /// From now on its requests go to whoever decides for it next.
+    pub fn close(&self, partition: u16) -> Option<Arc<Room>> {
+        self.rooms.write().remove(&partition)
+    }
+
+    pub fn room(&self, partition: u16) -> Option<Arc<Room>> {
+        self.rooms.read().get(&partition).cloned()
+    }
+
+    pub fn partitions(&self) -> Vec<u16> {
+        self.rooms.read().keys().copied().collect()
+    }
+
+    pub fn engines(&self) -> Vec<Engine> {
+        self.rooms.read().values().map(|room| room.engine.clone()).collect()
+    }
+
+    /// Everything that comes by HTTP.
+    pub fn router(self: Arc<Self>) -> Router {
+        Router::new().fallback(move |request: Request| {
+            let door = self.clone();
+            async move { door.enter(request).await }
+        })
+    }
+
+    async fn enter(&self, request: Request) -> Response {
+        if request.uri().path().starts_with("/v1/callbacks/") {
+            return self.call_back(request).await;
+        }
+        let Some((by, hash)) = PassedOn::by(request.headers()) else { return self.in_the_lobby(request).await };
+        match self.home(&hash).await {
+            Ok(Some(partition)) => self.ask(partition, request, Some(by)).await,
+            Ok(None) => self.in_the_lobby(request).await,
+            Err(problem) => problem.into_response(),
+        }
+    }
+
+    async fn in_the_lobby(&self, request: Request) -> Response {
+        self.lobby.clone().oneshot(request).await.unwrap_or_else(|never| match never {})
+    }
+
+    async fn home(&self, hash: &KeyHash) -> Result<Option<u16>, Problem> {
+        if let Some(home) = self.homes.lock().get(hash) {
+            return Ok(Some(*home));
+        }
+        let home = self.database.partition_of_key(hash).await.map_err(fleetprompt_engine::Error::from)?;
+        if let Some(home) = home {
+            let mut homes = self.homes.lock();
+            if homes.len() >= HOMES_MAX {
+                homes.clear();
+            }
+            homes.insert(*hash, home);
+        }
+        Ok(home)
+    }
+
+    async fn ask(&self, partition: u16, request: Request, by: Option<PassedOn>) -> Response {
+        // Owners may name another tenant, and then the request is made twice: there is little of it.
+        let may_be_elsewhere = ["/v1/keys", "/v1/tenants"].iter().any(|path| request.uri().path().starts_with(path));
+        match self.room(partition) {
+            Some(room) if !may_be_elsewhere => room.answer(request).await,
+            _ => self.ask_with(partition, request, by).await.unwrap_or_else(IntoResponse::into_response),
+        }
+    }
+
+    async fn ask_with(&self, partition: u16, request: Request, by: Option<PassedOn>) -> Result<Response, Problem> {
+        let (parts, body) = request.into_parts();
+        let bytes = body::read(&parts.headers, body, body::MANY_BYTES_MAX).await?;
+        let response = self.ask_for(partition, &parts, bytes.clone(), by).await;
+        match response.extensions().get::<Elsewhere>().cloned() {
+            Some(Elsewhere { partition, by }) => Ok(self.ask_for(partition, &parts, bytes, Some(by)).await),
+            None => Ok(response),
+        }
+    }
+
+    async fn ask_for(&self, partition: u16, parts: &request::Parts, body: Bytes, by: Option<PassedOn>) -> Response {
+        match self.room(partition) {
+            Some(room) => room.answer(again(parts, body, by)).await,
+            None => self.mail.ask(partition, parts, &body, by).await,
+        }
+    }
+
+    /// Whoever calls back has no key, and its tenant is known to whoever waits for it: all are asked.
+    async fn call_back(&self, request: Request) -> Response {
+        if request.method() != Method::POST {
+            return self.in_the_lobby(request).await;
+        }
+        let (parts, body) = request.into_parts();
+        let bytes = match body::read(&parts.headers, body, body::ONE_BYTES_MAX).await {
+            Ok(bytes) => bytes,
+            Err(problem) => return problem.into_response(),
+        };
+        let all = 0..self.database.partitions();
+        let (here, elsewhere): (Vec<u16>, Vec<u16>) = all.partition(|partition| self.room(*partition).is_some());
+        for partition in here {
+            let response = self.ask_for(partition, &parts, bytes.clone(), None).await;
+            if response.status() != StatusCode::UNAUTHORIZED {
+                return response;
+            }
+        }
+        let asked = elsewhere.into_iter().map(|partition| self.ask_for(partition, &parts, bytes.clone(), None));
+        let answers = futures_util::future::join_all(asked).await;
+        let known = |response: &Response| response.status() != StatusCode::UNAUTHORIZED;
+        match answers.into_iter().find(known) {
+            Some(response) => response,
+            None => self.in_the_lobby(again(&parts, bytes, None)).await,
+        }
+    }
+
+    /// What another node was asked, and this one decides.
+    pub fn answer(&self, passed: Passed) {
+        let Some(room) = self.room(passed.partition) else { return self.mail.pass_on(passed) };
+        let (id, asker) = (passed.id, passed.asker());
+        let request = passed.request;
+        self.mail.answer(id, asker, async move { room.answer(request).await });
+    }
+}
+
+fn again(parts: &request::Parts, body: Bytes, by: Option<PassedOn>) -> Request {
+    let mut request = Request::new(Body::from(body));
+    *request.method_mut() = parts.method.clone();
+    *request.uri_mut() = parts.uri.clone();
+    *request.headers_mut() = parts.headers.clone();
+    if let Some(by) = by {
+        request.extensions_mut().insert(by);
+    }
+    request
+}

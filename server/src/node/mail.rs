@@ -1,0 +1,415 @@
+//! Requests for tenants that another node decides for, carried there and back through the database. A request is read
+//! here and answered there, by the same router that would have answered it there at first; what is answered comes in
+//! parts, so that streams pass as well. Nothing of it is durable, and nothing needs to be: whoever gets no answer is told 503
+//! and asks again, as after any crash.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use fleetprompt_store::postgres::{Answer, Cluster, Database, Request as Letter};
+use futures_util::{FutureExt, StreamExt};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::AbortHandle;
+use uuid::Uuid;
+
+use crate::api::{Elsewhere, PassedOn, Problem};
+
+/// Of all requests that wait for another node: beyond it callers are told to come back.
+const BYTES_MAX: usize = 128 << 20;
+const WAITING_MAX: usize = 8_192;
+/// Sent in one go.
+const BATCH_MAX: usize = 512;
+const BATCH_BYTES_MAX: usize = 8 << 20;
+/// Of a stream, before whoever reads it too slowly is cut off.
+const PARTS_MAX: usize = 1_024;
+/// The longest that anybody waits for the beginning of an answer: workers wait for a minute.
+const ANSWER_MAX: Duration = Duration::from_secs(75);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+const TRIES_MAX: u32 = 5;
+
+pub struct Mail {
+    database: Arc<Database>,
+    out: mpsc::UnboundedSender<Outgoing>,
+    /// Whoever waits here for an answer from elsewhere.
+    waiting: Mutex<HashMap<Uuid, mpsc::Sender<Part>>>,
+    /// What is being answered here for others.
+    answering: Mutex<HashMap<Uuid, (Uuid, AbortHandle)>>,
+    room: Arc<Semaphore>,
+    cluster: watch::Receiver<Cluster>,
+    lease: Duration,
+}
+
+enum Outgoing {
+    Request(Letter),
+    Answer(Answer),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Ask {
+    Request {
+        method: String,
+        uri: String,
+        headers: Vec<(String, String)>,
+        by: Option<PassedOn>,
+    },
+    /// Whoever had asked under this id does not wait any more.
+    Leave(u128),
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Said {
+    /// Of the first part alone.
+    head: Option<Head>,
+    is_last: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Head {
+    status: u16,
+    headers: Vec<(String, String)>,
+    elsewhere: Option<Elsewhere>,
+}
+
+type Part = (Said, Bytes);
+
+/// A request that came from another node.
+pub struct Passed {
+    pub id: Uuid,
+    pub partition: u16,
+    pub request: Request<Body>,
+    letter: Letter,
+}
+
+impl Mail {
+    pub fn new(database: Arc<Database>, cluster: watch::Receiver<Cluster>, lease: Duration) -> Arc<Self> {
+        let (out, outgoing) = mpsc::unbounded_channel();
+        let mail = Arc::new(Self {
+            database,
+            out,
+            waiting: Mutex::default(),
+            answering: Mutex::default(),
+            room: Arc::new(Semaphore::new(BYTES_MAX)),
+            cluster,
+            lease,
+        });
+        tokio::spawn(send(mail.clone(), outgoing));
+        mail
+    }
+
+    /// Has whoever decides for the partition answer.
+    pub async fn ask(
+        self: &Arc<Self>,
+        partition: u16,
+        parts: &axum::http::request::Parts,
+        body: &[u8],
+        by: Option<PassedOn>,
+    ) -> Response {
+        let ask = Ask::Request {
+            method: parts.method.to_string(),
+            uri: parts.uri.to_string(),
+            headers: written(&parts.headers),
+            by,
+        };
+        let message = message(&ask, body);
+        let crowded = || Problem::busy("too much waits for other nodes already", Duration::from_secs(1));
+        let size = u32::try_from(message.len()).unwrap_or(u32::MAX);
+        let Ok(room) = self.room.clone().try_acquire_many_owned(size) else { return crowded().into_response() };
+        let letter = Letter { id: Uuid::now_v7(), partition, asker: self.database.node(), message };
+        let (tell, parts) = mpsc::channel(PARTS_MAX);
+        {
+            let mut waiting = self.waiting.lock();
+            if waiting.len() >= WAITING_MAX {
+                return crowded().into_response();
+            }
+            waiting.insert(letter.id, tell);
+        }
+        let here = Here { mail: self.clone(), id: letter.id, partition, is_answered: false, _room: room };
+        self.wait(letter, here, parts).await.unwrap_or_else(IntoResponse::into_response)
+    }
+
+    async fn wait(&self, letter: Letter, mut here: Here, mut parts: mpsc::Receiver<Part>) -> Result<Response, Problem> {
+        let begun = Instant::now();
+        let mut sent_to = self.owner(letter.partition);
+        let _ = self.out.send(Outgoing::Request(letter.clone()));
+        let first = loop {
+            match tokio::time::timeout(LOOK_EVERY, parts.recv()).await {
+                Ok(Some(first)) => break first,
+                Ok(None) => {
+                    here.is_answered = true;
+                    return Err(Problem::unavailable("the database does not answer; nothing was accepted"));
+                }
+                Err(_) => {}
+            }
+            let (owner, waited) = (self.owner(letter.partition), begun.elapsed());
+            let is_late = owner.is_none() && waited > self.lease * 2 + Duration::from_secs(5);
+            if owner == sent_to && !is_late && waited < ANSWER_MAX {
+                continue;
+            }
+            let is_untouched = self.database.withdraw(letter.id).await.unwrap_or(false);
+            here.is_answered |= is_untouched || owner != sent_to;
+            match (is_untouched, owner != sent_to) {
+                // The next one has not heard of it.
+                (true, true) if waited < ANSWER_MAX => {
+                    here.is_answered = false;
+                    sent_to = owner;
+                    let _ = self.out.send(Outgoing::Request(letter.clone()));
+                }
+                (true, _) => {
+                    return Err(Problem::unavailable("no node decides for this tenant now; nothing was accepted"));
+                }
+                // One that had no owner when it was sent may have found one, which is at it.
+                (false, true) if sent_to.is_none() => sent_to = owner,
+                (false, _) => {
+                    let detail = "the node that decides for this tenant did not answer: ask again, with the same key";
+                    return Err(Problem::unavailable(detail));
+                }
+            }
+        };
+        here.is_answered = first.0.is_last;
+        Ok(response(first, parts, here))
+    }
+
+    /// Who decides for it, as far as is known.
+    fn owner(&self, partition: u16) -> Option<Uuid> {
+        let cluster = self.cluster.borrow();
+        let owner = cluster.partitions.get(usize::from(partition)).copied().flatten();
+        owner.filter(|owner| cluster.node(*owner).is_some_and(|node| node.is_alive))
+    }
+
+    /// Takes what came for these partitions, and hands on what was answered.
+    pub async fn receive(&self, partitions: &[u16]) -> Result<Vec<Passed>, fleetprompt_store::Error> {
+        let (letters, answers) = self.database.receive(partitions).await?;
+        for answer in answers {
+            self.hand_on(answer);
+        }
+        Ok(letters.into_iter().filter_map(|letter| self.passed(letter)).collect())
+    }
+
+    fn hand_on(&self, answer: Answer) {
+        let mut waiting = self.waiting.lock();
+        let Some(tell) = waiting.get(&answer.request) else { return };
+        let Some((said, body)) = read::<Said>(answer.message) else { return };
+        let is_last = said.is_last;
+        // Whoever has left, or is too slow for the stream, hears no more.
+        let is_told = tell.try_send((said, body)).is_ok();
+        if is_last || !is_told {
+            waiting.remove(&answer.request);
+        }
+    }
+
+    fn passed(&self, letter: Letter) -> Option<Passed> {
+        let (ask, body) = read::<Ask>(letter.message.clone())?;
+        match ask {
+            Ask::Leave(id) => {
+                if let Some((_, answering)) = self.answering.lock().remove(&Uuid::from_u128(id)) {
+                    answering.abort();
+                }
+                None
+            }
+            Ask::Request { method, uri, headers, by } => {
+                let mut request = Request::new(Body::from(body));
+                *request.method_mut() = Method::try_from(method.as_str()).ok()?;
+                *request.uri_mut() = Uri::try_from(uri.as_str()).ok()?;
+                *request.headers_mut() = headers_of(headers);
+                if let Some(by) = by {
+                    request.extensions_mut().insert(by);
+                }
+                Some(Passed { id: letter.id, partition: letter.partition, request, letter })
+            }
+        }
+    }
+
+    /// For whoever decides for the partition by now: it is not us any more.
+    pub fn pass_on(&self, passed: Passed) {
+        let _ = self.out.send(Outgoing::Request(passed.letter));
+    }
+
+    /// Answers in a task of its own, which ends when nobody waits for it any more.
+    pub fn answer(self: &Arc<Self>, id: Uuid, asker: Uuid, answering: impl Future<Output = Response> + Send + 'static) {
+        let mail = self.clone();
+        let (begin, begun) = tokio::sync::oneshot::channel::<()>();
+        let task = tokio::spawn(async move {
+            // It must be known before it can end.
+            let _ = begun.await;
+            let response = answering.await;
+            mail.say(id, asker, response).await;
+            mail.answering.lock().remove(&id);
+        });
+        self.answering.lock().insert(id, (asker, task.abort_handle()));
+        let _ = begin.send(());
+    }
+
+    async fn say(&self, request: Uuid, asker: Uuid, response: Response) {
+        let (parts, body) = response.into_parts();
+        let mut head = Some(Head {
+            status: parts.status.as_u16(),
+            headers: written(&parts.headers),
+            elsewhere: parts.extensions.get().cloned(),
+        });
+        let mut stream = body.into_data_stream();
+        let mut part = 0;
+        let mut next = stream.next().await;
+        loop {
+            let (bytes, is_over) = match next {
+                Some(Ok(bytes)) => (bytes, false),
+                // What broke off here ends there as well.
+                Some(Err(_)) | None => (Bytes::new(), true),
+            };
+            // A body that is whole says so with its only part; a stream comes as it comes.
+            let following = if is_over { Some(None) } else { stream.next().now_or_never() };
+            let is_last = matches!(following, Some(None));
+            let said = Said { head: head.take(), is_last };
+            let message = message(&said, &bytes);
+            let _ = self.out.send(Outgoing::Answer(Answer { request, asker, part, message }));
+            if is_last {
+                return;
+            }
+            part += 1;
+            next = match following {
+                Some(following) => following,
+                None => stream.next().await,
+            };
+        }
+    }
+
+    /// Nobody waits any more for what nodes asked that are gone.
+    pub fn forget_the_gone(&self, cluster: &Cluster) {
+        let is_there = |asker: Uuid| cluster.node(asker).is_some_and(|node| node.is_alive);
+        self.answering.lock().retain(|_, (asker, answering)| {
+            let stays = is_there(*asker);
+            if !stays {
+                answering.abort();
+            }
+            stays
+        });
+    }
+
+    /// Whether something may come that nobody says.
+    pub fn expects(&self) -> bool {
+        !self.waiting.lock().is_empty()
+    }
+}
+
+impl Passed {
+    pub fn asker(&self) -> Uuid {
+        self.letter.asker
+    }
+}
+
+/// Somebody waits here, for the beginning or the rest of an answer.
+struct Here {
+    mail: Arc<Mail>,
+    id: Uuid,
+    partition: u16,
+    is_answered: bool,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        self.mail.waiting.lock().remove(&self.id);
+        if !self.is_answered {
+            let message = message(&Ask::Leave(self.id.as_u128()), &[]);
+            let (asker, partition) = (self.mail.database.node(), self.partition);
+            let leave = Letter { id: Uuid::now_v7(), partition, asker, message };
+            let _ = self.mail.out.send(Outgoing::Request(leave));
+        }
+    }
+}
+
+fn response((said, bytes): Part, parts: mpsc::Receiver<Part>, here: Here) -> Response {
+    let nothing = Head { status: StatusCode::BAD_GATEWAY.as_u16(), headers: Vec::new(), elsewhere: None };
+    let Head { status, headers, elsewhere } = said.head.unwrap_or(nothing);
+    let body = if said.is_last {
+        Body::from(bytes)
+    } else {
+        let first = futures_util::stream::once(std::future::ready(bytes));
+        let rest = futures_util::stream::unfold((parts, Some(here)), |(mut parts, here)| async {
+            let mut here = here?;
+            let (said, bytes) = parts.recv().await?;
+            here.is_answered = said.is_last;
+            let stays = (!said.is_last).then_some(here);
+            Some((bytes, (parts, stays)))
+        });
+        Body::from_stream(first.chain(rest).map(Ok::<_, std::convert::Infallible>))
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    *response.headers_mut() = headers_of(headers);
+    if let Some(elsewhere) = elsewhere {
+        response.extensions_mut().insert(elsewhere);
+    }
+    response
+}
+
+/// Everything that waits to be sent, in one go after the other.
+async fn send(mail: Arc<Mail>, mut outgoing: mpsc::UnboundedReceiver<Outgoing>) {
+    while let Some(first) = outgoing.recv().await {
+        let (mut requests, mut answers, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let mut next = Some(first);
+        while let Some(one) = next {
+            match one {
+                Outgoing::Request(letter) => {
+                    bytes += letter.message.len();
+                    requests.push(letter);
+                }
+                Outgoing::Answer(answer) => {
+                    bytes += answer.message.len();
+                    answers.push(answer);
+                }
+            }
+            let is_full = requests.len() + answers.len() >= BATCH_MAX || bytes >= BATCH_BYTES_MAX;
+            next = if is_full { None } else { outgoing.try_recv().ok() };
+        }
+        let mut tell: Vec<Uuid> = requests.iter().filter_map(|letter| mail.owner(letter.partition)).collect();
+        tell.extend(answers.iter().map(|answer| answer.asker));
+        tell.sort_unstable();
+        tell.dedup();
+        for tries in 1.. {
+            match mail.database.send(&requests, &answers, &tell).await {
+                Ok(()) => break,
+                Err(_) if tries < TRIES_MAX => tokio::time::sleep(LOOK_EVERY).await,
+                Err(error) => {
+                    tracing::warn!(target: "store", %error, "requests for other nodes could not be sent");
+                    let mut waiting = mail.waiting.lock();
+                    requests.iter().for_each(|letter| drop(waiting.remove(&letter.id)));
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// What is for this way alone, or would be wrong on the next, and the secret.
+const DROPPED: [HeaderName; 5] =
+    [header::AUTHORIZATION, header::CONNECTION, header::TRANSFER_ENCODING, header::HOST, header::DATE];
+
+fn written(headers: &HeaderMap) -> Vec<(String, String)> {
+    let kept = headers.iter().filter(|(name, _)| !DROPPED.contains(name));
+    kept.filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))).collect()
+}
+
+fn headers_of(written: Vec<(String, String)>) -> HeaderMap {
+    let read =
+        |(name, value): (String, String)| Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?));
+    written.into_iter().filter_map(read).collect()
+}
+
+/// The length of the head, the head, the body.
+fn message(head: &impl Serialize, body: &[u8]) -> Vec<u8> {
+    let head = serde_json::to_vec(head).expect("it is strings and numbers");
+    let length = u32::try_from(head.len()).expect("heads are short");
+    [&length.to_be_bytes(), &head[..], body].concat()
+}
+
+fn read<T: for<'a> Deserialize<'a>>(message: Vec<u8>) -> Option<(T, Bytes)> {
+    let length = u32::from_be_bytes(message.get(..4)?.try_into().ok()?) as usize;
+    let head = serde_json::from_slice(message.get(4..4 + length)?).ok()?;
+    Some((head, Bytes::from(message).slice(4 + length..)))
+}

@@ -1,0 +1,255 @@
+//! One of the nodes that share a database: it says that it lives, takes its share of the partitions, gives away what is
+//! above it, and opens the door for those that it has.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use fleetprompt_engine::{Common, Engine};
+use fleetprompt_store::Store;
+use fleetprompt_store::postgres::{Cluster, Database, Notices, PostgresStore};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::balance::{self, Plan};
+use super::door::{Door, Room};
+use super::mail::Mail;
+use crate::api::{self, Among, ApiConfig};
+
+pub struct Member {
+    database: Arc<Database>,
+    common: Common,
+    api: ApiConfig,
+    door: Arc<Door>,
+    mail: Arc<Mail>,
+    cluster: watch::Sender<Cluster>,
+    notices: Arc<Notices>,
+    lease: Duration,
+    stopping: watch::Sender<bool>,
+}
+
+/// How long requests that are being answered may hold up a partition that is handed over.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+/// Looked at by itself, in case nobody says that there is something.
+const LOOK_CALMLY: Duration = Duration::from_secs(5);
+const LOOK_OFTEN: Duration = Duration::from_millis(250);
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// What nodes asked each other and nobody took is gone after this.
+const KEPT: Duration = Duration::from_secs(300);
+
+/// What goes on for as long as the node does.
+pub struct Running {
+    pub member: Arc<Member>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Member {
+    /// Has its share of what is free when it returns.
+    pub async fn start(
+        database: Arc<Database>,
+        common: Common,
+        api: ApiConfig,
+        lease: Duration,
+    ) -> anyhow::Result<Running> {
+        let (cluster, seen) = watch::channel(Cluster::default());
+        let mail = Mail::new(database.clone(), seen, lease);
+        let door = door(&database, &common, &api, &mail)?;
+        let (stopping, _) = watch::channel(false);
+        let notices = Arc::new(Notices::default());
+        let member = Arc::new(Self { database, common, api, door, mail, cluster, notices, lease, stopping });
+        member.database.beat().await?;
+        member.look().await?;
+        let listening = member.clone();
+        let mut tasks = vec![tokio::spawn(async move { listening.database.listen(&listening.notices).await })];
+        tasks.push(tokio::spawn(member.clone().take_part()));
+        tasks.push(tokio::spawn(member.clone().take_mail()));
+        Ok(Running { member, tasks })
+    }
+
+    pub fn door(&self) -> &Arc<Door> {
+        &self.door
+    }
+
+    pub fn database(&self) -> &Arc<Database> {
+        &self.database
+    }
+
+    /// Beats, and looks whenever something may have changed.
+    async fn take_part(self: Arc<Self>) {
+        let mut stopped = self.stopping.subscribe();
+        let (mut beaten, mut swept) = (Instant::now(), Instant::now());
+        loop {
+            let next = (self.lease / 3).saturating_sub(beaten.elapsed());
+            tokio::select! {
+                () = tokio::time::sleep(next) => {}
+                () = self.notices.nodes.notified() => {}
+                _ = stopped.wait_for(|stopped| *stopped) => return,
+            }
+            let mut looked = Ok(());
+            if beaten.elapsed() >= self.lease / 3 {
+                beaten = Instant::now();
+                looked = self.database.beat().await;
+            }
+            if looked.is_ok() {
+                looked = self.look().await;
+            }
+            if let Err(error) = looked {
+                tracing::warn!(target: "store", %error, "the database does not answer");
+            }
+            if swept.elapsed() > SWEEP_EVERY {
+                swept = Instant::now();
+                // The next minute tries again.
+                let _ = self.database.sweep(KEPT).await;
+            }
+        }
+    }
+
+    /// Sees how things stand, and does what is to be done about it.
+    async fn look(self: &Arc<Self>) -> Result<(), fleetprompt_store::Error> {
+        let own = self.door.partitions();
+        let cluster = self.database.cluster().await?;
+        let me = self.database.node();
+        for partition in own {
+            let is_ours = cluster.partitions.get(usize::from(partition)).copied().flatten() == Some(me);
+            let has_ended = self.door.room(partition).is_some_and(|room| !room.engine.is_running());
+            if !is_ours || has_ended {
+                tracing::warn!(target: "nodes", partition, "this node decides for it no more");
+                self.drop_room(partition);
+            }
+        }
+        self.mail.forget_the_gone(&cluster);
+        let Plan { take, give } = balance::plan(&cluster, me, &self.door.partitions());
+        self.cluster.send_replace(cluster);
+        let mut taking = JoinSet::new();
+        for partition in take {
+            let member = self.clone();
+            taking.spawn(async move { member.take(partition).await });
+        }
+        let mut has_taken = false;
+        while let Some(taken) = taking.join_next().await {
+            match taken {
+                Ok(Ok(taken)) => has_taken |= taken,
+                Ok(Err(error)) => {
+                    tracing::error!(target: "nodes", error = format!("{error:#}"), "a partition was not taken")
+                }
+                Err(error) => tracing::error!(target: "nodes", %error, "a partition was not taken"),
+            }
+        }
+        if has_taken {
+            self.cluster.send_replace(self.database.cluster().await?);
+            self.database.notify_nodes().await?;
+            self.notices.mail.notify_one();
+        }
+        for partition in give {
+            let member = self.clone();
+            tokio::spawn(async move { member.hand_over(partition).await });
+        }
+        Ok(())
+    }
+
+    /// False: another was faster.
+    async fn take(self: &Arc<Self>, partition: u16) -> anyhow::Result<bool> {
+        let (database, common) = (self.database.clone(), self.common.clone());
+        let runtime = tokio::runtime::Handle::current();
+        let started = tokio::task::spawn_blocking(move || {
+            let Some(store) = database.take(partition)? else { return Ok(None) };
+            Engine::start_among(Arc::new(store), &common, runtime).map(Some)
+        });
+        let Some(engine) = started.await?? else { return Ok(false) };
+        let (leaving, left) = watch::channel(false);
+        let among = among(&self.database, partition, Arc::downgrade(&self.door));
+        let router = api::router(engine.clone(), self.api.among(left, among));
+        self.door.open(partition, Room::new(engine, router, leaving));
+        Ok(true)
+    }
+
+    /// Nobody notices but by a moment's wait: effects that have begun come to their end first, and what comes in the
+    /// meantime is for the next.
+    async fn hand_over(&self, partition: u16) {
+        let Some(room) = self.door.room(partition) else { return };
+        room.engine.hand_over().await;
+        let Some(room) = self.door.close(partition) else { return };
+        room.until_empty(ANSWERED_WITHIN).await;
+        room.engine.stop_within(Duration::ZERO).await;
+        if let Err(error) = self.database.notify_nodes().await {
+            tracing::debug!(target: "nodes", %error, "the others find out by themselves");
+        }
+    }
+
+    /// Another decides for it already.
+    fn drop_room(&self, partition: u16) {
+        if let Some(room) = self.door.close(partition) {
+            tokio::spawn(async move {
+                room.until_empty(ANSWERED_WITHIN).await;
+                room.engine.stop_within(Duration::ZERO).await;
+            });
+        }
+    }
+
+    /// What other nodes ask, and what they answer.
+    async fn take_mail(self: Arc<Self>) {
+        loop {
+            let is_calm = self.notices.is_listening() || (!self.mail.expects() && self.door.partitions().is_empty());
+            let pause = if is_calm { LOOK_CALMLY } else { LOOK_OFTEN };
+            // Something has come, or it is time to look.
+            let _ = tokio::time::timeout(pause, self.notices.mail.notified()).await;
+            match self.mail.receive(&self.door.partitions()).await {
+                Ok(passed) => passed.into_iter().for_each(|passed| self.door.answer(passed)),
+                Err(error) => {
+                    tracing::debug!(target: "nodes", %error, "what other nodes sent could not be read");
+                    tokio::time::sleep(LOOK_OFTEN).await;
+                }
+            }
+        }
+    }
+
+    fn has_others(&self) -> bool {
+        let me = self.database.node();
+        self.cluster.borrow().nodes.iter().any(|node| node.id != me && node.is_alive && !node.is_draining)
+    }
+}
+
+impl Running {
+    /// Where there are others, they have everything before we stop to answer.
+    pub async fn hand_all_over(&self) {
+        self.member.stopping.send_replace(true);
+        if self.member.has_others() {
+            // So that they count without us.
+            if let Err(error) = self.member.database.drain(self.member.database.node(), true).await {
+                tracing::warn!(target: "nodes", %error, "the other nodes wait until the lease of this one ends");
+            }
+            self.hand_over_each().await;
+        }
+    }
+
+    async fn hand_over_each(&self) {
+        let each = self.member.door.partitions().into_iter().map(|partition| self.member.hand_over(partition));
+        futures_util::future::join_all(each).await;
+    }
+
+    pub async fn end(self) {
+        let partitions = self.member.door.partitions();
+        let stopping = partitions.into_iter().filter_map(|partition| self.member.door.close(partition));
+        futures_util::future::join_all(stopping.map(|room| async move { room.engine.stop().await })).await;
+        self.tasks.iter().for_each(JoinHandle::abort);
+        let left = tokio::time::timeout(ANSWERED_WITHIN, self.member.database.leave()).await;
+        if !matches!(left, Ok(Ok(()))) {
+            tracing::warn!(target: "nodes", "nobody heard that this node ends; the others wait until its lease does");
+        }
+    }
+}
+
+/// The door, and behind it at first only what belongs to no tenant.
+fn door(database: &Arc<Database>, common: &Common, api: &ApiConfig, mail: &Arc<Mail>) -> anyhow::Result<Arc<Door>> {
+    let store: Arc<dyn Store> = Arc::new(database.nothing());
+    let engine = Engine::start_among(store, common, tokio::runtime::Handle::current())?;
+    Ok(Arc::new_cyclic(|door| {
+        let among = among(database, PostgresStore::NOBODYS, door.clone());
+        let router = api::router(engine, api.among(api.stopping.clone(), among));
+        Door::new(database.clone(), mail.clone(), router)
+    }))
+}
+
+fn among(database: &Arc<Database>, partition: u16, door: Weak<Door>) -> Among {
+    let engines = Arc::new(move || door.upgrade().map(|door| door.engines()).unwrap_or_default());
+    Among { database: database.clone(), partition, engines }
+}

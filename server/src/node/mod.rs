@@ -1,0 +1,152 @@
+//! One running node: the place where it keeps everything, the engine or engines over it, and the HTTP server before them.
+
+mod balance;
+mod door;
+mod mail;
+mod member;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use fleetprompt_engine::models::ModelsConfig;
+use fleetprompt_engine::{Common, Config, Engine};
+use fleetprompt_store::Store;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use self::member::{Member, Running};
+use crate::api::{self, ApiConfig};
+use crate::place::{OpenFolder, Opened};
+use crate::settings::Settings;
+
+pub struct Node {
+    deciding: Deciding,
+    address: SocketAddr,
+    stopping: watch::Sender<bool>,
+    served: JoinHandle<std::io::Result<()>>,
+}
+
+/// Who decides.
+enum Deciding {
+    Alone(Engine, OpenFolder),
+    Among(Running),
+}
+
+impl Node {
+    /// Ready for requests when it returns.
+    pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
+        match settings.place().open(settings)? {
+            Opened::Folder(folder) => Ok(Self::alone(folder, settings).await?.0),
+            Opened::Database(database) => {
+                let (stopping, stopped) = watch::channel(false);
+                let (common, lease) = (Common::new(config(settings, true)), Duration::from_secs(settings.node_lease_s));
+                let running = Member::start(database, common, ApiConfig::new(stopped.clone()), lease).await?;
+                let router = running.member.door().clone().router();
+                Self::serve(settings, Deciding::Among(running), router, stopping, stopped).await
+            }
+        }
+    }
+
+    /// Over a folder, with the engine that decides for all tenants.
+    pub async fn alone(folder: OpenFolder, settings: &Settings) -> anyhow::Result<(Self, Engine)> {
+        let (stopping, stopped) = watch::channel(false);
+        let engine = start_engine(folder.store.clone(), settings, true)?;
+        let router = api::router(engine.clone(), ApiConfig::new(stopped.clone()));
+        let deciding = Deciding::Alone(engine.clone(), folder);
+        Ok((Self::serve(settings, deciding, router, stopping, stopped).await?, engine))
+    }
+
+    async fn serve(
+        settings: &Settings,
+        deciding: Deciding,
+        router: axum::Router,
+        stopping: watch::Sender<bool>,
+        stopped: watch::Receiver<bool>,
+    ) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(settings.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}; choose another with --listen", settings.listen))?;
+        let address = listener.local_addr()?;
+        let served = tokio::spawn(serve(listener, router, stopped));
+        Ok(Self { deciding, address, stopping, served })
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub async fn has_tenants(&self) -> anyhow::Result<bool> {
+        match &self.deciding {
+            Deciding::Alone(engine, _) => Ok(engine.directory().tenants().next().is_some()),
+            Deciding::Among(running) => Ok(!running.member.database().tenants().await?.is_empty()),
+        }
+    }
+
+    /// Comes when it cannot go on. One of several nodes always can, once the database answers.
+    pub async fn ended(&self) {
+        match &self.deciding {
+            Deciding::Alone(engine, _) => engine.ended().await,
+            Deciding::Among(_) => std::future::pending().await,
+        }
+    }
+
+    /// Takes no more, answers what was asked, lets effects end within the grace.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        if let Deciding::Among(running) = &self.deciding {
+            running.hand_all_over().await;
+        }
+        self.stopping.send_replace(true);
+        let served = tokio::time::timeout(Duration::from_secs(10), self.served).await;
+        match self.deciding {
+            Deciding::Alone(engine, _folder) => engine.stop().await,
+            Deciding::Among(running) => running.end().await,
+        }
+        match served {
+            Ok(served) => served?.context("the HTTP server broke off"),
+            Err(_) => {
+                tracing::warn!("some requests did not end in time and were cut off");
+                Ok(())
+            }
+        }
+    }
+}
+
+async fn serve(listener: TcpListener, router: axum::Router, mut stopped: watch::Receiver<bool>) -> std::io::Result<()> {
+    use axum::serve::ListenerExt;
+    // Answers are small and somebody waits for each of them.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+    axum::serve(listener, router)
+        .with_graceful_shutdown(async move { drop(stopped.wait_for(|stopped| *stopped).await) })
+        .await
+}
+
+/// One engine, without a server before it.
+pub fn start_engine(store: Arc<dyn Store>, settings: &Settings, performs: bool) -> anyhow::Result<Engine> {
+    Ok(Engine::start(store, config(settings, performs), tokio::runtime::Handle::current())?)
+}
+
+fn config(settings: &Settings, performs: bool) -> Config {
+    Config {
+        queue_max: settings.queue_max,
+        performs,
+        effects_max: settings.effects_max,
+        allow_private_endpoints: settings.allow_private_endpoints,
+        grace: Duration::from_secs(settings.grace_s),
+        lease: Duration::from_secs(settings.lease_s),
+        models: ModelsConfig::from_env(),
+        ..Config::default()
+    }
+}
+
+/// Resolves when the process is asked to end: Ctrl-C, or SIGTERM from a supervisor.
+pub async fn asked_to_end() {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .expect("the system lets a process hear SIGTERM");
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}

@@ -1,0 +1,258 @@
+//! The database that nodes share: the way there, and what is asked of all of it rather than of one partition.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use deadpool_postgres::{Client, Hook, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
+use fleetprompt_core::tenant::{KeyHash, Tenant};
+use fleetprompt_core::{Slug, TenantId};
+use tokio::runtime::Runtime;
+use tokio_postgres::Config;
+use tokio_postgres_rustls::MakeRustlsConnect;
+use uuid::Uuid;
+
+use super::ownership::{self, NOBODYS};
+use super::{PostgresStore, View, address, columns, fault, migrations, registrations};
+use crate::postgres::fault::Fault;
+use crate::{Error, Result};
+
+/// How a process takes part.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What people know the node by.
+    pub node: String,
+    /// How long after its last sign of life others may take its partitions.
+    pub lease: Duration,
+    /// How many partitions a new database gets. Tenants are parted among them for good.
+    pub partitions: u16,
+}
+
+impl Options {
+    pub const PARTITIONS: u16 = 16;
+    pub const PARTITIONS_MAX: u16 = 256;
+}
+
+pub struct Database {
+    pub(super) connections: Connections,
+    pub(super) node: Uuid,
+    pub(super) options: Options,
+    partitions: u16,
+    /// It does not answer, and we ask until it does.
+    is_away: AtomicBool,
+}
+
+/// The pool, and the runtime that its connections live on.
+pub(super) struct Connections {
+    pub pool: Pool,
+    config: Config,
+    tls: MakeRustlsConnect,
+    /// Taken when it ends, which may be on a thread of another runtime.
+    runtime: Option<Runtime>,
+}
+
+/// Readers, and whatever nodes tell each other; each partition's writer comes on top.
+const CONNECTIONS_MAX: usize = 8;
+/// Until the next transaction says otherwise: each read of a tenant's does.
+const OF_ALL_TENANTS: &str = "SET fleetprompt.tenant = '*'";
+/// Nothing takes as long as this, unless the database is gone without a word.
+const ANSWER_MAX: Duration = Duration::from_secs(45);
+pub(super) const CONNECT_MAX: Duration = Duration::from_secs(5);
+
+/// Every question has its index, also while the statistics of a young table say that it is empty.
+const SESSION: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s';
+    SET idle_in_transaction_session_timeout = '60s'; SET client_min_messages = warning; SET jit = off;
+    SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan;
+    SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+
+impl Database {
+    /// Connects, and brings the schema up to date.
+    pub fn open(url: &str, options: Options) -> Result<Arc<Self>> {
+        let connections = Connections::open(url)?;
+        let partitions = connections.wait(migrations::apply(&connections.pool, options.partitions))?;
+        connections.pool.resize(CONNECTIONS_MAX + usize::from(partitions));
+        let (node, is_away) = (Uuid::now_v7(), AtomicBool::new(false));
+        Ok(Arc::new(Self { connections, node, options, partitions, is_away }))
+    }
+
+    /// This process, among the nodes.
+    pub fn node(&self) -> Uuid {
+        self.node
+    }
+
+    pub fn partitions(&self) -> u16 {
+        self.partitions
+    }
+
+    /// Which partition a tenant is of.
+    pub fn partition_of(&self, slug: &Slug) -> u16 {
+        let hash = blake3::hash(slug.as_str().as_bytes());
+        let [one, two, three, four, ..] = *hash.as_bytes();
+        let place = u32::from_be_bytes([one, two, three, four]) % u32::from(self.partitions.max(1));
+        u16::try_from(place).unwrap_or_default()
+    }
+
+    /// To write for a partition, under a new epoch; none when another node does.
+    pub fn take(self: &Arc<Self>, partition: u16) -> Result<Option<PostgresStore>> {
+        let taking = ownership::take(&self.connections.pool, self.node, partition);
+        let writer = self.connections.wait(taking).map_err(|fault| fault.while_("take a partition"))?;
+        Ok(writer.map(|writer| PostgresStore::new(self.clone(), Some(partition), writer)))
+    }
+
+    /// A store of no partition at all: there is no tenant in it, and it writes nothing.
+    pub fn nothing(self: &Arc<Self>) -> PostgresStore {
+        PostgresStore::new(self.clone(), Some(NOBODYS), ownership::Writer::none(NOBODYS))
+    }
+
+    /// Everything, to be read: it writes nothing.
+    pub fn whole(self: &Arc<Self>) -> PostgresStore {
+        PostgresStore::new(self.clone(), None, ownership::Writer::none(NOBODYS))
+    }
+
+    /// Whether it is known to answer.
+    pub fn is_reachable(&self) -> bool {
+        !self.is_away.load(Ordering::Relaxed)
+    }
+
+    /// Whether it was thought to be there.
+    pub(super) fn is_away(&self, is_away: bool) -> bool {
+        !self.is_away.swap(is_away, Ordering::Relaxed)
+    }
+
+    pub async fn tenants(&self) -> Result<Vec<Tenant>> {
+        let read = snapshot(&self.connections.pool, Whose::Everybodys, async |view| registrations::tenants(view).await);
+        read.await.map_err(|fault| fault.while_("read the tenants"))
+    }
+
+    pub async fn tenant_by_slug(&self, slug: &Slug) -> Result<Option<TenantId>> {
+        let sql = "SELECT tenant_id FROM tenants WHERE slug = $1";
+        let read = snapshot(&self.connections.pool, Whose::Everybodys, async |view| {
+            view.row(sql, &[&slug.as_str()], |row| Ok(TenantId(columns::id(row, 0)?))).await
+        });
+        read.await.map_err(|fault| fault.while_("look for a tenant"))
+    }
+
+    /// The partition of the tenant that a key is of, whether the key may be used or not.
+    pub async fn partition_of_key(&self, hash: &KeyHash) -> Result<Option<u16>> {
+        let sql = "SELECT t.partition FROM keys k JOIN tenants t ON t.tenant_id = k.tenant_id WHERE k.hash = $1";
+        let read = snapshot(&self.connections.pool, Whose::Everybodys, async |view| {
+            view.row(sql, &[&&hash.0[..]], |row| partition(row, 0)).await
+        });
+        read.await.map_err(|fault| fault.while_("look for a key"))
+    }
+
+    /// Asks on a connection that sees what is everybody's.
+    pub(super) async fn ask<T>(&self, ask: impl AsyncFnOnce(&Client) -> fault::Result<T>) -> fault::Result<T> {
+        let client = self.connections.pool.get().await?;
+        // Sent together: they are answered in order.
+        let asking = async {
+            let opening = async { Ok(client.batch_execute(OF_ALL_TENANTS).await?) };
+            tokio::try_join!(opening, ask(&client)).map(|((), answer)| answer)
+        };
+        let answer = bounded(asking).await;
+        if answer.is_err() {
+            drop(Object::take(client));
+        }
+        answer
+    }
+
+    /// Of its own, for as long as somebody listens.
+    pub(super) fn way_there(&self) -> (Config, MakeRustlsConnect) {
+        (self.connections.config.clone(), self.connections.tls.clone())
+    }
+}
+
+pub(super) fn partition(row: &tokio_postgres::Row, column: usize) -> fault::Result<u16> {
+    let number: i32 = columns::get(row, column)?;
+    u16::try_from(number).map_err(|_| Fault::damaged("a partition", number))
+}
+
+/// A connection that sees the rows of all tenants, and belongs to whoever asked.
+pub(super) async fn writing(pool: &Pool) -> fault::Result<Client> {
+    let client = pool.get().await?;
+    client.batch_execute(OF_ALL_TENANTS).await?;
+    Ok(client)
+}
+
+/// Whose rows a read may see.
+pub(super) enum Whose {
+    Everybodys,
+    Tenants(TenantId),
+}
+
+pub(super) async fn snapshot<T>(
+    pool: &Pool,
+    whose: Whose,
+    read: impl AsyncFnOnce(&View<'_>) -> fault::Result<T>,
+) -> fault::Result<T> {
+    let tenant = match whose {
+        Whose::Everybodys => "*".to_owned(),
+        Whose::Tenants(tenant) => tenant.0.to_string(),
+    };
+    let begin = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL fleetprompt.tenant = '{tenant}'");
+    let client = pool.get().await?;
+    let answer = async {
+        client.batch_execute(&begin).await?;
+        let answer = read(&View { client: &client }).await?;
+        client.batch_execute("COMMIT").await?;
+        Ok(answer)
+    };
+    match bounded(answer).await {
+        Ok(answer) => Ok(answer),
+        Err(fault) => {
+            // What state it is in, nobody knows.
+            drop(Object::take(client));
+            Err(fault)
+        }
+    }
+}
+
+pub(super) async fn bounded<T>(answer: impl Future<Output = fault::Result<T>>) -> fault::Result<T> {
+    let late = |_| Err(Fault::Away(format!("it did not answer within {} s", ANSWER_MAX.as_secs())));
+    tokio::time::timeout(ANSWER_MAX, answer).await.unwrap_or_else(late)
+}
+
+impl Connections {
+    fn open(url: &str) -> Result<Self> {
+        let (config, tls) = address::read(url)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("postgres")
+            .enable_all()
+            .build()
+            .map_err(|error| Error::Unavailable { doing: "start", cause: error.to_string() })?;
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let pool = Pool::builder(Manager::from_config(config.clone(), tls.clone(), recycling))
+            .max_size(CONNECTIONS_MAX)
+            .runtime(deadpool_postgres::Runtime::Tokio1)
+            .wait_timeout(Some(ANSWER_MAX))
+            .create_timeout(Some(CONNECT_MAX * 2))
+            .recycle_timeout(Some(CONNECT_MAX))
+            .post_create(Hook::async_fn(|client, _| {
+                Box::pin(
+                    async move { client.batch_execute(SESSION).await.map_err(deadpool_postgres::HookError::Backend) },
+                )
+            }))
+            .build()
+            .expect("it has a runtime");
+        Ok(Self { pool, config, tls, runtime: Some(runtime) })
+    }
+
+    pub fn runtime(&self) -> &Runtime {
+        self.runtime.as_ref().expect("it is there until the end")
+    }
+
+    /// On any thread, also within a task of another runtime, whose budget would never be renewed here.
+    pub fn wait<T>(&self, answer: impl Future<Output = T>) -> T {
+        let _entered = self.runtime().enter();
+        futures_executor::block_on(tokio::task::unconstrained(answer))
+    }
+}
+
+impl Drop for Connections {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
