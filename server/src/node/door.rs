@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -41,16 +41,17 @@ pub struct Room {
     /// Ends streams, and whoever waits for work.
     leaving: watch::Sender<bool>,
     answering: AtomicUsize,
+    is_handed_over: AtomicBool,
 }
 
 impl Room {
     pub fn new(engine: Engine, router: Router, leaving: watch::Sender<bool>) -> Self {
-        Self { engine, router, leaving, answering: AtomicUsize::new(0) }
+        Self { engine, router, leaving, answering: AtomicUsize::new(0), is_handed_over: AtomicBool::new(false) }
     }
 
-    async fn answer(&self, request: Request) -> Response {
-        let _here = Answering::begin(&self.answering);
-        self.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {})
+    /// Told once: somebody is to hand it over.
+    pub fn begin_to_hand_over(&self) -> bool {
+        !self.is_handed_over.swap(true, Ordering::AcqRel)
     }
 
     /// Whoever is here has an answer; nobody else may come.
@@ -63,18 +64,18 @@ impl Room {
     }
 }
 
-struct Answering<'a>(&'a AtomicUsize);
+/// Somebody has come in, and is waited for.
+struct Visit(Arc<Room>);
 
-impl<'a> Answering<'a> {
-    fn begin(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::AcqRel);
-        Self(count)
+impl Visit {
+    async fn answer(self, request: Request) -> Response {
+        self.0.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {})
     }
 }
 
-impl Drop for Answering<'_> {
+impl Drop for Visit {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.0.answering.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -94,6 +95,14 @@ impl Door {
 
     pub fn room(&self, partition: u16) -> Option<Arc<Room>> {
         self.rooms.read().get(&partition).cloned()
+    }
+
+    /// Counted before the door can be closed, so that nobody comes in unnoticed.
+    fn visit(&self, partition: u16) -> Option<Visit> {
+        let rooms = self.rooms.read();
+        let room = rooms.get(&partition)?.clone();
+        room.answering.fetch_add(1, Ordering::AcqRel);
+        Some(Visit(room))
     }
 
     pub fn partitions(&self) -> Vec<u16> {
@@ -146,9 +155,9 @@ impl Door {
     async fn ask(&self, partition: u16, request: Request, by: Option<PassedOn>) -> Response {
         // Owners may name another tenant, and then the request is made twice: there is little of it.
         let may_be_elsewhere = ["/v1/keys", "/v1/tenants"].iter().any(|path| request.uri().path().starts_with(path));
-        match self.room(partition) {
-            Some(room) if !may_be_elsewhere => room.answer(request).await,
-            _ => self.ask_with(partition, request, by).await.unwrap_or_else(IntoResponse::into_response),
+        match self.visit(partition).filter(|_| !may_be_elsewhere) {
+            Some(visit) => visit.answer(request).await,
+            None => self.ask_with(partition, request, by).await.unwrap_or_else(IntoResponse::into_response),
         }
     }
 
@@ -163,8 +172,8 @@ impl Door {
     }
 
     async fn ask_for(&self, partition: u16, parts: &request::Parts, body: Bytes, by: Option<PassedOn>) -> Response {
-        match self.room(partition) {
-            Some(room) => room.answer(again(parts, body, by)).await,
+        match self.visit(partition) {
+            Some(visit) => visit.answer(again(parts, body, by)).await,
             None => self.mail.ask(partition, parts, &body, by).await,
         }
     }
@@ -198,10 +207,10 @@ impl Door {
 
     /// What another node was asked, and this one decides.
     pub fn answer(&self, passed: Passed) {
-        let Some(room) = self.room(passed.partition) else { return self.mail.pass_on(passed) };
+        let Some(visit) = self.visit(passed.partition) else { return self.mail.pass_on(passed) };
         let (id, asker) = (passed.id, passed.asker());
         let request = passed.request;
-        self.mail.answer(id, asker, async move { room.answer(request).await });
+        self.mail.answer(id, asker, async move { visit.answer(request).await });
     }
 }
 

@@ -14,7 +14,7 @@ use fleetprompt_store::postgres::{Answer, Cluster, Database, Request as Letter};
 use futures_util::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
@@ -30,7 +30,12 @@ const BATCH_BYTES_MAX: usize = 8 << 20;
 const PARTS_MAX: usize = 1_024;
 /// The longest that anybody waits for the beginning of an answer: workers wait for a minute.
 const ANSWER_MAX: Duration = Duration::from_secs(75);
+/// How long the answer of a node that is gone may take to be read.
+const ON_ITS_WAY: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// Nodes that are silent for so long do not wait for anything any more.
+const GONE_AFTER: Duration = Duration::from_secs(60);
 const TRIES_MAX: u32 = 5;
 
 pub struct Mail {
@@ -48,6 +53,8 @@ pub struct Mail {
 enum Outgoing {
     Request(Letter),
     Answer(Answer),
+    /// Everything before it is to be on its way.
+    Flush(oneshot::Sender<()>),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -136,6 +143,8 @@ impl Mail {
     async fn wait(&self, letter: Letter, mut here: Here, mut parts: mpsc::Receiver<Part>) -> Result<Response, Problem> {
         let begun = Instant::now();
         let mut sent_to = self.owner(letter.partition);
+        // Nodes that may be at it, and until when the answer of one that is gone may be on its way.
+        let (mut at_it, mut end) = (Vec::from_iter(sent_to), begun + ANSWER_MAX);
         let _ = self.out.send(Outgoing::Request(letter.clone()));
         let first = loop {
             match tokio::time::timeout(LOOK_EVERY, parts.recv()).await {
@@ -146,33 +155,34 @@ impl Mail {
                 }
                 Err(_) => {}
             }
-            let (owner, waited) = (self.owner(letter.partition), begun.elapsed());
-            let is_late = owner.is_none() && waited > self.lease * 2 + Duration::from_secs(5);
-            if owner == sent_to && !is_late && waited < ANSWER_MAX {
-                continue;
+            let owner = self.owner(letter.partition);
+            if at_it.iter().any(|node| !self.is_alive(*node)) {
+                end = end.min(Instant::now() + ON_ITS_WAY);
+                at_it.retain(|node| self.is_alive(*node));
             }
-            let is_untouched = self.database.withdraw(letter.id).await.unwrap_or(false);
-            here.is_answered |= is_untouched || owner != sent_to;
-            match (is_untouched, owner != sent_to) {
-                // The next one has not heard of it.
-                (true, true) if waited < ANSWER_MAX => {
-                    here.is_answered = false;
-                    sent_to = owner;
-                    let _ = self.out.send(Outgoing::Request(letter.clone()));
-                }
-                (true, _) => {
-                    return Err(Problem::unavailable("no node decides for this tenant now; nothing was accepted"));
-                }
-                // One that had no owner when it was sent may have found one, which is at it.
-                (false, true) if sent_to.is_none() => sent_to = owner,
-                (false, _) => {
-                    let detail = "the node that decides for this tenant did not answer: ask again, with the same key";
-                    return Err(Problem::unavailable(detail));
-                }
+            let is_lost = owner.is_none() && begun.elapsed() > self.lease * 2 + Duration::from_secs(5);
+            if owner != sent_to && !is_lost && self.database.withdraw(letter.id).await.unwrap_or(false) {
+                // Nobody has taken it up, and the next one has not heard of it.
+                (at_it, end) = (Vec::from_iter(owner), begun + ANSWER_MAX);
+                let _ = self.out.send(Outgoing::Request(letter.clone()));
+            } else if is_lost || Instant::now() > end {
+                here.is_answered = self.database.withdraw(letter.id).await.unwrap_or(false);
+                return Err(Problem::unavailable(match here.is_answered {
+                    true => "no node decides for this tenant now; nothing was accepted",
+                    false => "the node that decides for this tenant did not answer: ask again, with the same key",
+                }));
+            } else if owner != sent_to {
+                // Whoever has taken it up answers, or passes it on.
+                at_it.extend(owner);
             }
+            sent_to = owner;
         };
         here.is_answered = first.0.is_last;
         Ok(response(first, parts, here))
+    }
+
+    fn is_alive(&self, node: Uuid) -> bool {
+        self.cluster.borrow().node(node).is_some_and(|node| node.is_alive)
     }
 
     /// Who decides for it, as far as is known.
@@ -180,6 +190,17 @@ impl Mail {
         let cluster = self.cluster.borrow();
         let owner = cluster.partitions.get(usize::from(partition)).copied().flatten();
         owner.filter(|owner| cluster.node(*owner).is_some_and(|node| node.is_alive))
+    }
+
+    /// Whoever decides for it. When that is changing, all hear of it: who is too early leaves it there.
+    fn to_tell(&self, partition: u16) -> Vec<Uuid> {
+        match self.owner(partition).filter(|owner| *owner != self.database.node()) {
+            Some(owner) => vec![owner],
+            None => {
+                let cluster = self.cluster.borrow();
+                cluster.nodes.iter().filter(|node| node.is_alive).map(|node| node.id).collect()
+            }
+        }
     }
 
     /// Takes what came for these partitions, and hands on what was answered.
@@ -233,7 +254,7 @@ impl Mail {
     /// Answers in a task of its own, which ends when nobody waits for it any more.
     pub fn answer(self: &Arc<Self>, id: Uuid, asker: Uuid, answering: impl Future<Output = Response> + Send + 'static) {
         let mail = self.clone();
-        let (begin, begun) = tokio::sync::oneshot::channel::<()>();
+        let (begin, begun) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
             // It must be known before it can end.
             let _ = begun.await;
@@ -278,9 +299,9 @@ impl Mail {
         }
     }
 
-    /// Nobody waits any more for what nodes asked that are gone.
+    /// Nobody waits any more for what nodes asked that are gone. One that was only late comes back soon.
     pub fn forget_the_gone(&self, cluster: &Cluster) {
-        let is_there = |asker: Uuid| cluster.node(asker).is_some_and(|node| node.is_alive);
+        let is_there = |asker: Uuid| cluster.node(asker).is_some_and(|node| node.silent_for < GONE_AFTER);
         self.answering.lock().retain(|_, (asker, answering)| {
             let stays = is_there(*asker);
             if !stays {
@@ -288,6 +309,20 @@ impl Mail {
             }
             stays
         });
+    }
+
+    /// What others asked is answered, and everything is sent.
+    pub async fn until_quiet(&self, within: Duration) {
+        let quiet = async {
+            while !self.answering.lock().is_empty() {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            let (sent, is_sent) = oneshot::channel();
+            let _ = self.out.send(Outgoing::Flush(sent));
+            let _ = is_sent.await;
+        };
+        // What does not end in time is asked again.
+        let _ = tokio::time::timeout(within, quiet).await;
     }
 
     /// Whether something may come that nobody says.
@@ -351,7 +386,7 @@ fn response((said, bytes): Part, parts: mpsc::Receiver<Part>, here: Here) -> Res
 /// Everything that waits to be sent, in one go after the other.
 async fn send(mail: Arc<Mail>, mut outgoing: mpsc::UnboundedReceiver<Outgoing>) {
     while let Some(first) = outgoing.recv().await {
-        let (mut requests, mut answers, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let (mut requests, mut answers, mut flushed, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
         let mut next = Some(first);
         while let Some(one) = next {
             match one {
@@ -363,11 +398,12 @@ async fn send(mail: Arc<Mail>, mut outgoing: mpsc::UnboundedReceiver<Outgoing>) 
                     bytes += answer.message.len();
                     answers.push(answer);
                 }
+                Outgoing::Flush(sent) => flushed.push(sent),
             }
             let is_full = requests.len() + answers.len() >= BATCH_MAX || bytes >= BATCH_BYTES_MAX;
             next = if is_full { None } else { outgoing.try_recv().ok() };
         }
-        let mut tell: Vec<Uuid> = requests.iter().filter_map(|letter| mail.owner(letter.partition)).collect();
+        let mut tell: Vec<Uuid> = requests.iter().flat_map(|letter| mail.to_tell(letter.partition)).collect();
         tell.extend(answers.iter().map(|answer| answer.asker));
         tell.sort_unstable();
         tell.dedup();
@@ -382,6 +418,10 @@ async fn send(mail: Arc<Mail>, mut outgoing: mpsc::UnboundedReceiver<Outgoing>) 
                     break;
                 }
             }
+        }
+        for sent in flushed {
+            // Whoever asked may have left.
+            let _ = oneshot::Sender::send(sent, ());
         }
     }
 }

@@ -24,6 +24,8 @@ pub struct Member {
     cluster: watch::Sender<Cluster>,
     notices: Arc<Notices>,
     lease: Duration,
+    /// It says that it is not ready any more.
+    leaving: watch::Sender<bool>,
     stopping: watch::Sender<bool>,
 }
 
@@ -52,16 +54,18 @@ impl Member {
     ) -> anyhow::Result<Running> {
         let (cluster, seen) = watch::channel(Cluster::default());
         let mail = Mail::new(database.clone(), seen, lease);
-        let door = door(&database, &common, &api, &mail)?;
+        let (leaving, left) = watch::channel(false);
+        let door = door(&database, &common, &api, left, &mail)?;
         let (stopping, _) = watch::channel(false);
         let notices = Arc::new(Notices::default());
-        let member = Arc::new(Self { database, common, api, door, mail, cluster, notices, lease, stopping });
+        let member = Arc::new(Self { database, common, api, door, mail, cluster, notices, lease, leaving, stopping });
         member.database.beat().await?;
         member.look().await?;
-        let listening = member.clone();
-        let mut tasks = vec![tokio::spawn(async move { listening.database.listen(&listening.notices).await })];
-        tasks.push(tokio::spawn(member.clone().take_part()));
-        tasks.push(tokio::spawn(member.clone().take_mail()));
+        let tasks = vec![
+            tokio::spawn(member.clone().listen()),
+            tokio::spawn(member.clone().take_part()),
+            tokio::spawn(member.clone().take_mail()),
+        ];
         Ok(Running { member, tasks })
     }
 
@@ -71,6 +75,14 @@ impl Member {
 
     pub fn database(&self) -> &Arc<Database> {
         &self.database
+    }
+
+    async fn listen(self: Arc<Self>) {
+        let mut stopped = self.stopping.subscribe();
+        tokio::select! {
+            () = self.database.listen(&self.notices) => {}
+            _ = stopped.wait_for(|stopped| *stopped) => {}
+        }
     }
 
     /// Beats, and looks whenever something may have changed.
@@ -165,7 +177,7 @@ impl Member {
     /// Nobody notices but by a moment's wait: effects that have begun come to their end first, and what comes in the
     /// meantime is for the next.
     async fn hand_over(&self, partition: u16) {
-        let Some(room) = self.door.room(partition) else { return };
+        let Some(room) = self.door.room(partition).filter(|room| room.begin_to_hand_over()) else { return };
         room.engine.hand_over().await;
         let Some(room) = self.door.close(partition) else { return };
         room.until_empty(ANSWERED_WITHIN).await;
@@ -187,11 +199,16 @@ impl Member {
 
     /// What other nodes ask, and what they answer.
     async fn take_mail(self: Arc<Self>) {
+        let mut stopped = self.stopping.subscribe();
         loop {
             let is_calm = self.notices.is_listening() || (!self.mail.expects() && self.door.partitions().is_empty());
             let pause = if is_calm { LOOK_CALMLY } else { LOOK_OFTEN };
-            // Something has come, or it is time to look.
-            let _ = tokio::time::timeout(pause, self.notices.mail.notified()).await;
+            tokio::select! {
+                () = self.notices.mail.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+                // What was taken is answered or passed on before.
+                _ = stopped.wait_for(|stopped| *stopped) => return,
+            }
             match self.mail.receive(&self.door.partitions()).await {
                 Ok(passed) => passed.into_iter().for_each(|passed| self.door.answer(passed)),
                 Err(error) => {
@@ -210,27 +227,32 @@ impl Member {
 
 impl Running {
     /// Where there are others, they have everything before we stop to answer.
-    pub async fn hand_all_over(&self) {
-        self.member.stopping.send_replace(true);
-        if self.member.has_others() {
-            // So that they count without us.
-            if let Err(error) = self.member.database.drain(self.member.database.node(), true).await {
-                tracing::warn!(target: "nodes", %error, "the other nodes wait until the lease of this one ends");
-            }
-            self.hand_over_each().await;
+    pub async fn hand_all_over(&self, within: Duration) {
+        let member = &self.member;
+        member.leaving.send_replace(true);
+        if !member.has_others() {
+            return;
+        }
+        if let Err(error) = member.database.drain(member.database.node(), true).await {
+            tracing::warn!(target: "nodes", %error, "the other nodes wait until the lease of this one ends");
+            return;
+        }
+        let end = Instant::now() + within + ANSWERED_WITHIN;
+        while !member.door.partitions().is_empty() && Instant::now() < end {
+            tokio::time::sleep(LOOK_OFTEN / 10).await;
         }
     }
 
-    async fn hand_over_each(&self) {
-        let each = self.member.door.partitions().into_iter().map(|partition| self.member.hand_over(partition));
-        futures_util::future::join_all(each).await;
-    }
-
     pub async fn end(self) {
+        self.member.stopping.send_replace(true);
         let partitions = self.member.door.partitions();
         let stopping = partitions.into_iter().filter_map(|partition| self.member.door.close(partition));
         futures_util::future::join_all(stopping.map(|room| async move { room.engine.stop().await })).await;
-        self.tasks.iter().for_each(JoinHandle::abort);
+        for task in self.tasks {
+            // Each comes to an end by itself.
+            let _ = tokio::time::timeout(ANSWERED_WITHIN, task).await;
+        }
+        self.member.mail.until_quiet(ANSWERED_WITHIN).await;
         let left = tokio::time::timeout(ANSWERED_WITHIN, self.member.database.leave()).await;
         if !matches!(left, Ok(Ok(()))) {
             tracing::warn!(target: "nodes", "nobody heard that this node ends; the others wait until its lease does");
@@ -239,12 +261,18 @@ impl Running {
 }
 
 /// The door, and behind it at first only what belongs to no tenant.
-fn door(database: &Arc<Database>, common: &Common, api: &ApiConfig, mail: &Arc<Mail>) -> anyhow::Result<Arc<Door>> {
+fn door(
+    database: &Arc<Database>,
+    common: &Common,
+    api: &ApiConfig,
+    left: watch::Receiver<bool>,
+    mail: &Arc<Mail>,
+) -> anyhow::Result<Arc<Door>> {
     let store: Arc<dyn Store> = Arc::new(database.nothing());
     let engine = Engine::start_among(store, common, tokio::runtime::Handle::current())?;
     Ok(Arc::new_cyclic(|door| {
         let among = among(database, PostgresStore::NOBODYS, door.clone());
-        let router = api::router(engine, api.among(api.stopping.clone(), among));
+        let router = api::router(engine, api.among(left, among));
         Door::new(database.clone(), mail.clone(), router)
     }))
 }

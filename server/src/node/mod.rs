@@ -26,6 +26,7 @@ pub struct Node {
     deciding: Deciding,
     address: SocketAddr,
     stopping: watch::Sender<bool>,
+    grace: Duration,
     served: JoinHandle<std::io::Result<()>>,
 }
 
@@ -71,7 +72,7 @@ impl Node {
             .with_context(|| format!("cannot listen on {}; choose another with --listen", settings.listen))?;
         let address = listener.local_addr()?;
         let served = tokio::spawn(serve(listener, router, stopped));
-        Ok(Self { deciding, address, stopping, served })
+        Ok(Self { deciding, address, stopping, grace: Duration::from_secs(settings.grace_s), served })
     }
 
     pub fn url(&self) -> String {
@@ -96,7 +97,7 @@ impl Node {
     /// Takes no more, answers what was asked, lets effects end within the grace.
     pub async fn stop(self) -> anyhow::Result<()> {
         if let Deciding::Among(running) = &self.deciding {
-            running.hand_all_over().await;
+            running.hand_all_over(self.grace).await;
         }
         self.stopping.send_replace(true);
         let served = tokio::time::timeout(Duration::from_secs(10), self.served).await;

@@ -70,13 +70,13 @@ impl Database {
             let ask = client
                 .prepare_cached(
                     "INSERT INTO requests (id, partition, asker, message)
-                     SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::bytea[])",
+                     SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::bytea[]) ON CONFLICT DO NOTHING",
                 )
                 .await?;
             let answer = client
                 .prepare_cached(
                     "INSERT INTO answers (asker, request, part, message)
-                     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bytea[])",
+                     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bytea[]) ON CONFLICT DO NOTHING",
                 )
                 .await?;
             let notify = client.prepare_cached("SELECT pg_notify($1, name) FROM unnest($2::text[]) name").await?;
