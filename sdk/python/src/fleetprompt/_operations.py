@@ -353,6 +353,36 @@ class Operations:
         answer: Module = self._call("DELETE", f"/v1/modules/{quoted(digest)}")
         return answer
 
+    def node_drain(self, node: str) -> Node:
+        """Drain a node. It hands over what it decides for and takes nothing, until it is undrained
+        or started anew. It still answers. Takes the role `owner`.
+        """
+        answer: Node = self._call("POST", f"/v1/nodes/{quoted(node)}/drain")
+        return answer
+
+    def node_list(self, *, limit: int | None = None, cursor: str | None = None) -> NodePage:
+        """List nodes. Those that share the database, and for an hour those that are gone. Takes
+        the role `owner`.
+        """
+        answer: NodePage = self._call("GET", "/v1/nodes", query={"limit": limit, "cursor": cursor})
+        return answer
+
+    def node_each(self, *, limit: int | None = None) -> Iterator[Node]:
+        """`node_list`, page after page; `limit` is the size of a page."""
+        cursor: str | None = None
+        while True:
+            page = self.node_list(limit=limit, cursor=cursor)
+            for each in page["items"]:
+                yield each
+            cursor = page.get("next_cursor")
+            if not cursor:
+                return
+
+    def node_undrain(self, node: str) -> Node:
+        """Undrain a node. It takes its share again. Takes the role `owner`."""
+        answer: Node = self._call("POST", f"/v1/nodes/{quoted(node)}/undrain")
+        return answer
+
     def readyz(self) -> Health:
         """Check that it takes work. 503 for five seconds after the store refused a commit, and
         while the server stops.
@@ -1157,6 +1187,36 @@ class AsyncOperations:
     async def module_remove(self, digest: str) -> Module:
         """Remove a module. One that no function names any more."""
         answer: Module = await self._call("DELETE", f"/v1/modules/{quoted(digest)}")
+        return answer
+
+    async def node_drain(self, node: str) -> Node:
+        """Drain a node. It hands over what it decides for and takes nothing, until it is undrained
+        or started anew. It still answers. Takes the role `owner`.
+        """
+        answer: Node = await self._call("POST", f"/v1/nodes/{quoted(node)}/drain")
+        return answer
+
+    async def node_list(self, *, limit: int | None = None, cursor: str | None = None) -> NodePage:
+        """List nodes. Those that share the database, and for an hour those that are gone. Takes
+        the role `owner`.
+        """
+        answer: NodePage = await self._call("GET", "/v1/nodes", query={"limit": limit, "cursor": cursor})
+        return answer
+
+    async def node_each(self, *, limit: int | None = None) -> AsyncIterator[Node]:
+        """`node_list`, page after page; `limit` is the size of a page."""
+        cursor: str | None = None
+        while True:
+            page = await self.node_list(limit=limit, cursor=cursor)
+            for each in page["items"]:
+                yield each
+            cursor = page.get("next_cursor")
+            if not cursor:
+                return
+
+    async def node_undrain(self, node: str) -> Node:
+        """Undrain a node. It takes its share again. Takes the role `owner`."""
+        answer: Node = await self._call("POST", f"/v1/nodes/{quoted(node)}/undrain")
         return answer
 
     async def readyz(self) -> Health:

@@ -536,6 +536,18 @@ class Module(TypedDict):
     size: int
 
 
+class Node(TypedDict):
+    id: str
+    lag_ms: int
+    last_seen: Timestamp
+    name: str
+    partitions: list[int]
+    requests_waiting: int
+    started_at: Timestamp
+    status: NodeStatus
+    version: str
+
+
 class Operated(TypedDict):
     """What was done, and the run as it is now: of `rerun`, the new one."""
 
@@ -615,6 +627,16 @@ class _ModulePageRequired(TypedDict):
 
 
 class ModulePage(_ModulePageRequired, total=False):
+    """One page of a list; `next_cursor` is absent on the last."""
+
+    next_cursor: str | None
+
+
+class _NodePageRequired(TypedDict):
+    items: list[Node]
+
+
+class NodePage(_NodePageRequired, total=False):
     """One page of a list; `next_cursor` is absent on the last."""
 
     next_cursor: str | None
@@ -1166,6 +1188,7 @@ KeptAttempt: TypeAlias = Union[KeptAttemptKept, KeptAttemptRefused]
 KeyId: TypeAlias = str
 ModuleDigest: TypeAlias = str
 Name: TypeAlias = str
+NodeStatus: TypeAlias = Literal["up", "draining", "gone"]
 QueueReason: TypeAlias = Literal["concurrency", "throttle", "debounce"]
 RecordId: TypeAlias = str
 Report: TypeAlias = Union[ReportSucceeded, ReportFailed]

@@ -486,6 +486,67 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/nodes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List nodes
+         * @description Those that share the database, and for an hour those that are gone. Takes the role `owner`.
+         */
+        get: operations["node_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/nodes/{node}/drain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Drain a node
+         * @description It hands over what it decides for and takes nothing, until it is undrained or started anew. It still
+         *     answers. Takes the role `owner`.
+         */
+        post: operations["node_drain"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/nodes/{node}/undrain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Undrain a node
+         * @description It takes its share again. Takes the role `owner`.
+         */
+        post: operations["node_undrain"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/runs": {
         parameters: {
             query?: never;
@@ -1873,6 +1934,29 @@ export interface components {
          * @example forum.thread.created
          */
         Name: string;
+        Node: {
+            id: string;
+            /**
+             * Format: int64
+             * @description How long the oldest of them has waited.
+             */
+            lag_ms: number;
+            last_seen: components["schemas"]["Timestamp"];
+            /** @description What people know it by. */
+            name: string;
+            /** @description The parts of the tenants that it decides for. */
+            partitions: number[];
+            /**
+             * Format: int64
+             * @description Requests that other nodes took in for these, and that it has not taken up yet.
+             */
+            requests_waiting: number;
+            started_at: components["schemas"]["Timestamp"];
+            status: components["schemas"]["NodeStatus"];
+            version: string;
+        };
+        /** @enum {string} */
+        NodeStatus: "up" | "draining" | "gone";
         /** @description What was done, and the run as it is now: of `rerun`, the new one. */
         Operated: {
             directive: components["schemas"]["Directive"];
@@ -2017,6 +2101,31 @@ export interface components {
                  * @description In bytes.
                  */
                 size: number;
+            }[];
+            next_cursor?: string | null;
+        };
+        /** @description One page of a list; `next_cursor` is absent on the last. */
+        Page_Node: {
+            items: {
+                id: string;
+                /**
+                 * Format: int64
+                 * @description How long the oldest of them has waited.
+                 */
+                lag_ms: number;
+                last_seen: components["schemas"]["Timestamp"];
+                /** @description What people know it by. */
+                name: string;
+                /** @description The parts of the tenants that it decides for. */
+                partitions: number[];
+                /**
+                 * Format: int64
+                 * @description Requests that other nodes took in for these, and that it has not taken up yet.
+                 */
+                requests_waiting: number;
+                started_at: components["schemas"]["Timestamp"];
+                status: components["schemas"]["NodeStatus"];
+                version: string;
             }[];
             next_cursor?: string | null;
         };
@@ -3909,6 +4018,99 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Module"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Unprocessable"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    node_list: {
+        parameters: {
+            query?: {
+                /** @description 1 to 1,000; 1,000 unless given. */
+                limit?: number;
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of nodes. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Node"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    node_drain: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The node's name or id. */
+                node: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The node as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Node"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Unprocessable"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    node_undrain: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The node's name or id. */
+                node: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The node as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Node"];
                 };
             };
             400: components["responses"]["BadRequest"];

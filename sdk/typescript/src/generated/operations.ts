@@ -208,6 +208,27 @@ export interface Operations {
      */
     remove: (digest: string, options?: CallOptions) => Promise<schemas["Module"]>;
   };
+  node: {
+    /**
+     * List nodes.
+     *
+     * Those that share the database, and for an hour those that are gone. Takes the role `owner`.
+     */
+    list: (query?: NonNullable<operations["node_list"]["parameters"]["query"]>, options?: CallOptions) => Promise<schemas["Page_Node"]>;
+    /**
+     * Drain a node.
+     *
+     * It hands over what it decides for and takes nothing, until it is undrained or started anew. It still
+     * answers. Takes the role `owner`.
+     */
+    drain: (node: string, options?: CallOptions) => Promise<schemas["Node"]>;
+    /**
+     * Undrain a node.
+     *
+     * It takes its share again. Takes the role `owner`.
+     */
+    undrain: (node: string, options?: CallOptions) => Promise<schemas["Node"]>;
+  };
   run: {
     /**
      * List runs.
@@ -548,6 +569,11 @@ export const operationTable: OperationTable = {
     list: {"method":"GET","path":"/v1/modules","answerType":"application/json"},
     add: {"method":"POST","path":"/v1/modules","bodyTypes":["application/wasm"],"answerType":"application/json"},
     remove: {"method":"DELETE","path":"/v1/modules/{digest}","answerType":"application/json"},
+  },
+  node: {
+    list: {"method":"GET","path":"/v1/nodes","hasQuery":true,"answerType":"application/json"},
+    drain: {"method":"POST","path":"/v1/nodes/{node}/drain","answerType":"application/json"},
+    undrain: {"method":"POST","path":"/v1/nodes/{node}/undrain","answerType":"application/json"},
   },
   run: {
     list: {"method":"GET","path":"/v1/runs","hasQuery":true,"answerType":"application/json"},
