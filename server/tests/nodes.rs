@@ -217,20 +217,7 @@ async fn streams_and_waiting_workers_pass_through_any_node() {
     one.until_shared(&owner, &[("one", 8), ("two", 8)]).await;
     let keys = tenants(&one, &owner, 6).await;
     for key in &keys {
-        let function = json!({"function": {"name": "lead.score", "handler": {"type": "worker"}}});
-        for (path, body) in [
-            ("/v1/functions", function),
-            (
-                "/v1/workflows?activate=true",
-                json!({"workflow": {
-                    "name": "Scored", "version": "1.0.0", "trigger": {"signal": "lead.created"},
-                    "steps": [{"id": "score", "type": "function", "function": "lead.score", "input": {}}],
-                }}),
-            ),
-        ] {
-            let (status, answer) = two.ask(reqwest::Method::POST, path, key, Some(body)).await;
-            assert!(status < 300, "{path}: {answer}");
-        }
+        score_leads(&two, key).await;
         let waiting: Vec<_> = [&one, &two].map(|node| tokio::spawn(take(node.url.clone(), key.clone()))).into();
         let mut streams = Vec::new();
         for node in [&one, &two] {
@@ -249,6 +236,50 @@ async fn streams_and_waiting_workers_pass_through_any_node() {
             until_seen(stream, &mut seen, "\"b\"").await;
             assert!(seen.contains("\"a\""), "{seen}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_of_all_tenants_performs_for_all_that_its_node_decides_for() {
+    let postgres = Postgres::start();
+    let address = postgres.database();
+    let data = Path::new(&address);
+    let owner = create_tenant(data, "acme");
+    let node = Node::start(data, "one").await;
+    let keys = tenants(&node, &owner, 5).await;
+    for key in &keys {
+        score_leads(&node, key).await;
+    }
+    let all = json!({"name": "of all", "performs": {"names": ["*"], "all_tenants": true}});
+    let (status, made) = node.ask(reqwest::Method::POST, "/v1/keys", &owner, Some(all)).await;
+    assert_eq!(status, 201, "{made}");
+    let all = made["secret"].as_str().unwrap();
+    for key in &keys {
+        let waits = tokio::spawn(take(node.url.clone(), all.to_owned()));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(node.tell(key, "a").await, 201);
+        let id = waits.await.unwrap()["attempts"][0]["id"].clone();
+        let kept = json!({"worker": {"name": "w"}, "attempts": [{"id": id}]});
+        let (_, kept) = node.ask(reqwest::Method::POST, "/v1/attempts/heartbeat", all, Some(kept)).await;
+        assert_eq!(kept["results"][0]["status"], "kept", "{kept}");
+        let told = json!({"worker": {"name": "w"}, "outcomes": [{"id": id, "status": "succeeded", "output": 7}]});
+        let (_, told) = node.ask(reqwest::Method::POST, "/v1/attempts/report", all, Some(told)).await;
+        assert_eq!(told["results"][0]["status"], "recorded", "{told}");
+        let runs = node.get("/v1/runs", key).await;
+        assert_eq!(runs["items"][0]["status"], "completed");
+    }
+}
+
+/// Leads are scored by workers.
+async fn score_leads(node: &Node, key: &str) {
+    let function = json!({"function": {"name": "lead.score", "handler": {"type": "worker"}}});
+    let workflow = json!({"workflow": {
+        "name": "Scored", "version": "1.0.0", "trigger": {"signal": "lead.created"},
+        "steps": [{"id": "score", "type": "function", "function": "lead.score", "input": {}}],
+    }});
+    for (path, body) in [("/v1/functions", function), ("/v1/workflows?activate=true", workflow)] {
+        let (status, answer) = node.ask(reqwest::Method::POST, path, key, Some(body)).await;
+        assert!(status < 300, "{path}: {answer}");
     }
 }
 
@@ -332,8 +363,8 @@ async fn a_node_that_stops_or_is_drained_hands_over_without_a_pause() {
     for (key, telling) in keys.iter().zip(telling) {
         let (count, slowest) = telling.await.unwrap();
         println!("{count} told, the slowest took {slowest:?}");
-        assert!(count > 10, "{count}");
-        assert!(slowest < Duration::from_secs(3), "{slowest:?}");
+        assert!(count > 1, "{count}");
+        assert!(slowest < SOON / 2, "{slowest:?}");
         assert_eq!(one.told(key).await.len(), count.min(1000));
     }
     assert!(one.stop().await);

@@ -225,6 +225,11 @@ impl Workers {
 
     // Questions
 
+    /// Whether it is an attempt of this engine's, under way or lately settled.
+    pub fn knows(&self, id: &AttemptId) -> bool {
+        self.state.lock().knows(id)
+    }
+
     pub fn standing(&self, of: &AttemptOf) -> Option<Standing> {
         let state = self.state.lock();
         let now = Instant::now();

@@ -450,6 +450,10 @@ impl State {
     // Questions
 
     /// What a worker has.
+    pub fn knows(&self, id: &AttemptId) -> bool {
+        self.taken.contains_key(&id.of) || self.ready.get(&id.of).is_some() || self.settled.contains(id)
+    }
+
     pub fn taken(&self, of: &AttemptOf) -> Option<&Taken> {
         self.taken.get(of).filter(|taken| !taken.is_held)
     }

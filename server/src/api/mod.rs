@@ -37,6 +37,7 @@ mod tenants;
 mod view;
 mod why;
 mod workers;
+mod workers_among;
 mod workflows;
 
 use std::sync::Arc;

@@ -21,6 +21,7 @@ use super::answer::{Answer, ok};
 use super::auth::{Caller, Performer};
 use super::body::{self, Sent};
 use super::request::Asked;
+use super::workers_among::Engines;
 use super::workflows::RegisteredQuery;
 use super::{Api, Problem, now, page};
 
@@ -65,9 +66,10 @@ pub async fn attempt_take(
     let worker = performer.worker(request.worker, &request.performs)?;
     // An id that is none names nothing that anybody wants.
     let (holding, strange) = known(request.holding);
+    let engines = Engines::of(&api, &worker);
     let mut stopping = api.config().stopping.clone();
     let handed = tokio::select! {
-        handed = api.engine().workers().take(worker, limit as usize, holding, wait.to_std()) => handed,
+        handed = engines.take(worker, limit as usize, holding, wait.to_std()) => handed,
         _ = stopping.wait_for(|stopping| *stopping) => {
             let canceled = strange;
             return ok(&wire::TakenAttempts { attempts: Vec::new(), canceled, shutdown: true });
@@ -102,12 +104,13 @@ pub async fn attempt_heartbeat(
         return Err(Problem::invalid_request(format!("`attempts` has at most {HOLDING_MAX} entries")));
     }
     let worker = performer.worker(request.worker, &[Pattern::Any])?;
+    let engines = Engines::of(&api, &worker);
     let keep = |one: wire::KeepAttempt| {
         let kept = read_id(&one.id).and_then(|id| {
             if one.progress.as_ref().is_some_and(|progress| progress.text().len() > PROGRESS_BYTES_MAX) {
                 return Err(Problem::invalid_request(format!("`progress` has at most {PROGRESS_BYTES_MAX} bytes")));
             }
-            api.engine().workers().heartbeat(&worker, &id, one.progress).map_err(refused)
+            engines.heartbeat(&worker, &id, one.progress).map_err(refused)
         });
         match kept {
             Ok(kept) => {
@@ -157,7 +160,7 @@ pub async fn attempt_report(State(api): State<Api>, performer: Performer, header
         }
     }
     let by = json!({"worker": worker.id.name, "version": worker.version, "key": worker.id.key});
-    let reported = api.engine().attempts_report(&worker, &by.into(), reports).await?;
+    let reported = Engines::of(&api, &worker).report(&worker, &by.into(), reports).await?;
     for (place, reported) in places.into_iter().zip(reported) {
         results[place] = reported.map_err(refused);
     }

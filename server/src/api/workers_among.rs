@@ -1,0 +1,91 @@
+//! Workers of all tenants, where one process decides for several parts of them: each part has attempts of its own, and
+//! such a worker has to do with all of them.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use fleetprompt_core::Json;
+use fleetprompt_engine::workers::{AttemptId, Crowded, Handed, Kept, Refused, Worker};
+use fleetprompt_engine::{AttemptReport, Engine, Error};
+
+use super::Api;
+
+/// Those that hand out what the worker may take.
+pub struct Engines(Vec<Engine>);
+
+impl Engines {
+    pub fn of(api: &Api, worker: &Worker) -> Self {
+        match api.among() {
+            Some(among) if worker.taker.tenant.is_none() => Self((among.engines)()),
+            _ => Self(vec![api.engine().clone()]),
+        }
+    }
+
+    pub async fn take(
+        &self,
+        worker: Worker,
+        limit: usize,
+        holding: Vec<AttemptId>,
+        wait: Duration,
+    ) -> Result<Handed, Crowded> {
+        static TURN: AtomicUsize = AtomicUsize::new(0);
+        if let [engine] = &*self.0 {
+            return engine.workers().take(worker, limit, holding, wait).await;
+        }
+        // What one of them wants is not canceled.
+        let (mut asked, mut canceled) = (Vec::with_capacity(self.0.len()), holding.clone());
+        let first = TURN.fetch_add(1, Ordering::Relaxed) % self.0.len().max(1);
+        for engine in self.0.iter().cycle().skip(first).take(self.0.len()) {
+            let handed = engine.workers().take(worker.clone(), limit, holding.clone(), Duration::ZERO).await?;
+            let wanted: Vec<AttemptId> = holding.iter().filter(|id| !handed.canceled.contains(id)).copied().collect();
+            canceled.retain(|id| !wanted.contains(id));
+            if !handed.attempts.is_empty() {
+                // The next request learns what is canceled.
+                return Ok(Handed { attempts: handed.attempts, canceled: Vec::new() });
+            }
+            asked.push((engine, wanted));
+        }
+        if !canceled.is_empty() || wait.is_zero() || asked.is_empty() {
+            return Ok(Handed { attempts: Vec::new(), canceled });
+        }
+        let waiting = asked
+            .into_iter()
+            .map(|(engine, wanted)| Box::pin(engine.workers().take(worker.clone(), limit, wanted, wait)));
+        // What the others were about to hand out they give to somebody else.
+        futures_util::future::select_all(waiting).await.0
+    }
+
+    pub fn heartbeat(&self, worker: &Worker, id: &AttemptId, progress: Option<Json>) -> Result<Kept, Refused> {
+        self.at(id, |engine| engine.workers().heartbeat(worker, id, progress.clone()))
+    }
+
+    /// One answer each, in order.
+    pub async fn report(
+        &self,
+        worker: &Worker,
+        by: &Json,
+        reports: Vec<AttemptReport>,
+    ) -> Result<Vec<Result<(), Refused>>, Error> {
+        if let [engine] = &*self.0 {
+            return engine.attempts_report(worker, by, reports).await;
+        }
+        let mut answers = vec![Err(Refused::Settled); reports.len()];
+        let mut left: Vec<(usize, AttemptReport)> = reports.into_iter().enumerate().collect();
+        for engine in &self.0 {
+            let (here, others) = left.into_iter().partition(|(_, report)| engine.workers().knows(&report.id));
+            left = others;
+            let (places, reports): (Vec<usize>, Vec<AttemptReport>) = Vec::into_iter(here).unzip();
+            if reports.is_empty() {
+                continue;
+            }
+            let reported = engine.attempts_report(worker, by, reports).await?;
+            places.into_iter().zip(reported).for_each(|(place, answer)| answers[place] = answer);
+        }
+        Ok(answers)
+    }
+
+    fn at<T>(&self, id: &AttemptId, act: impl Fn(&Engine) -> Result<T, Refused>) -> Result<T, Refused> {
+        let known = self.0.iter().find(|engine| engine.workers().knows(id));
+        known.or(self.0.first()).map_or(Err(Refused::Settled), act)
+    }
+}
