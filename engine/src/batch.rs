@@ -62,7 +62,7 @@ pub(crate) fn start(store: Arc<dyn Store>, common: &Common, runtime: tokio::runt
         store.clone(),
         directory.clone(),
         Box::new(performer),
-        Box::new(SystemClock::new()),
+        Box::new(SystemClock::new(config.clock_ahead)),
         Shared { committed, metrics: metrics.clone(), shutdown: shutdown.clone() },
         Limits { cache_max: config.cache_max, batch_max: config.batch_max, cached: common.cached.clone() },
         seed(),

@@ -16,25 +16,28 @@ pub(crate) trait Clock: Send {
     fn taken(&mut self) {}
 }
 
-pub(crate) struct SystemClock(Instant);
+pub(crate) struct SystemClock {
+    taken: Instant,
+    ahead: Span,
+}
 
 impl SystemClock {
-    pub fn new() -> Self {
-        Self(Instant::now())
+    pub fn new(ahead: Span) -> Self {
+        Self { taken: Instant::now(), ahead }
     }
 }
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        system()
+        system() + self.ahead
     }
 
     fn passed(&self) -> Span {
-        Span(self.0.elapsed().as_micros() as i64)
+        Span(self.taken.elapsed().as_micros() as i64)
     }
 
     fn taken(&mut self) {
-        self.0 = Instant::now();
+        self.taken = Instant::now();
     }
 }
 

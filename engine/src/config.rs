@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use fleetprompt_core::Span;
+
 use crate::models::ModelsConfig;
 
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub struct Config {
     /// How long a worker may be silent about an attempt before another gets it.
     pub lease: Duration,
     pub models: ModelsConfig,
+    /// How far the clock of this process is ahead of the system's. Only for tests of what a wrong clock does.
+    pub clock_ahead: Span,
 }
 
 impl Default for Config {
@@ -37,6 +41,7 @@ impl Default for Config {
             grace: Duration::from_secs(10),
             lease: Duration::from_secs(15),
             models: ModelsConfig::default(),
+            clock_ahead: Span::default(),
         }
     }
 }

@@ -49,6 +49,10 @@ pub struct Partial {
     /// Let endpoints of directives stand at loopback and private addresses: only for development
     #[arg(long, env = "FLEETPROMPT_ALLOW_PRIVATE_ENDPOINTS", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub allow_private_endpoints: Option<bool>,
+    /// How far the clock is wrong, in tests
+    #[arg(long, env = "FLEETPROMPT_CLOCK_AHEAD_MS", hide = true, allow_negative_numbers = true)]
+    #[serde(skip)]
+    pub clock_ahead_ms: Option<i64>,
     /// What to log, like `info` or `fleetprompt=debug` [default: info]
     #[arg(long, env = "FLEETPROMPT_LOG", value_name = "FILTER")]
     pub log: Option<String>,
@@ -80,6 +84,8 @@ pub struct Settings {
     pub grace_s: u64,
     pub lease_s: u64,
     pub allow_private_endpoints: bool,
+    #[serde(skip)]
+    pub clock_ahead_ms: i64,
     pub log: String,
     pub log_format: LogFormat,
 }
@@ -98,6 +104,7 @@ impl Default for Settings {
             grace_s: 10,
             lease_s: 15,
             allow_private_endpoints: false,
+            clock_ahead_ms: 0,
             log: "info".into(),
             log_format: LogFormat::Text,
         }
@@ -128,6 +135,7 @@ impl Settings {
                 .allow_private_endpoints
                 .or(file.allow_private_endpoints)
                 .unwrap_or(default.allow_private_endpoints),
+            clock_ahead_ms: given.clock_ahead_ms.unwrap_or_default(),
             log: given.log.or(file.log).unwrap_or(default.log),
             log_format: given.log_format.or(file.log_format).unwrap_or(default.log_format),
         })
@@ -156,7 +164,9 @@ fn read(path: &Path) -> anyhow::Result<Partial> {
 /// Logs to standard error; asked for once in a process.
 pub fn log_to_stderr(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     use std::io::IsTerminal;
-    let filter = tracing_subscriber::EnvFilter::try_new(filter).context("--log is not a filter like `info`")?;
+    // The pool says of each connection what the store says once.
+    let quiet = format!("deadpool=error,{filter}");
+    let filter = tracing_subscriber::EnvFilter::try_new(quiet).context("--log is not a filter like `info`")?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let set = match format {
         LogFormat::Json => subscriber.json().try_init(),

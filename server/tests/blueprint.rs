@@ -74,12 +74,12 @@ async fn run_is_durable_and_tenant_scoped() {
     let data = triaged.folder.path().join("server");
     triaged.server.kill();
     let stranger = support::create_tenant(&data, "other");
-    let mut server = Server::start(&data, support::free_port(), key).await;
+    let server = Server::start(&data, support::free_port(), key).await;
     assert_eq!(server.get(&format!("/v1/runs/{id}")).await["run"], triaged.run);
-    server.key = stranger;
-    let (status, _) = server.send(server.request(reqwest::Method::GET, &format!("/v1/runs/{id}"))).await;
+    let stranger = server.with_key(&stranger);
+    let (status, _) = stranger.send(stranger.request(reqwest::Method::GET, &format!("/v1/runs/{id}"))).await;
     assert_eq!(status, 404);
-    assert!(server.all("/v1/runs").await.is_empty());
+    assert!(stranger.all("/v1/runs").await.is_empty());
 }
 
 #[tokio::test]

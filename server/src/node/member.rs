@@ -88,7 +88,7 @@ impl Member {
     /// Beats, and looks whenever something may have changed.
     async fn take_part(self: Arc<Self>) {
         let mut stopped = self.stopping.subscribe();
-        let (mut beaten, mut swept) = (Instant::now(), Instant::now());
+        let (mut beaten, mut swept, mut is_away) = (Instant::now(), Instant::now(), false);
         loop {
             let next = (self.lease / 3).saturating_sub(beaten.elapsed());
             tokio::select! {
@@ -104,9 +104,12 @@ impl Member {
             if looked.is_ok() {
                 looked = self.look().await;
             }
-            if let Err(error) = looked {
-                tracing::warn!(target: "store", %error, "the database does not answer");
+            match &looked {
+                Err(error) if !is_away => tracing::warn!(target: "store", %error, "the database does not answer"),
+                Ok(()) if is_away => tracing::info!(target: "store", "the database answers again"),
+                _ => {}
             }
+            is_away = looked.is_err();
             if swept.elapsed() > SWEEP_EVERY {
                 swept = Instant::now();
                 // The next minute tries again.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use fleetprompt_core::Span;
 use fleetprompt_engine::models::ModelsConfig;
 use fleetprompt_engine::{Common, Config, Engine};
 use fleetprompt_store::Store;
@@ -138,6 +139,7 @@ fn config(settings: &Settings, performs: bool) -> Config {
         grace: Duration::from_secs(settings.grace_s),
         lease: Duration::from_secs(settings.lease_s),
         models: ModelsConfig::from_env(),
+        clock_ahead: Span(settings.clock_ahead_ms.saturating_mul(1_000)),
         ..Config::default()
     }
 }

@@ -1,6 +1,8 @@
 //! A real server for tests: the binary in a process of its own, reached over HTTP.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod ledger;
+
 use std::ffi::OsStr;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -13,9 +15,23 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_fleetprompt");
 
 pub struct Server {
     child: Child,
+    reach: Reach,
+}
+
+/// A server, as whoever has a key reaches it.
+#[derive(Clone)]
+pub struct Reach {
     pub url: String,
     pub key: String,
     http: reqwest::Client,
+}
+
+impl std::ops::Deref for Server {
+    type Target = Reach;
+
+    fn deref(&self) -> &Reach {
+        &self.reach
+    }
 }
 
 /// A loopback port that nobody listens on.
@@ -69,7 +85,8 @@ impl Server {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let server = Self { child, url: format!("http://127.0.0.1:{port}"), key, http: http() };
+        let reach = Reach { url: format!("http://127.0.0.1:{port}"), key, http: http() };
+        let server = Self { child, reach };
         server.until_ready().await;
         server
     }
@@ -97,6 +114,19 @@ impl Server {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").arg(&pid).status().unwrap().success());
         assert!(self.child.wait().unwrap().success());
+    }
+
+    /// A signal of the system's, like `STOP`.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+}
+
+impl Reach {
+    /// The same server with another key.
+    pub fn with_key(&self, key: &str) -> Self {
+        Self { key: key.to_owned(), ..self.clone() }
     }
 
     pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
