@@ -32,6 +32,11 @@ pub struct Signal {
 impl Signal {
     pub const PAYLOAD_BYTES_MAX: usize = 1 << 20;
 
+    /// As it had when it was told.
+    pub fn dedupe_keys(&self) -> Vec<DedupeKey> {
+        DedupeKey::all(self.dedupe_key.as_deref(), self.source.as_deref().zip(self.source_event_id.as_deref()))
+    }
+
     pub fn subject(&self) -> Option<Party> {
         self.subject
             .clone()
@@ -127,10 +132,7 @@ impl NewSignal {
 
     /// What this fact must share with no other: its own dedupe key, and its source's name for it.
     pub fn dedupe_keys(&self) -> Vec<DedupeKey> {
-        let own = self.dedupe_key.as_ref().map(|key| DedupeKey(format!("key:{key}")));
-        let event = self.source.as_ref().zip(self.source_event_id.as_ref());
-        let event = event.map(|(source, id)| DedupeKey::of_event(source, id));
-        own.into_iter().chain(event).collect()
+        DedupeKey::all(self.dedupe_key.as_deref(), self.source.as_deref().zip(self.source_event_id.as_deref()))
     }
 }
 
@@ -139,6 +141,11 @@ impl NewSignal {
 pub struct DedupeKey(pub String);
 
 impl DedupeKey {
+    fn all(own: Option<&str>, event: Option<(&str, &str)>) -> Vec<Self> {
+        let own = own.map(|key| Self(format!("key:{key}")));
+        own.into_iter().chain(event.map(|(source, id)| Self::of_event(source, id))).collect()
+    }
+
     /// What a source calls an event of its own.
     pub fn of_event(source: &str, id: &str) -> Self {
         Self(format!("event:{}:{source}:{id}", source.len()))

@@ -30,9 +30,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let report = match &opened {
         Opened::Folder(folder) => fleetprompt_engine::verify(folder.store.as_ref())?,
         Opened::Database(database) => {
-            let cluster = database.cluster().await?;
-            if let Some(node) = cluster.nodes.iter().find(|node| node.is_alive) {
-                bail!("the node `{}` is at work on the database; stop it first", node.name);
+            if let Some(node) = database.node_at_work()? {
+                bail!("the node `{node}` is at work on the database; stop it first");
             }
             fleetprompt_engine::verify(&database.whole())?
         }

@@ -26,7 +26,7 @@ const CLOCKS_MS: [&str; NODES] = ["0", "-90000", "45000"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_fails_nothing_is_lost_and_nothing_happens_twice() {
-    let rounds: u32 = number("FLEETPROMPT_CHAOS_ROUNDS", 14);
+    let rounds: u32 = number("FLEETPROMPT_CHAOS_ROUNDS", 10);
     let mut seed: u64 = number("FLEETPROMPT_SEED", u64::from(std::process::id()));
     println!("to repeat: FLEETPROMPT_SEED={seed} FLEETPROMPT_CHAOS_ROUNDS={rounds}");
 

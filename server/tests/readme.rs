@@ -110,3 +110,19 @@ fn done(command: &mut Command) -> String {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
+
+#[test]
+fn each_failure_that_operators_read_of_happens_in_a_test() {
+    let operating = file("docs/operating.md");
+    let (_, table) = operating.split_once("## What fails, and what then").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert!(rows.len() > 10, "{table}");
+    for row in rows {
+        let (_, named) = row.trim_end_matches(" |").rsplit_once(" | ").unwrap();
+        let (path, test) = named.split_once(' ').unwrap();
+        let text = file(path.trim_matches('`'));
+        let test = format!("fn {}(", test.trim_matches('`'));
+        assert!(text.contains(&test), "{row}: there is no {test}");
+    }
+}

@@ -4,6 +4,7 @@
 //! to and writes all of it or nothing, durably; everything else reads what was committed.
 
 mod batch;
+pub mod copy;
 mod filter;
 pub mod memory;
 pub mod postgres;

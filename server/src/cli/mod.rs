@@ -72,7 +72,8 @@ Serve:
   dev             Serve ./.fleetprompt; apply what is in its folders when it changes
   serve           Serve a data folder or a database in production
   backup          Copy a data folder's database, also while a server uses it
-  verify          Check a data folder: fold its log and compare with what is stored
+  migrate         Copy everything from a data folder into a PostgreSQL database, or back
+  verify          Check what is stored: fold the log and compare
 
 What happens:
   signal          Facts: emit, list, follow, replay
@@ -126,7 +127,9 @@ enum Command {
     Serve(crate::serve::Args),
     /// Copy a data folder's database, also while a server uses it
     Backup(crate::backup::Args),
-    /// Check a data folder: fold its log and compare with what is stored
+    /// Copy everything from a data folder into a PostgreSQL database, or back
+    Migrate(crate::migrate::Args),
+    /// Check what is stored: fold the log and compare
     Verify(crate::verify::Args),
 
     /// Facts: emit, list, follow, replay
@@ -177,6 +180,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Dev(args) => crate::dev::run(args).await,
         Command::Serve(args) => crate::serve::run(args).await,
         Command::Backup(args) => crate::backup::run(args).await,
+        Command::Migrate(args) => crate::migrate::run(args).await,
         Command::Verify(args) => crate::verify::run(args).await,
         Command::Signal(noun) => noun.run().await,
         Command::Run(noun) => noun.run().await,

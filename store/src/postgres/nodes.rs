@@ -112,6 +112,12 @@ impl Database {
         read.await.map_err(|fault| fault.while_("see who is at work"))
     }
 
+    /// Any that lives.
+    pub fn node_at_work(&self) -> Result<Option<String>> {
+        let cluster = self.connections.wait(self.cluster())?;
+        Ok(cluster.nodes.into_iter().find(|node| node.is_alive).map(|node| node.name))
+    }
+
     /// What waits, by partition.
     pub async fn waiting(&self) -> Result<Vec<Waiting>> {
         let sql = "SELECT partition, count(*), max(extract(epoch FROM clock_timestamp() - sent_at))::float8
