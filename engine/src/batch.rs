@@ -48,14 +48,7 @@ pub(crate) fn start(store: Arc<dyn Store>, common: &Common, runtime: tokio::runt
     let (shutdown, stopped) = Shutdown::new(config.grace);
     let shutdown = Arc::new(shutdown);
 
-    let (handing_on, ending) = (workers.clone(), shutdown.clone());
-    runtime.spawn(async move {
-        tokio::select! {
-            () = handing_on.run() => {}
-            () = ending.until_ended() => {}
-        }
-    });
-    let performer = Performer::new(runtime, outcomes_in, common, directory.clone(), workers.clone());
+    let performer = Performer::new(runtime.clone(), outcomes_in, common, directory.clone(), workers.clone());
     let performing = performer.performing().clone();
     let decider = Decider::new(
         Door { inputs, outcomes, stopped },
@@ -68,6 +61,15 @@ pub(crate) fn start(store: Arc<dyn Store>, common: &Common, runtime: tokio::runt
         seed(),
     )?;
     let (modules, models) = (decider.cache.modules.clone(), common.models.clone());
+    let (handing_on, ending, held) = (workers.clone(), shutdown.clone(), performing.clone());
+    runtime.spawn(async move {
+        tokio::select! {
+            () = handing_on.run() => {}
+            () = ending.until_ended() => {}
+        }
+        // However it ended: what has not begun by now, the next engine begins.
+        held.hold(Duration::ZERO).await;
+    });
     let spawned = std::thread::Builder::new()
         .name("engine".into())
         .stack_size(STACK_BYTES)

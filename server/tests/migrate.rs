@@ -32,7 +32,7 @@ async fn a_folder_becomes_a_database_and_back_and_goes_on_as_if_nothing_had_happ
     server.until_quiet().await;
     let waits = json!({"workflow": {
         "name": "Waits", "version": "1.0.0", "trigger": {"signal": "lead.created"},
-        "steps": [{"id": "go", "type": "wait", "for": "signal", "signal": "lead.ready"}],
+        "steps": [{"id": "go", "type": "wait", "signal": "lead.ready"}],
     }});
     server.post("/v1/workflows?activate=true", &waits).await;
     let waiting = server.post("/v1/signals", &json!({"name": "lead.created", "payload": {}})).await;

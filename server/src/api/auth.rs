@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::{HeaderMap, header, request};
+use fleetprompt_core::performs::Performs;
 use fleetprompt_core::tenant::{Key, KeyHash, Role};
 use fleetprompt_core::{KeyId, Party, Scope, Slug, TenantId};
 use fleetprompt_engine::{Directory, TenantDirectory};
@@ -56,8 +57,7 @@ impl Caller {
         if partition == among.partition {
             return Ok(());
         }
-        let by = Vouched { tenant: self.tenant(), key: self.key.id, role: self.role };
-        Err(Problem::elsewhere(Elsewhere { partition, by: PassedOn::Vouched(by) }))
+        Err(Problem::elsewhere(Elsewhere { partition, by: PassedOn::vouched(&self.key) }))
     }
 
     /// Whether the key may still be used; asked now and then by what goes on for long.
@@ -110,12 +110,13 @@ pub enum PassedOn {
     Vouched(Vouched),
 }
 
-/// An owner of a tenant that another partition decides for.
+/// A key that the directory of whoever answers does not have.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Vouched {
     tenant: TenantId,
     key: KeyId,
     role: Role,
+    performs: Option<Performs>,
 }
 
 impl PassedOn {
@@ -124,17 +125,22 @@ impl PassedOn {
         let hash = KeyHash::of(secret(headers).ok()?);
         Some((Self::Key(hash.0.to_vec()), hash))
     }
+
+    /// Whoever says this has looked at the key.
+    pub fn vouched(key: &Key) -> Self {
+        Self::Vouched(Vouched { tenant: key.tenant, key: key.id, role: key.role, performs: key.performs.clone() })
+    }
 }
 
 impl Vouched {
     fn caller(&self, directory: Arc<Directory>) -> Caller {
-        let Self { tenant, key, role } = *self;
+        let Self { tenant, key, role, ref performs } = *self;
         let key = Key {
             id: key,
             tenant,
             name: String::new(),
             role,
-            performs: None,
+            performs: performs.clone(),
             hash: KeyHash([0; 32]),
             created_at: now(),
             expires_at: None,
@@ -153,7 +159,7 @@ impl Caller {
             None => Some(KeyHash::of(secret(&parts.headers)?)),
         };
         let key = hash.and_then(|hash| directory.key(&hash, now())).cloned();
-        let key = key.ok_or_else(|| Problem::unauthorized("this key is unknown, expired or revoked"))?;
+        let key = key.ok_or_else(Problem::key_unknown)?;
         let scope = Scope { tenant: key.tenant, actor: Party::new("key", key.id) };
         Ok(Self { scope, role: key.role, key, directory })
     }

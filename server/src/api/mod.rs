@@ -227,7 +227,7 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(metrics::metrics))
 }
 
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

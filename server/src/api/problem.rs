@@ -58,6 +58,10 @@ impl Problem {
         problem
     }
 
+    pub fn key_unknown() -> Self {
+        Self::unauthorized("this key is unknown, expired or revoked")
+    }
+
     pub fn unauthorized(detail: &str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
     }

@@ -12,11 +12,14 @@ use axum::extract::Request;
 use axum::http::{Method, StatusCode, request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use fleetprompt_core::tenant::KeyHash;
+use fleetprompt_core::tenant::{Key, KeyHash};
 use fleetprompt_engine::Engine;
+use fleetprompt_engine::workers::AttemptId;
 use fleetprompt_store::postgres::Database;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
 
 use super::mail::{Mail, Passed};
@@ -24,6 +27,9 @@ use crate::api::{Elsewhere, PassedOn, Problem, body};
 
 /// Keys whose partition is remembered: it never changes.
 const HOMES_MAX: usize = 100_000;
+/// Keys that the database is asked for at once.
+const STRANGERS_MAX: usize = 4;
+const CALLBACKS: &str = "/v1/callbacks/";
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 pub struct Door {
@@ -31,7 +37,17 @@ pub struct Door {
     mail: Arc<Mail>,
     lobby: Router,
     rooms: RwLock<BTreeMap<u16, Arc<Room>>>,
-    homes: Mutex<HashMap<KeyHash, u16>>,
+    homes: Mutex<HashMap<KeyHash, Home>>,
+    /// Turns to ask the database for a key.
+    strangers: Arc<Semaphore>,
+}
+
+/// Where a key belongs.
+#[derive(Debug, Clone, Copy)]
+struct Home {
+    partition: u16,
+    /// It performs for all tenants.
+    is_of_all: bool,
 }
 
 /// One partition that this node decides for.
@@ -81,7 +97,14 @@ impl Drop for Visit {
 
 impl Door {
     pub fn new(database: Arc<Database>, mail: Arc<Mail>, lobby: Router) -> Self {
-        Self { database, mail, lobby, rooms: RwLock::default(), homes: Mutex::default() }
+        Self {
+            database,
+            mail,
+            lobby,
+            rooms: RwLock::default(),
+            homes: Mutex::default(),
+            strangers: Arc::new(Semaphore::new(STRANGERS_MAX)),
+        }
     }
 
     pub fn open(&self, partition: u16, room: Room) {
@@ -122,12 +145,22 @@ impl Door {
     }
 
     async fn enter(&self, request: Request) -> Response {
-        if request.uri().path().starts_with("/v1/callbacks/") {
+        let path = request.uri().path();
+        // What is asked of this very process.
+        if !path.starts_with("/v1/") {
+            return self.in_the_lobby(request).await;
+        }
+        if path.starts_with(CALLBACKS) {
             return self.call_back(request).await;
         }
+        let is_performed = path.starts_with("/v1/attempts/");
         let Some((by, hash)) = PassedOn::by(request.headers()) else { return self.in_the_lobby(request).await };
-        match self.home(&hash).await {
-            Ok(Some(partition)) => self.ask(partition, request, Some(by)).await,
+        match self.home(hash).await {
+            Ok(Some(home)) if home.is_of_all && is_performed => match self.performer(hash).await {
+                Ok(by) => self.in_the_lobby(passed(request, by)).await,
+                Err(problem) => problem.into_response(),
+            },
+            Ok(Some(home)) => self.ask(home.partition, request, Some(by)).await,
             Ok(None) => self.in_the_lobby(request).await,
             Err(problem) => problem.into_response(),
         }
@@ -137,19 +170,40 @@ impl Door {
         self.lobby.clone().oneshot(request).await.unwrap_or_else(|never| match never {})
     }
 
-    async fn home(&self, hash: &KeyHash) -> Result<Option<u16>, Problem> {
-        if let Some(home) = self.homes.lock().get(hash) {
+    async fn home(&self, hash: KeyHash) -> Result<Option<Home>, Problem> {
+        if let Some(home) = self.homes.lock().get(&hash) {
             return Ok(Some(*home));
         }
-        let home = self.database.partition_of_key(hash).await.map_err(fleetprompt_engine::Error::from)?;
-        if let Some(home) = home {
-            let mut homes = self.homes.lock();
-            if homes.len() >= HOMES_MAX {
-                homes.clear();
-            }
-            homes.insert(*hash, home);
+        let Some((key, partition)) = self.key(hash).await? else { return Ok(None) };
+        let home = Home { partition, is_of_all: key.performs.is_some_and(|performs| performs.all_tenants) };
+        let mut homes = self.homes.lock();
+        if homes.len() >= HOMES_MAX {
+            homes.clear();
         }
-        Ok(home)
+        homes.insert(hash, home);
+        Ok(Some(home))
+    }
+
+    /// As the database has it now. Whoever asks with unknown keys waits in line with others who do.
+    async fn key(&self, hash: KeyHash) -> Result<Option<(Key, u16)>, Problem> {
+        let turn = self.strangers.clone().acquire_owned().await;
+        let database = self.database.clone();
+        // It goes on when the caller does not wait: a question that is broken off costs a connection.
+        let asked = tokio::spawn(async move {
+            let _turn = turn;
+            database.key(&hash).await
+        });
+        match asked.await {
+            Ok(found) => Ok(found.map_err(fleetprompt_engine::Error::from)?),
+            Err(error) => Err(Problem::internal("look for the key", &error)),
+        }
+    }
+
+    /// A worker of all tenants takes from the node that it asks, whoever decides for its own tenant; so its key is looked at
+    /// here, each time.
+    async fn performer(&self, hash: KeyHash) -> Result<PassedOn, Problem> {
+        let live = self.key(hash).await?.map(|(key, _)| key).filter(|key| key.is_live(crate::api::now()));
+        live.map(|key| PassedOn::vouched(&key)).ok_or_else(Problem::key_unknown)
     }
 
     async fn ask(&self, partition: u16, request: Request, by: Option<PassedOn>) -> Response {
@@ -178,9 +232,11 @@ impl Door {
         }
     }
 
-    /// Whoever calls back has no key, and its tenant is known to whoever waits for it: all are asked.
+    /// Whoever calls back has no key, and its tenant is known to whoever waits for it: each node is asked.
     async fn call_back(&self, request: Request) -> Response {
-        if request.method() != Method::POST {
+        let id = request.uri().path().trim_start_matches(CALLBACKS);
+        let is_signed = request.headers().contains_key("webhook-signature");
+        if request.method() != Method::POST || !is_signed || id.parse::<AttemptId>().is_err() {
             return self.in_the_lobby(request).await;
         }
         let (parts, body) = request.into_parts();
@@ -188,30 +244,64 @@ impl Door {
             Ok(bytes) => bytes,
             Err(problem) => return problem.into_response(),
         };
-        let all = 0..self.database.partitions();
-        let (here, elsewhere): (Vec<u16>, Vec<u16>) = all.partition(|partition| self.room(*partition).is_some());
-        for partition in here {
-            let response = self.ask_for(partition, &parts, bytes.clone(), None).await;
-            if response.status() != StatusCode::UNAUTHORIZED {
-                return response;
+        if let Some(response) = self.called_back_here(&parts, &bytes).await {
+            return response;
+        }
+        // Of each node one partition stands for all that it has.
+        let elsewhere = self.mail.one_of_each_other_node();
+        let mut asked: FuturesUnordered<_> =
+            elsewhere.into_iter().map(|partition| self.mail.ask(partition, &parts, &bytes, None)).collect();
+        let mut is_unavailable = None;
+        while let Some(response) = asked.next().await {
+            match response.status() {
+                StatusCode::UNAUTHORIZED => {}
+                StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => is_unavailable = Some(response),
+                _ => return response,
             }
         }
-        let asked = elsewhere.into_iter().map(|partition| self.ask_for(partition, &parts, bytes.clone(), None));
-        let answers = futures_util::future::join_all(asked).await;
-        let known = |response: &Response| response.status() != StatusCode::UNAUTHORIZED;
-        match answers.into_iter().find(known) {
+        match is_unavailable {
             Some(response) => response,
-            None => self.in_the_lobby(again(&parts, bytes, None)).await,
+            None => self.in_the_lobby(again(&parts, bytes.clone(), None)).await,
         }
     }
 
+    /// None: nobody here waits for it.
+    async fn called_back_here(&self, parts: &request::Parts, body: &Bytes) -> Option<Response> {
+        for partition in self.partitions() {
+            let Some(visit) = self.visit(partition) else { continue };
+            let response = visit.answer(again(parts, body.clone(), None)).await;
+            if response.status() != StatusCode::UNAUTHORIZED {
+                return Some(response);
+            }
+        }
+        None
+    }
+
     /// What another node was asked, and this one decides.
-    pub fn answer(&self, passed: Passed) {
+    pub fn answer(self: &Arc<Self>, passed: Passed) {
         let Some(visit) = self.visit(passed.partition) else { return self.mail.pass_on(passed) };
         let (id, asker) = (passed.id, passed.asker());
-        let request = passed.request;
-        self.mail.answer(id, asker, async move { visit.answer(request).await });
+        let (door, request) = (self.clone(), passed.request);
+        self.mail.answer(id, asker, async move {
+            if !request.uri().path().starts_with(CALLBACKS) {
+                return visit.answer(request).await;
+            }
+            let (parts, body) = request.into_parts();
+            let bytes = match body::read(&parts.headers, body, body::ONE_BYTES_MAX).await {
+                Ok(bytes) => bytes,
+                Err(problem) => return problem.into_response(),
+            };
+            match door.called_back_here(&parts, &bytes).await {
+                Some(response) => response,
+                None => visit.answer(again(&parts, bytes, None)).await,
+            }
+        });
     }
+}
+
+fn passed(mut request: Request, by: PassedOn) -> Request {
+    request.extensions_mut().insert(by);
+    request
 }
 
 fn again(parts: &request::Parts, body: Bytes, by: Option<PassedOn>) -> Request {

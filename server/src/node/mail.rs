@@ -27,11 +27,13 @@ const WAITING_MAX: usize = 8_192;
 const BATCH_MAX: usize = 512;
 const BATCH_BYTES_MAX: usize = 8 << 20;
 /// Of a stream, before whoever reads it too slowly is cut off.
-const PARTS_MAX: usize = 1_024;
+const PARTS_MAX: usize = 64;
 /// The longest that anybody waits for the beginning of an answer: workers wait for a minute.
 const ANSWER_MAX: Duration = Duration::from_secs(75);
 /// How long the answer of a node that is gone may take to be read.
 const ON_ITS_WAY: Duration = Duration::from_secs(2);
+/// Heartbeats of streams come every 15 s.
+const SILENT_MAX: Duration = Duration::from_secs(45);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Nodes that are silent for so long do not wait for anything any more.
@@ -46,13 +48,14 @@ pub struct Mail {
     /// What is being answered here for others.
     answering: Mutex<HashMap<Uuid, (Uuid, AbortHandle)>>,
     room: Arc<Semaphore>,
+    answers: Arc<Semaphore>,
     cluster: watch::Receiver<Cluster>,
     lease: Duration,
 }
 
 enum Outgoing {
-    Request(Letter),
-    Answer(Answer),
+    Request(Letter, Room),
+    Answer(Answer, OwnedSemaphorePermit),
     /// Everything before it is to be on its way.
     Flush(oneshot::Sender<()>),
 }
@@ -62,7 +65,7 @@ enum Ask {
     Request {
         method: String,
         uri: String,
-        headers: Vec<(String, String)>,
+        headers: Headers,
         by: Option<PassedOn>,
     },
     /// Whoever had asked under this id does not wait any more.
@@ -79,11 +82,18 @@ struct Said {
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
     status: u16,
-    headers: Vec<(String, String)>,
+    headers: Headers,
     elsewhere: Option<Elsewhere>,
 }
 
-type Part = (Said, Bytes);
+/// Which one it is, from 0.
+type Part = (u32, Said, Bytes);
+
+/// Each value as its bytes, one a character: they need not be text.
+type Headers = Vec<(String, String)>;
+
+/// In memory, until it is sent and nobody waits for it any more.
+type Room = Option<Arc<OwnedSemaphorePermit>>;
 
 /// A request that came from another node.
 pub struct Passed {
@@ -102,6 +112,7 @@ impl Mail {
             waiting: Mutex::default(),
             answering: Mutex::default(),
             room: Arc::new(Semaphore::new(BYTES_MAX)),
+            answers: Arc::new(Semaphore::new(BYTES_MAX)),
             cluster,
             lease,
         });
@@ -127,6 +138,7 @@ impl Mail {
         let crowded = || Problem::busy("too much waits for other nodes already", Duration::from_secs(1));
         let size = u32::try_from(message.len()).unwrap_or(u32::MAX);
         let Ok(room) = self.room.clone().try_acquire_many_owned(size) else { return crowded().into_response() };
+        let room = Some(Arc::new(room));
         let letter = Letter { id: Uuid::now_v7(), partition, asker: self.database.node(), message };
         let (tell, parts) = mpsc::channel(PARTS_MAX);
         {
@@ -136,7 +148,7 @@ impl Mail {
             }
             waiting.insert(letter.id, tell);
         }
-        let here = Here { mail: self.clone(), id: letter.id, partition, is_answered: false, _room: room };
+        let here = Here { mail: self.clone(), id: letter.id, partition, is_answered: false, room };
         self.wait(letter, here, parts).await.unwrap_or_else(IntoResponse::into_response)
     }
 
@@ -145,13 +157,13 @@ impl Mail {
         let mut sent_to = self.owner(letter.partition);
         // Nodes that may be at it, and until when the answer of one that is gone may be on its way.
         let (mut at_it, mut end) = (Vec::from_iter(sent_to), begun + ANSWER_MAX);
-        let _ = self.out.send(Outgoing::Request(letter.clone()));
+        let _ = self.out.send(Outgoing::Request(letter.clone(), here.room.clone()));
         let first = loop {
             match tokio::time::timeout(LOOK_EVERY, parts.recv()).await {
                 Ok(Some(first)) => break first,
                 Ok(None) => {
                     here.is_answered = true;
-                    return Err(Problem::unavailable("the database does not answer; nothing was accepted"));
+                    return Err(Problem::unavailable("the database does not answer: ask again, with the same key"));
                 }
                 Err(_) => {}
             }
@@ -164,7 +176,7 @@ impl Mail {
             if owner != sent_to && !is_lost && self.database.withdraw(letter.id).await.unwrap_or(false) {
                 // Nobody has taken it up, and the next one has not heard of it.
                 (at_it, end) = (Vec::from_iter(owner), begun + ANSWER_MAX);
-                let _ = self.out.send(Outgoing::Request(letter.clone()));
+                let _ = self.out.send(Outgoing::Request(letter.clone(), here.room.clone()));
             } else if is_lost || Instant::now() > end {
                 here.is_answered = self.database.withdraw(letter.id).await.unwrap_or(false);
                 return Err(Problem::unavailable(match here.is_answered {
@@ -177,7 +189,7 @@ impl Mail {
             }
             sent_to = owner;
         };
-        here.is_answered = first.0.is_last;
+        here.is_answered = first.1.is_last;
         Ok(response(first, parts, here))
     }
 
@@ -203,6 +215,15 @@ impl Mail {
         }
     }
 
+    /// One partition of each other node that lives and has any.
+    pub fn one_of_each_other_node(&self) -> Vec<u16> {
+        let own = self.database.node();
+        let count = u16::try_from(self.cluster.borrow().partitions.len()).unwrap_or(u16::MAX);
+        let owned = (0..count).filter_map(|partition| Some((self.owner(partition)?, partition)));
+        let of_others: HashMap<Uuid, u16> = owned.filter(|(owner, _)| *owner != own).collect();
+        of_others.into_values().collect()
+    }
+
     /// Takes what came for these partitions, and hands on what was answered.
     pub async fn receive(&self, partitions: &[u16]) -> Result<Vec<Passed>, fleetprompt_store::Error> {
         let (letters, answers) = self.database.receive(partitions).await?;
@@ -218,7 +239,7 @@ impl Mail {
         let Some((said, body)) = read::<Said>(answer.message) else { return };
         let is_last = said.is_last;
         // Whoever has left, or is too slow for the stream, hears no more.
-        let is_told = tell.try_send((said, body)).is_ok();
+        let is_told = tell.try_send((answer.part, said, body)).is_ok();
         if is_last || !is_told {
             waiting.remove(&answer.request);
         }
@@ -248,7 +269,7 @@ impl Mail {
 
     /// For whoever decides for the partition by now: it is not us any more.
     pub fn pass_on(&self, passed: Passed) {
-        let _ = self.out.send(Outgoing::Request(passed.letter));
+        let _ = self.out.send(Outgoing::Request(passed.letter, None));
     }
 
     /// Answers in a task of its own, which ends when nobody waits for it any more.
@@ -287,7 +308,10 @@ impl Mail {
             let is_last = matches!(following, Some(None));
             let said = Said { head: head.take(), is_last };
             let message = message(&said, &bytes);
-            let _ = self.out.send(Outgoing::Answer(Answer { request, asker, part, message }));
+            let size = u32::try_from(message.len().min(BYTES_MAX)).unwrap_or(u32::MAX);
+            // It is never closed, so there is always room to wait for.
+            let Ok(room) = self.answers.clone().acquire_many_owned(size).await else { return };
+            let _ = self.out.send(Outgoing::Answer(Answer { request, asker, part, message }, room));
             if is_last {
                 return;
             }
@@ -343,7 +367,7 @@ struct Here {
     id: Uuid,
     partition: u16,
     is_answered: bool,
-    _room: OwnedSemaphorePermit,
+    room: Room,
 }
 
 impl Drop for Here {
@@ -353,24 +377,28 @@ impl Drop for Here {
             let message = message(&Ask::Leave(self.id.as_u128()), &[]);
             let (asker, partition) = (self.mail.database.node(), self.partition);
             let leave = Letter { id: Uuid::now_v7(), partition, asker, message };
-            let _ = self.mail.out.send(Outgoing::Request(leave));
+            let _ = self.mail.out.send(Outgoing::Request(leave, None));
         }
     }
 }
 
-fn response((said, bytes): Part, parts: mpsc::Receiver<Part>, here: Here) -> Response {
+fn response((_, said, bytes): Part, parts: mpsc::Receiver<Part>, here: Here) -> Response {
     let nothing = Head { status: StatusCode::BAD_GATEWAY.as_u16(), headers: Vec::new(), elsewhere: None };
     let Head { status, headers, elsewhere } = said.head.unwrap_or(nothing);
     let body = if said.is_last {
         Body::from(bytes)
     } else {
         let first = futures_util::stream::once(std::future::ready(bytes));
-        let rest = futures_util::stream::unfold((parts, Some(here)), |(mut parts, here)| async {
+        let rest = futures_util::stream::unfold((1, parts, Some(here)), |(next, mut parts, here)| async move {
             let mut here = here?;
-            let (said, bytes) = parts.recv().await?;
+            // Streams say that they live: one that does not, or left something out, is asked for again by its client.
+            let (part, said, bytes) = tokio::time::timeout(SILENT_MAX, parts.recv()).await.ok()??;
+            if part != next {
+                return None;
+            }
             here.is_answered = said.is_last;
             let stays = (!said.is_last).then_some(here);
-            Some((bytes, (parts, stays)))
+            Some((bytes, (next + 1, parts, stays)))
         });
         Body::from_stream(first.chain(rest).map(Ok::<_, std::convert::Infallible>))
     };
@@ -387,41 +415,67 @@ fn response((said, bytes): Part, parts: mpsc::Receiver<Part>, here: Here) -> Res
 async fn send(mail: Arc<Mail>, mut outgoing: mpsc::UnboundedReceiver<Outgoing>) {
     while let Some(first) = outgoing.recv().await {
         let (mut requests, mut answers, mut flushed, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        let (mut rooms, mut held) = (Vec::new(), Vec::new());
         let mut next = Some(first);
         while let Some(one) = next {
             match one {
-                Outgoing::Request(letter) => {
+                Outgoing::Request(letter, room) => {
                     bytes += letter.message.len();
                     requests.push(letter);
+                    rooms.push(room);
                 }
-                Outgoing::Answer(answer) => {
+                Outgoing::Answer(answer, room) => {
                     bytes += answer.message.len();
                     answers.push(answer);
+                    held.push(room);
                 }
                 Outgoing::Flush(sent) => flushed.push(sent),
             }
             let is_full = requests.len() + answers.len() >= BATCH_MAX || bytes >= BATCH_BYTES_MAX;
             next = if is_full { None } else { outgoing.try_recv().ok() };
         }
-        let mut tell: Vec<Uuid> = requests.iter().flat_map(|letter| mail.to_tell(letter.partition)).collect();
-        tell.extend(answers.iter().map(|answer| answer.asker));
-        tell.sort_unstable();
-        tell.dedup();
-        for tries in 1.. {
-            match mail.database.send(&requests, &answers, &tell).await {
-                Ok(()) => break,
-                Err(_) if tries < TRIES_MAX => tokio::time::sleep(LOOK_EVERY).await,
-                Err(error) => {
-                    tracing::warn!(target: "store", %error, "requests for other nodes could not be sent");
-                    let mut waiting = mail.waiting.lock();
-                    requests.iter().for_each(|letter| drop(waiting.remove(&letter.id)));
-                    break;
-                }
-            }
-        }
+        mail.send_requests(&requests).await;
+        mail.send_answers(&answers).await;
         for sent in flushed {
             // Whoever asked may have left.
             let _ = oneshot::Sender::send(sent, ());
+        }
+    }
+}
+
+impl Mail {
+    /// Once: one that was taken up although nobody said that it is there would be taken up twice.
+    async fn send_requests(&self, requests: &[Letter]) {
+        if requests.is_empty() {
+            return;
+        }
+        let mut tell: Vec<Uuid> = requests.iter().flat_map(|letter| self.to_tell(letter.partition)).collect();
+        tell.sort_unstable();
+        tell.dedup();
+        if let Err(error) = self.database.send_requests(requests, &tell).await {
+            tracing::debug!(target: "nodes", %error, "requests for other nodes could not be sent");
+            let mut waiting = self.waiting.lock();
+            // Who waits for these hears that nobody answers.
+            requests.iter().for_each(|letter| drop(waiting.remove(&letter.id)));
+        }
+    }
+
+    /// Until they are there: each part has its number, and is there once.
+    async fn send_answers(&self, answers: &[Answer]) {
+        if answers.is_empty() {
+            return;
+        }
+        let mut tell: Vec<Uuid> = answers.iter().map(|answer| answer.asker).collect();
+        tell.sort_unstable();
+        tell.dedup();
+        for tries in 1.. {
+            match self.database.send_answers(answers, &tell).await {
+                Ok(()) => return,
+                Err(_) if tries < TRIES_MAX => tokio::time::sleep(LOOK_EVERY).await,
+                Err(error) => {
+                    return tracing::warn!(target: "nodes", %error, "answers for other nodes could not be sent");
+                }
+            }
         }
     }
 }
@@ -430,14 +484,19 @@ async fn send(mail: Arc<Mail>, mut outgoing: mpsc::UnboundedReceiver<Outgoing>) 
 const DROPPED: [HeaderName; 5] =
     [header::AUTHORIZATION, header::CONNECTION, header::TRANSFER_ENCODING, header::HOST, header::DATE];
 
-fn written(headers: &HeaderMap) -> Vec<(String, String)> {
+fn written(headers: &HeaderMap) -> Headers {
     let kept = headers.iter().filter(|(name, _)| !DROPPED.contains(name));
-    kept.filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))).collect()
+    kept.map(|(name, value)| {
+        (name.as_str().to_owned(), value.as_bytes().iter().map(|byte| char::from(*byte)).collect())
+    })
+    .collect()
 }
 
-fn headers_of(written: Vec<(String, String)>) -> HeaderMap {
-    let read =
-        |(name, value): (String, String)| Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?));
+fn headers_of(written: Headers) -> HeaderMap {
+    let read = |(name, value): (String, String)| {
+        let bytes: Vec<u8> = value.chars().map(u8::try_from).collect::<Result<_, _>>().ok()?;
+        Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(bytes).ok()?))
+    };
     written.into_iter().filter_map(read).collect()
 }
 

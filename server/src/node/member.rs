@@ -1,12 +1,14 @@
 //! One of the nodes that share a database: it says that it lives, takes its share of the partitions, gives away what is
 //! above it, and opens the door for those that it has.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use fleetprompt_engine::{Common, Engine};
 use fleetprompt_store::Store;
 use fleetprompt_store::postgres::{Cluster, Database, Notices, PostgresStore};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -24,6 +26,8 @@ pub struct Member {
     cluster: watch::Sender<Cluster>,
     notices: Arc<Notices>,
     lease: Duration,
+    /// Partitions whose door is closed, and that are not free yet.
+    closing: Mutex<BTreeSet<u16>>,
     /// It says that it is not ready any more.
     leaving: watch::Sender<bool>,
     stopping: watch::Sender<bool>,
@@ -58,11 +62,24 @@ impl Member {
         let door = door(&database, &common, &api, left, &mail)?;
         let (stopping, _) = watch::channel(false);
         let notices = Arc::new(Notices::default());
-        let member = Arc::new(Self { database, common, api, door, mail, cluster, notices, lease, leaving, stopping });
+        let member = Arc::new(Self {
+            database,
+            common,
+            api,
+            door,
+            mail,
+            cluster,
+            notices,
+            lease,
+            closing: Mutex::default(),
+            leaving,
+            stopping,
+        });
         member.database.beat().await?;
         member.look().await?;
         let tasks = vec![
             tokio::spawn(member.clone().listen()),
+            tokio::spawn(member.clone().beat()),
             tokio::spawn(member.clone().take_part()),
             tokio::spawn(member.clone().take_mail()),
         ];
@@ -85,25 +102,31 @@ impl Member {
         }
     }
 
-    /// Beats, and looks whenever something may have changed.
+    /// Whatever else takes its time.
+    async fn beat(self: Arc<Self>) {
+        let mut stopped = self.stopping.subscribe();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(self.lease / 3) => {}
+                _ = stopped.wait_for(|stopped| *stopped) => return,
+            }
+            if let Err(error) = self.database.beat().await {
+                tracing::debug!(target: "store", %error, "nobody heard that this node lives");
+            }
+        }
+    }
+
+    /// Looks now and then, and whenever something may have changed.
     async fn take_part(self: Arc<Self>) {
         let mut stopped = self.stopping.subscribe();
-        let (mut beaten, mut swept, mut is_away) = (Instant::now(), Instant::now(), false);
+        let (mut swept, mut is_away) = (Instant::now(), false);
         loop {
-            let next = (self.lease / 3).saturating_sub(beaten.elapsed());
             tokio::select! {
-                () = tokio::time::sleep(next) => {}
+                () = tokio::time::sleep(self.lease / 3) => {}
                 () = self.notices.nodes.notified() => {}
                 _ = stopped.wait_for(|stopped| *stopped) => return,
             }
-            let mut looked = Ok(());
-            if beaten.elapsed() >= self.lease / 3 {
-                beaten = Instant::now();
-                looked = self.database.beat().await;
-            }
-            if looked.is_ok() {
-                looked = self.look().await;
-            }
+            let looked = self.look().await;
             match &looked {
                 Err(error) if !is_away => tracing::warn!(target: "store", %error, "the database does not answer"),
                 Ok(()) if is_away => tracing::info!(target: "store", "the database answers again"),
@@ -121,8 +144,14 @@ impl Member {
     /// Sees how things stand, and does what is to be done about it.
     async fn look(self: &Arc<Self>) -> Result<(), fleetprompt_store::Error> {
         let own = self.door.partitions();
-        let cluster = self.database.cluster().await?;
         let me = self.database.node();
+        let mut cluster = self.database.cluster().await?;
+        if !cluster.node(me).is_some_and(|node| node.is_alive) {
+            // The database was away, or its clock has jumped: others may have taken what was ours, and nothing is ours
+            // to give away before we are back.
+            self.database.beat().await?;
+            cluster = self.database.cluster().await?;
+        }
         for partition in own {
             let is_ours = cluster.partitions.get(usize::from(partition)).copied().flatten() == Some(me);
             let has_ended = self.door.room(partition).is_some_and(|room| !room.engine.is_running());
@@ -132,8 +161,15 @@ impl Member {
             }
         }
         self.mail.forget_the_gone(&cluster);
-        let Plan { take, give } = balance::plan(&cluster, me, &self.door.partitions());
+        let closing: Vec<u16> = self.closing.lock().iter().copied().collect();
+        let Plan { take, give, let_go } = balance::plan(&cluster, me, &self.door.partitions(), &closing);
         self.cluster.send_replace(cluster);
+        for partition in &let_go {
+            self.database.let_go(*partition).await?;
+        }
+        if !let_go.is_empty() {
+            self.database.notify_nodes().await?;
+        }
         let mut taking = JoinSet::new();
         for partition in take {
             let member = self.clone();
@@ -182,22 +218,35 @@ impl Member {
     async fn hand_over(&self, partition: u16) {
         let Some(room) = self.door.room(partition).filter(|room| room.begin_to_hand_over()) else { return };
         room.engine.hand_over().await;
-        let Some(room) = self.door.close(partition) else { return };
-        room.until_empty(ANSWERED_WITHIN).await;
-        room.engine.stop_within(Duration::ZERO).await;
+        let Some(room) = self.close(partition) else { return };
+        self.end_room(partition, room).await;
         if let Err(error) = self.database.notify_nodes().await {
             tracing::debug!(target: "nodes", %error, "the others find out by themselves");
         }
     }
 
     /// Another decides for it already.
-    fn drop_room(&self, partition: u16) {
-        if let Some(room) = self.door.close(partition) {
-            tokio::spawn(async move {
-                room.until_empty(ANSWERED_WITHIN).await;
-                room.engine.stop_within(Duration::ZERO).await;
-            });
+    fn drop_room(self: &Arc<Self>, partition: u16) {
+        if let Some(room) = self.close(partition) {
+            let member = self.clone();
+            tokio::spawn(async move { member.end_room(partition, room).await });
         }
+    }
+
+    /// Until `end_room` it is not taken again.
+    fn close(&self, partition: u16) -> Option<Arc<Room>> {
+        self.closing.lock().insert(partition);
+        let room = self.door.close(partition);
+        if room.is_none() {
+            self.closing.lock().remove(&partition);
+        }
+        room
+    }
+
+    async fn end_room(&self, partition: u16, room: Arc<Room>) {
+        room.until_empty(ANSWERED_WITHIN).await;
+        room.engine.stop_within(Duration::ZERO).await;
+        self.closing.lock().remove(&partition);
     }
 
     /// What other nodes ask, and what they answer.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::{Client, Hook, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
-use fleetprompt_core::tenant::{KeyHash, Tenant};
+use fleetprompt_core::tenant::{Key, KeyHash, Tenant};
 use fleetprompt_core::{Slug, TenantId};
 use tokio::runtime::Runtime;
 use tokio_postgres::Config;
@@ -40,19 +40,24 @@ pub struct Database {
     partitions: u16,
     /// It does not answer, and we ask until it does.
     is_away: AtomicBool,
+    /// The process is no node that serves.
+    pub(super) is_alone: AtomicBool,
 }
 
-/// The pool, and the runtime that its connections live on.
+/// Pools of connections, and a runtime for those who ask without having one.
 pub(super) struct Connections {
     pub pool: Pool,
+    /// For what nodes say of themselves and to each other: no reader can keep them waiting.
+    of_nodes: Pool,
     config: Config,
     tls: MakeRustlsConnect,
     /// Taken when it ends, which may be on a thread of another runtime.
     runtime: Option<Runtime>,
 }
 
-/// Readers, and whatever nodes tell each other; each partition's writer comes on top.
-const CONNECTIONS_MAX: usize = 8;
+/// Readers; each partition's writer comes on top.
+const READERS_MAX: usize = 8;
+const OF_NODES_MAX: usize = 4;
 /// Until the next transaction says otherwise: each read of a tenant's does.
 const OF_ALL_TENANTS: &str = "SET fleetprompt.tenant = '*'";
 /// Nothing takes as long as this, unless the database is gone without a word.
@@ -70,9 +75,9 @@ impl Database {
     pub fn open(url: &str, options: Options) -> Result<Arc<Self>> {
         let connections = Connections::open(url)?;
         let partitions = connections.wait(migrations::apply(&connections.pool, options.partitions))?;
-        connections.pool.resize(CONNECTIONS_MAX + usize::from(partitions));
-        let (node, is_away) = (Uuid::now_v7(), AtomicBool::new(false));
-        Ok(Arc::new(Self { connections, node, options, partitions, is_away }))
+        connections.pool.resize(READERS_MAX + usize::from(partitions));
+        let (is_away, is_alone) = (AtomicBool::new(false), AtomicBool::new(false));
+        Ok(Arc::new(Self { connections, node: Uuid::now_v7(), options, partitions, is_away, is_alone }))
     }
 
     /// This process, among the nodes.
@@ -114,9 +119,9 @@ impl Database {
         !self.is_away.load(Ordering::Relaxed)
     }
 
-    /// Whether it was thought to be there.
-    pub(super) fn is_away(&self, is_away: bool) -> bool {
-        !self.is_away.swap(is_away, Ordering::Relaxed)
+    /// It was just found to answer, or not to. Says whether it was thought to.
+    pub(super) fn answers(&self, answers: bool) -> bool {
+        !self.is_away.swap(!answers, Ordering::Relaxed)
     }
 
     pub async fn tenants(&self) -> Result<Vec<Tenant>> {
@@ -132,18 +137,17 @@ impl Database {
         read.await.map_err(|fault| fault.while_("look for a tenant"))
     }
 
-    /// The partition of the tenant that a key is of, whether the key may be used or not.
-    pub async fn partition_of_key(&self, hash: &KeyHash) -> Result<Option<u16>> {
-        let sql = "SELECT t.partition FROM keys k JOIN tenants t ON t.tenant_id = k.tenant_id WHERE k.hash = $1";
+    /// The key of a secret, whether it may be used or not, and the partition of its tenant.
+    pub async fn key(&self, hash: &KeyHash) -> Result<Option<(Key, u16)>> {
         let read = snapshot(&self.connections.pool, Whose::Everybodys, async |view| {
-            view.row(sql, &[&&hash.0[..]], |row| partition(row, 0)).await
+            registrations::key_by_hash(view, hash).await
         });
         read.await.map_err(|fault| fault.while_("look for a key"))
     }
 
     /// Asks on a connection that sees what is everybody's.
     pub(super) async fn ask<T>(&self, ask: impl AsyncFnOnce(&Client) -> fault::Result<T>) -> fault::Result<T> {
-        let client = self.connections.pool.get().await?;
+        let client = self.connections.of_nodes.get().await?;
         // Sent together: they are answered in order.
         let asking = async {
             let opening = async { Ok(client.batch_execute(OF_ALL_TENANTS).await?) };
@@ -190,20 +194,32 @@ pub(super) async fn snapshot<T>(
         Whose::Tenants(tenant) => tenant.0.to_string(),
     };
     let begin = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL fleetprompt.tenant = '{tenant}'");
-    let client = pool.get().await?;
+    let lent = Lent(Some(pool.get().await?));
+    let client = lent.0.as_ref().expect("it was put there just now");
     let answer = async {
         client.batch_execute(&begin).await?;
-        let answer = read(&View { client: &client }).await?;
+        let answer = read(&View { client }).await?;
         client.batch_execute("COMMIT").await?;
         Ok(answer)
     };
-    match bounded(answer).await {
-        Ok(answer) => Ok(answer),
-        Err(fault) => {
-            // What state it is in, nobody knows.
-            drop(Object::take(client));
-            Err(fault)
-        }
+    let answer = bounded(answer).await?;
+    lent.give_back();
+    Ok(answer)
+}
+
+/// A connection in a transaction. Whatever happens to it before it is given back, nobody gets it in that state: also
+/// when whoever reads does not wait for the end.
+struct Lent(Option<Client>);
+
+impl Lent {
+    fn give_back(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.0.take().map(Object::take);
     }
 }
 
@@ -222,20 +238,23 @@ impl Connections {
             .build()
             .map_err(|error| Error::Unavailable { doing: "start", cause: error.to_string() })?;
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let pool = Pool::builder(Manager::from_config(config.clone(), tls.clone(), recycling))
-            .max_size(CONNECTIONS_MAX)
-            .runtime(deadpool_postgres::Runtime::Tokio1)
-            .wait_timeout(Some(ANSWER_MAX))
-            .create_timeout(Some(CONNECT_MAX * 2))
-            .recycle_timeout(Some(CONNECT_MAX))
-            .post_create(Hook::async_fn(|client, _| {
-                Box::pin(
-                    async move { client.batch_execute(SESSION).await.map_err(deadpool_postgres::HookError::Backend) },
-                )
-            }))
-            .build()
-            .expect("it has a runtime");
-        Ok(Self { pool, config, tls, runtime: Some(runtime) })
+        let pool = |size| {
+            Pool::builder(Manager::from_config(config.clone(), tls.clone(), recycling.clone()))
+                .max_size(size)
+                .runtime(deadpool_postgres::Runtime::Tokio1)
+                .wait_timeout(Some(ANSWER_MAX))
+                .create_timeout(Some(CONNECT_MAX * 2))
+                .recycle_timeout(Some(CONNECT_MAX))
+                .post_create(Hook::async_fn(|client, _| {
+                    Box::pin(async move {
+                        client.batch_execute(SESSION).await.map_err(deadpool_postgres::HookError::Backend)
+                    })
+                }))
+                .build()
+                .expect("it has a runtime")
+        };
+        let (pool, of_nodes) = (pool(READERS_MAX), pool(OF_NODES_MAX));
+        Ok(Self { pool, of_nodes, config, tls, runtime: Some(runtime) })
     }
 
     pub fn runtime(&self) -> &Runtime {

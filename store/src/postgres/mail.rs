@@ -64,42 +64,39 @@ const NODES: &str = "nodes";
 const LISTEN_AGAIN: Duration = Duration::from_millis(500);
 
 impl Database {
-    /// Puts all of it there at once, and tells those nodes.
-    pub async fn send(&self, requests: &[Request], answers: &[Answer], tell: &[Uuid]) -> Result<()> {
-        let sent = self.ask(async |client| {
-            let ask = client
-                .prepare_cached(
-                    "INSERT INTO requests (id, partition, asker, message)
-                     SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::bytea[]) ON CONFLICT DO NOTHING",
-                )
-                .await?;
-            let answer = client
-                .prepare_cached(
-                    "INSERT INTO answers (asker, request, part, message)
-                     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bytea[]) ON CONFLICT DO NOTHING",
-                )
-                .await?;
+    /// Puts requests there at once, and tells those nodes.
+    pub async fn send_requests(&self, requests: &[Request], tell: &[Uuid]) -> Result<()> {
+        let sql = "INSERT INTO requests (id, partition, asker, message)
+            SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::bytea[]) ON CONFLICT DO NOTHING";
+        let ids: Vec<Uuid> = requests.iter().map(|request| request.id).collect();
+        let partitions: Vec<i32> = requests.iter().map(|request| i32::from(request.partition)).collect();
+        let askers: Vec<Uuid> = requests.iter().map(|request| request.asker).collect();
+        let messages: Vec<&[u8]> = requests.iter().map(|request| &*request.message).collect();
+        self.put(sql, &[&ids, &partitions, &askers, &messages], tell).await
+    }
+
+    /// The same with answers. What is there already is not put there twice.
+    pub async fn send_answers(&self, answers: &[Answer], tell: &[Uuid]) -> Result<()> {
+        let sql = "INSERT INTO answers (asker, request, part, message)
+            SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bytea[]) ON CONFLICT DO NOTHING";
+        let askers: Vec<Uuid> = answers.iter().map(|answer| answer.asker).collect();
+        let requests: Vec<Uuid> = answers.iter().map(|answer| answer.request).collect();
+        let parts: Vec<i32> = answers.iter().map(|answer| i32::try_from(answer.part).unwrap_or(i32::MAX)).collect();
+        let messages: Vec<&[u8]> = answers.iter().map(|answer| &*answer.message).collect();
+        self.put(sql, &[&askers, &requests, &parts, &messages], tell).await
+    }
+
+    async fn put(&self, sql: &str, values: &[&(dyn ToSql + Sync)], tell: &[Uuid]) -> Result<()> {
+        let tell: Vec<String> = tell.iter().map(Uuid::to_string).collect();
+        let put = self.ask(async |client| {
+            let put = client.prepare_cached(sql).await?;
             let notify = client.prepare_cached("SELECT pg_notify($1, name) FROM unnest($2::text[]) name").await?;
-            let ids: Vec<Uuid> = requests.iter().map(|request| request.id).collect();
-            let partitions: Vec<i32> = requests.iter().map(|request| i32::from(request.partition)).collect();
-            let askers: Vec<Uuid> = requests.iter().map(|request| request.asker).collect();
-            let messages: Vec<&[u8]> = requests.iter().map(|request| &*request.message).collect();
-            let to: Vec<Uuid> = answers.iter().map(|answer| answer.asker).collect();
-            let of: Vec<Uuid> = answers.iter().map(|answer| answer.request).collect();
-            let parts: Vec<i32> = answers.iter().map(|answer| i32::try_from(answer.part).unwrap_or(i32::MAX)).collect();
-            let said: Vec<&[u8]> = answers.iter().map(|answer| &*answer.message).collect();
-            let tell: Vec<String> = tell.iter().map(Uuid::to_string).collect();
             // One after the other on one connection: whoever is told finds it there.
-            if !requests.is_empty() {
-                client.execute(&ask, &[&ids, &partitions, &askers, &messages]).await?;
-            }
-            if !answers.is_empty() {
-                client.execute(&answer, &[&to, &of, &parts, &said]).await?;
-            }
-            client.execute(&notify, &[&CHANNEL, &tell]).await?;
+            let told: [&(dyn ToSql + Sync); 2] = [&CHANNEL, &tell];
+            tokio::try_join!(client.execute(&put, values), client.execute(&notify, &told))?;
             Ok(())
         });
-        sent.await.map_err(|fault| fault.while_("send to another node"))
+        put.await.map_err(|fault| fault.while_("send to another node"))
     }
 
     /// Takes what is there for these partitions, and what was answered to this node: each once.

@@ -1,8 +1,8 @@
 //! A PostgreSQL database that nodes share: tenants are parted among them, one node writes for each part, and whoever is
 //! asked reads beside it.
 //!
-//! The contract is blocking, and whoever asks is a thread that may wait; the connections themselves live on a small
-//! runtime of the database's own. Every read sees one commit whole. A commit is fenced: see `ownership`.
+//! The contract is blocking, and whoever asks is a thread that may wait; it is answered on a small runtime of the
+//! database's own. Every read sees one commit whole. A commit is fenced: see `ownership`.
 
 mod address;
 mod columns;

@@ -1,5 +1,6 @@
 //! The processes that are at work on a database, and who of them writes for which partition.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -67,23 +68,26 @@ impl Cluster {
 impl Database {
     /// Says that this node lives.
     pub async fn beat(&self) -> Result<()> {
-        let sql = "INSERT INTO nodes (id, name, version, expires_at)
-            VALUES ($1, $2, $3, clock_timestamp() + make_interval(secs => $4))
+        let sql = "INSERT INTO nodes (id, name, version, expires_at, is_draining)
+            VALUES ($1, $2, $3, clock_timestamp() + make_interval(secs => $4), $5)
             ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at";
         let Self { node, options, .. } = self;
+        let takes_nothing = self.is_alone.load(Ordering::Relaxed);
         let version = env!("CARGO_PKG_VERSION");
         let beating = self.ask(async |client| {
             let statement = client.prepare_cached(sql).await?;
-            client.execute(&statement, &[node, &options.node, &version, &options.lease.as_secs_f64()]).await?;
+            client
+                .execute(&statement, &[node, &options.node, &version, &options.lease.as_secs_f64(), &takes_nothing])
+                .await?;
             Ok(())
         });
         match beating.await {
             Ok(()) => {
-                self.is_away(false);
+                self.answers(true);
                 Ok(())
             }
             Err(fault) => {
-                self.is_away(true);
+                self.answers(false);
                 Err(fault.while_("say that this node lives"))
             }
         }
@@ -110,6 +114,16 @@ impl Database {
             })
         });
         read.await.map_err(|fault| fault.while_("see who is at work"))
+    }
+
+    /// Gives a partition free that this node has, and that nobody in it writes for.
+    pub async fn let_go(&self, partition: u16) -> Result<()> {
+        let sql = "UPDATE partitions SET node = NULL, claim = NULL WHERE number = $1 AND node = $2";
+        let let_go = self.ask(async |client| {
+            client.execute(sql, &[&i32::from(partition), &self.node]).await?;
+            Ok(())
+        });
+        let_go.await.map_err(|fault| fault.while_("let a partition go"))
     }
 
     /// Any that lives.
@@ -153,7 +167,7 @@ impl Database {
         let left = self.ask(async |client| {
             let forget =
                 format!("DELETE FROM nodes WHERE id = $1 OR expires_at < clock_timestamp() - interval '{REMEMBERED}'");
-            client.execute("UPDATE partitions SET node = NULL WHERE node = $1", &[&self.node]).await?;
+            client.execute("UPDATE partitions SET node = NULL, claim = NULL WHERE node = $1", &[&self.node]).await?;
             client.execute(&forget, &[&self.node]).await?;
             client.execute("DELETE FROM answers WHERE asker = $1", &[&self.node]).await?;
             Ok(())
@@ -164,9 +178,11 @@ impl Database {
 
     /// Writes for a partition without being a node that serves, while this is held. Refused while one is at work on it.
     pub fn alone(self: &Arc<Self>, partition: u16) -> Result<PostgresStore> {
+        if !self.is_alone.swap(true, Ordering::Relaxed) {
+            let keeping = keep(Arc::downgrade(self), self.options.lease / 3);
+            self.connections.runtime().spawn(keeping);
+        }
         self.connections.wait(self.beat())?;
-        let keeping = keep(Arc::downgrade(self), self.options.lease / 3);
-        self.connections.runtime().spawn(keeping);
         let taken = self.take(partition).and_then(|taken| match taken {
             Some(store) => Ok(store.that_leaves()),
             None => Err(Error::InUse { node: self.connections.wait(self.cluster())?.name_of_owner(partition) }),
@@ -179,6 +195,7 @@ impl Database {
 
     /// What this does not get to, the end of the lease does.
     pub fn leave_now(&self) {
+        self.is_alone.store(false, Ordering::Relaxed);
         let leaving = async { tokio::time::timeout(CONNECT_MAX, self.leave()).await };
         if !matches!(self.connections.wait(leaving), Ok(Ok(()))) {
             tracing::warn!(target: "store", "nobody heard that this node ends; the next ones wait until its lease does");
@@ -189,7 +206,9 @@ impl Database {
 async fn keep(database: Weak<Database>, every: Duration) {
     loop {
         tokio::time::sleep(every).await;
-        let Some(database) = database.upgrade() else { return };
+        let Some(database) = database.upgrade().filter(|database| database.is_alone.load(Ordering::Relaxed)) else {
+            return;
+        };
         if let Err(error) = database.beat().await {
             tracing::warn!(target: "store", %error, "the database does not answer");
         }

@@ -19,6 +19,8 @@ use super::fault::{Fault, Result};
 pub struct Writer {
     client: Option<Client>,
     at: Fence,
+    /// Ours among those of this node: the row has it until somebody takes the partition anew.
+    claim: Uuid,
     /// Another node has taken over, or this one never wrote.
     pub is_over: bool,
 }
@@ -31,7 +33,8 @@ const IN_DOUBT_MAX: Duration = Duration::from_secs(60);
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Nobody's, our own, or that of a node that has fallen silent.
-const TAKE: &str = "UPDATE partitions SET epoch = epoch + 1, node = $2
+/// One that comes back in this very moment may lose it: that is what epochs are for.
+const TAKE: &str = "UPDATE partitions SET epoch = epoch + 1, node = $2, claim = $3
     WHERE number = $1 AND (node IS NULL OR node = $2 OR NOT EXISTS (
       SELECT FROM nodes n WHERE n.id = partitions.node AND n.expires_at > clock_timestamp()))
     RETURNING epoch, commits";
@@ -40,11 +43,12 @@ const TAKE: &str = "UPDATE partitions SET epoch = epoch + 1, node = $2
 pub async fn take(pool: &Pool, node: Uuid, partition: u16) -> Result<Option<Writer>> {
     let client = bounded(writing(pool)).await?;
     let partition = i32::from(partition);
-    let taken = bounded(async { Ok(client.query_opt(TAKE, &[&partition, &node]).await?) }).await;
+    let claim = Uuid::now_v7();
+    let taken = bounded(async { Ok(client.query_opt(TAKE, &[&partition, &node, &claim]).await?) }).await;
     match taken {
         Ok(Some(row)) => {
             let at = Fence { partition, epoch: row.try_get(0)?, number: row.try_get(1)? };
-            Ok(Some(Writer { client: Some(client), at, is_over: false }))
+            Ok(Some(Writer { client: Some(client), at, claim, is_over: false }))
         }
         taken => {
             drop(Object::take(client));
@@ -56,7 +60,7 @@ pub async fn take(pool: &Pool, node: Uuid, partition: u16) -> Result<Option<Writ
 impl Writer {
     pub fn none(partition: u16) -> Self {
         let at = Fence { partition: i32::from(partition), epoch: 0, number: 0 };
-        Self { client: None, at, is_over: true }
+        Self { client: None, at, claim: Uuid::nil(), is_over: true }
     }
 
     /// When this says that it failed, it did not hold and never will.
@@ -108,10 +112,10 @@ impl Writer {
     pub async fn release(&mut self, database: &Database) -> Result<()> {
         self.is_over = true;
         self.disconnect();
-        let sql = "UPDATE partitions SET node = NULL WHERE number = $1 AND node = $2 AND epoch = $3";
+        let sql = "UPDATE partitions SET node = NULL, claim = NULL WHERE number = $1 AND claim = $2";
         database
             .ask(async |client| {
-                client.execute(sql, &[&self.at.partition, &database.node, &self.at.epoch]).await?;
+                client.execute(sql, &[&self.at.partition, &self.claim]).await?;
                 Ok(())
             })
             .await
@@ -120,10 +124,8 @@ impl Writer {
     /// In a new epoch: what the last connection sent is written by now, or never will be.
     async fn reconnect(&mut self, database: &Database) -> Result<()> {
         let client = writing(&database.connections.pool).await?;
-        let sql = "UPDATE partitions SET epoch = epoch + 1 WHERE number = $1 AND node = $2 AND epoch >= $3
-            RETURNING epoch, commits";
-        let values = (self.at.partition, database.node, self.at.epoch);
-        let Some(row) = client.query_opt(sql, &[&values.0, &values.1, &values.2]).await? else {
+        let sql = "UPDATE partitions SET epoch = epoch + 1 WHERE number = $1 AND claim = $2 RETURNING epoch, commits";
+        let Some(row) = client.query_opt(sql, &[&self.at.partition, &self.claim]).await? else {
             self.is_over = true;
             return Err(Fault::Lost);
         };
@@ -138,7 +140,7 @@ impl Writer {
         loop {
             let fault = match bounded(self.reconnect(database)).await {
                 Ok(()) => {
-                    database.is_away(false);
+                    database.answers(true);
                     return Ok(());
                 }
                 Err(Fault::Lost) => return Err(Fault::Lost),
@@ -148,7 +150,7 @@ impl Writer {
                 self.is_over = true;
                 return Err(Fault::InDoubt);
             }
-            if database.is_away(true) {
+            if database.answers(false) {
                 let error = fault.while_("ask whether the last commit held");
                 tracing::warn!(target: "store", %error, "the database does not answer; nothing is decided until it does");
             }

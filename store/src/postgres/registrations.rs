@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::View;
 use super::columns;
+use super::database::partition;
 use super::fault::{Fault, Result};
 use crate::Directory;
 
@@ -20,6 +21,14 @@ const VERSION_COLUMNS: &str = "v.tenant_id, v.slug, v.version, v.id, v.digest, v
 
 pub async fn tenants(view: &View<'_>) -> Result<Vec<Tenant>> {
     view.rows("SELECT tenant_id, slug, name, created_at FROM tenants ORDER BY tenant_id", &[], tenant).await
+}
+
+/// With the partition of its tenant.
+pub async fn key_by_hash(view: &View<'_>, hash: &KeyHash) -> Result<Option<(Key, u16)>> {
+    let sql = "SELECT k.tenant_id, k.id, k.name, k.role, k.hash, k.created_at, k.expires_at, k.revoked_at, k.performs,
+          t.partition
+        FROM keys k JOIN tenants t ON t.tenant_id = k.tenant_id WHERE k.hash = $1";
+    view.row(sql, &[&&hash.0[..]], |row| Ok((key(row)?, partition(row, 9)?))).await
 }
 
 /// Each list in the order of its tenants' ids, then of its own.

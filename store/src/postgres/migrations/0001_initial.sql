@@ -283,7 +283,8 @@ CREATE TABLE partitions (
   number  integer PRIMARY KEY,
   epoch   bigint NOT NULL DEFAULT 0,
   commits bigint NOT NULL DEFAULT 0,
-  node    uuid
+  node    uuid,
+  claim   uuid                   -- of whoever took it last: a node may take it twice
 ) WITH (fillfactor = 10);
 
 CREATE FUNCTION fence(of_partition integer, of_epoch bigint, commit_number bigint) RETURNS void LANGUAGE plpgsql AS $$
