@@ -240,12 +240,13 @@ async fn streams_and_waiting_workers_pass_through_any_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_of_all_tenants_performs_for_all_that_its_node_decides_for() {
+async fn workers_of_all_tenants_perform_for_all_that_the_node_which_they_ask_decides_for() {
     let postgres = Postgres::start();
     let address = postgres.database();
     let data = Path::new(&address);
     let owner = create_tenant(data, "acme");
-    let node = Node::start(data, "one").await;
+    let (node, other) = (Node::start(data, "one").await, Node::start(data, "two").await);
+    node.until_shared(&owner, &[("one", 8), ("two", 8)]).await;
     let keys = tenants(&node, &owner, 5).await;
     for key in &keys {
         score_leads(&node, key).await;
@@ -255,10 +256,16 @@ async fn a_worker_of_all_tenants_performs_for_all_that_its_node_decides_for() {
     assert_eq!(status, 201, "{made}");
     let all = made["secret"].as_str().unwrap();
     for key in &keys {
-        let waits = tokio::spawn(take(node.url.clone(), all.to_owned()));
+        let mut here = tokio::spawn(take(node.url.clone(), all.to_owned()));
+        let mut there = tokio::spawn(take(other.url.clone(), all.to_owned()));
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(node.tell(key, "a").await, 201);
-        let id = waits.await.unwrap()["attempts"][0]["id"].clone();
+        let (taken, node, idle) = tokio::select! {
+            taken = &mut here => (taken.unwrap(), &node, there),
+            taken = &mut there => (taken.unwrap(), &other, here),
+        };
+        idle.abort();
+        let id = taken["attempts"][0]["id"].clone();
         let kept = json!({"worker": {"name": "w"}, "attempts": [{"id": id}]});
         let (_, kept) = node.ask(reqwest::Method::POST, "/v1/attempts/heartbeat", all, Some(kept)).await;
         assert_eq!(kept["results"][0]["status"], "kept", "{kept}");
@@ -267,6 +274,13 @@ async fn a_worker_of_all_tenants_performs_for_all_that_its_node_decides_for() {
         assert_eq!(told["results"][0]["status"], "recorded", "{told}");
         let runs = node.get("/v1/runs", key).await;
         assert_eq!(runs["items"][0]["status"], "completed");
+    }
+    let path = format!("/v1/keys/{}", made["id"].as_str().unwrap());
+    let revoked = node.ask(reqwest::Method::DELETE, &path, &owner, None);
+    assert_eq!(revoked.await.0, 200);
+    for node in [&node, &other] {
+        let ask = json!({"worker": {"name": "w"}, "performs": ["lead.score"]});
+        assert_eq!(node.ask(reqwest::Method::POST, "/v1/attempts/take", all, Some(ask)).await.0, 401);
     }
 }
 

@@ -65,10 +65,19 @@ impl Postgres {
 
     /// The address of a new database, whose owner is no superuser.
     pub fn database(&self) -> String {
-        let name = format!("fp{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        self.sql("postgres", &format!("CREATE DATABASE {name} OWNER {USER}"));
+        let number = self.databases.fetch_add(1, Ordering::Relaxed);
+        self.sql("postgres", &format!("CREATE DATABASE fp{number} OWNER {USER}"));
+        self.address(number)
+    }
+
+    /// The address of the last database that was made.
+    pub fn database_address(&self) -> String {
+        self.address(self.databases.load(Ordering::Relaxed) - 1)
+    }
+
+    fn address(&self, number: u32) -> String {
         let socket = self.folder.path().to_str().expect("temporary folders have plain names").replace('/', "%2F");
-        format!("postgres://{USER}@{socket}/{name}")
+        format!("postgres://{USER}@{socket}/fp{number}")
     }
 
     /// With `ssl=on`, what tells who it is.

@@ -40,7 +40,7 @@ mod workers;
 mod workers_among;
 mod workflows;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
@@ -144,14 +144,20 @@ impl Api {
 }
 
 pub fn router(engine: Engine, config: ApiConfig) -> Router {
+    static ROUTES: OnceLock<Router<Api>> = OnceLock::new();
     let api = Api(Arc::new(Inner { engine, config }));
-    let (router, document) = described().split_for_parts();
-    let document = openapi::text(openapi::complete(document));
-    router
-        .route("/openapi.json", get(move || openapi::serve(document.clone())))
-        .merge(docs::router())
-        .fallback(problem::nothing_here)
-        .method_not_allowed_fallback(problem::method_not_allowed)
+    // A process may have many, which differ in what they are about and in nothing else.
+    let routes = ROUTES.get_or_init(|| {
+        let (router, document) = described().split_for_parts();
+        let document = openapi::text(openapi::complete(document));
+        router
+            .route("/openapi.json", get(move || openapi::serve(document.clone())))
+            .merge(docs::router())
+            .fallback(problem::nothing_here)
+            .method_not_allowed_fallback(problem::method_not_allowed)
+    });
+    routes
+        .clone()
         .layer(from_fn_with_state(api.clone(), metrics::count))
         .layer(CatchPanicLayer::custom(problem::of_panic))
         .with_state(api)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
-use fleetprompt_store::postgres::PostgresStore;
+use fleetprompt_store::postgres::{Database, PostgresStore};
 use fleetprompt_store::{Batch, Error, Page, SignalFilter, Store};
 use fleetprompt_testing::Postgres;
 
@@ -51,6 +51,41 @@ fn a_node_that_was_taken_for_dead_writes_nothing() {
     drop(frozen);
     assert_eq!(names(&next), [""; 0]);
     next.commit(&tenants(&mut samples, "acme")).expect("the end of the other changed nothing");
+}
+
+#[test]
+fn a_partition_that_a_node_takes_anew_is_lost_to_whoever_in_it_had_it_before() {
+    let (server, mut samples) = (Postgres::start(), Samples::new());
+    let database = Database::open(&server.database(), options("a")).expect("a new database");
+    let before = database.take(0).expect("asked").expect("it is free");
+    before.commit(&tenants(&mut samples, "one")).expect("committed");
+    let now = database.take(0).expect("asked").expect("it is this node's own");
+    // Its first commit has the number that the other's next would have.
+    now.commit(&tenants(&mut samples, "two")).expect("committed");
+    let refused = before.commit(&tenants(&mut samples, "three")).expect_err("it has nothing to write any more");
+    assert!(matches!(refused, Error::Lost { .. }), "{refused}");
+    drop(before);
+    now.commit(&tenants(&mut samples, "four")).expect("the end of the other changed nothing");
+    assert_eq!(names(&now), ["one", "two", "four"]);
+}
+
+#[test]
+fn a_read_that_nobody_waits_for_leaves_no_snapshot_behind() {
+    let (server, mut samples) = (Postgres::start(), Samples::new());
+    let store = PostgresStore::open(&server.database(), options("a")).expect("a new database");
+    let database = Database::open(&server.database_address(), options("b")).expect("the same database");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        for within in 0..200 {
+            let asked = database.tenants();
+            let _ = tokio::time::timeout(Duration::from_micros(within * 10), asked).await;
+        }
+    });
+    store.commit(&tenants(&mut samples, "acme")).expect("committed");
+    for _ in 0..20 {
+        let seen = runtime.block_on(database.tenants()).expect("read");
+        assert_eq!(seen.len(), 1, "it sees what was there when somebody else began to read");
+    }
 }
 
 #[test]
