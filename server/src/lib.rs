@@ -5,6 +5,7 @@ pub mod backup;
 pub mod cli;
 pub mod demo;
 pub mod dev;
+pub mod doctor;
 pub mod migrate;
 pub mod node;
 pub mod offline;

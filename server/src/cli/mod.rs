@@ -8,7 +8,7 @@ mod definition;
 mod directive;
 mod directive_type;
 mod emit_file;
-mod exit;
+pub mod exit;
 mod explain;
 mod fields;
 mod function;
@@ -17,7 +17,7 @@ mod input;
 mod key;
 mod module;
 mod node;
-mod output;
+pub mod output;
 mod pages;
 mod run;
 mod run_bulk;
@@ -25,7 +25,7 @@ mod run_operate;
 mod run_shown;
 mod schedule;
 mod schema;
-mod screen;
+pub mod screen;
 mod signal;
 mod step;
 mod table;
@@ -71,6 +71,7 @@ Serve:
   demo            Watch a forum being triaged, from signal to post, on a server of its own
   dev             Serve ./.fleetprompt; apply what is in its folders when it changes
   serve           Serve a data folder or a database in production
+  doctor          Look whether a server would run well here, and what to do if not
   backup          Copy a data folder's database, also while a server uses it
   migrate         Copy everything from a data folder into a PostgreSQL database, or back
   verify          Check what is stored: fold the log and compare
@@ -125,6 +126,8 @@ enum Command {
     Dev(crate::dev::Args),
     /// Serve a data folder or a database in production
     Serve(crate::serve::Args),
+    /// Look whether a server would run well here, and what to do if not
+    Doctor(crate::doctor::Args),
     /// Copy a data folder's database, also while a server uses it
     Backup(crate::backup::Args),
     /// Copy everything from a data folder into a PostgreSQL database, or back
@@ -179,6 +182,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Demo(args) => crate::demo::run(args).await,
         Command::Dev(args) => crate::dev::run(args).await,
         Command::Serve(args) => crate::serve::run(args).await,
+        Command::Doctor(args) => crate::doctor::run(args).await,
         Command::Backup(args) => crate::backup::run(args).await,
         Command::Migrate(args) => crate::migrate::run(args).await,
         Command::Verify(args) => crate::verify::run(args).await,

@@ -229,7 +229,7 @@ pub(super) async fn bounded<T>(answer: impl Future<Output = fault::Result<T>>) -
 }
 
 impl Connections {
-    fn open(url: &str) -> Result<Self> {
+    pub fn open(url: &str) -> Result<Self> {
         let (config, tls) = address::read(url)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)

@@ -14,6 +14,9 @@ struct Migration {
 /// The version of a migration is its place here, from 1.
 const MIGRATIONS: [Migration; 1] = [Migration { name: "initial", sql: include_str!("migrations/0001_initial.sql") }];
 
+/// The newest version of the schema.
+pub const KNOWN: i64 = MIGRATIONS.len() as i64;
+
 /// "Flee": of the advisory lock under which the schema is changed.
 const LOCK: i64 = 0x466c_6565;
 
@@ -35,9 +38,8 @@ async fn locked(client: &Client, partitions: u16) -> Result<u16> {
         applied(client).await
     };
     let applied = prepare.await.map_err(|fault| fault.while_("read the schema version"))?;
-    let known = MIGRATIONS.len() as i64;
-    if let Some((found, ..)) = applied.last().filter(|(version, ..)| *version > known) {
-        return Err(Error::Newer { path: "the database".to_owned(), found: *found, known });
+    if let Some((found, ..)) = applied.last().filter(|(version, ..)| *version > KNOWN) {
+        return Err(Error::Newer { path: "the database".to_owned(), found: *found, known: KNOWN });
     }
     check(&applied)?;
     let there = async {

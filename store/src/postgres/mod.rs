@@ -9,6 +9,7 @@ mod columns;
 mod commit;
 mod database;
 mod directives;
+mod examine;
 mod fault;
 mod mail;
 mod migrations;
@@ -39,6 +40,7 @@ use uuid::Uuid;
 
 pub use self::database::{Database, Options};
 use self::database::{Whose, bounded, snapshot};
+pub use self::examine::{Examination, examine};
 use self::fault::Fault;
 pub use self::mail::{Answer, Notices, Request};
 pub use self::nodes::{Cluster, NodeEntry, Waiting};
