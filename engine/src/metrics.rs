@@ -88,6 +88,13 @@ impl Default for Metrics {
             leases_lost: Gauge::default(),
         };
         metrics.register();
+        // From the start: what appears with its first increase is no increase to whoever looks.
+        for status in ["completed", "failed", "canceled"] {
+            metrics.runs_ended.get_or_create(&Ended { status });
+        }
+        for status in ["succeeded", "failed", "canceled"] {
+            metrics.directives_settled.get_or_create(&Ended { status });
+        }
         metrics
     }
 }
