@@ -8,6 +8,7 @@
 mod chance;
 mod check;
 mod definition;
+mod fenced;
 mod ledger;
 mod moves;
 mod panics;

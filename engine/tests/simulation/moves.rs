@@ -59,7 +59,8 @@ impl World {
         let under_way = if self.tasks.is_empty() { 0 } else { 14 };
         let waits = if self.answerable().is_empty() { 0 } else { 5 };
         type Move = fn(&mut World, &mut Chance, u64) -> Held;
-        let moves: [(usize, Move); 12] = [
+        let is_haunted = if self.before.is_none() { 0 } else { 8 };
+        let moves: [(usize, Move); 13] = [
             (14, Self::emit),
             (under_way, Self::end_some),
             (2, Self::end_again),
@@ -71,6 +72,7 @@ impl World {
             (9, Self::let_time_pass),
             (2, Self::turn_clock_back),
             (2, Self::die),
+            (is_haunted, Self::wake_the_one_before),
             (1, Self::register),
         ];
         chance.weighed(&moves)(self, chance, number)
@@ -394,6 +396,50 @@ impl World {
         self.verified()?;
         let passed = chance.pick(&[-30_000_000, 0, 1, 10_000_000, 90_000_000]);
         self.crash(Timestamp(self.engine.now().0 + passed))
+    }
+
+    /// It was only frozen: it goes on as if it still had the store, and nothing comes of it.
+    fn wake_the_one_before(&mut self, chance: &mut Chance, number: u64) -> Held {
+        let Some(mut before) = self.before.take() else { return Ok(()) };
+        let house = self.any_house(chance);
+        let last = self.store.last_signal_id().map_err(|error| error.to_string())?;
+        // What it had begun, it had begun.
+        drop(before.take_tasks());
+        match chance.below(4) {
+            0 => {
+                self.story.tell(|| "the engine before is told a fact".to_owned());
+                let told = before.emit(&house.member, vec![plain_signal(WORDS[0], definition::payload(chance))]);
+                let is_taken = told.is_ok_and(|answers| answers.iter().any(Result::is_ok));
+                hold(!is_taken, || "an engine that has lost its store took a fact".to_owned())?;
+            }
+            1 => {
+                self.story.tell(|| "the engine before is asked for a directive".to_owned());
+                let directive = NewDirective {
+                    name: "job.manual".parse().expect("a name"),
+                    payload: json!({}).into(),
+                    idempotency_key: format!("before{number}"),
+                    correlation_id: None,
+                    causation_id: None,
+                };
+                let asked = before.request(&house.member, directive);
+                hold(asked.is_err(), || "an engine that has lost its store took an intent".to_owned())?;
+            }
+            2 => {
+                let Some(task) = chance.pick_any(&self.gone).cloned() else { return Ok(()) };
+                let outcome = self.outcome(chance, &task);
+                self.story.tell(|| format!("the engine before hears of {}: {}", task.key, said(&outcome)));
+                before.end(&task, outcome);
+            }
+            _ => {
+                self.story.tell(|| "time passes for the engine before".to_owned());
+                before.set_time(before.now() + Span::from_secs(60));
+            }
+        }
+        let after = self.store.last_signal_id().map_err(|error| error.to_string())?;
+        hold(last == after, || "an engine that has lost its store wrote to it".to_owned())?;
+        hold(before.take_tasks().is_empty(), || "an engine that has lost its store began an effect".to_owned())?;
+        self.before = chance.one_in(2).then_some(before);
+        Ok(())
     }
 
     fn register(&mut self, chance: &mut Chance, _: u64) -> Held {

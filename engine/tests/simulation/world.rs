@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use fleetprompt_core::document::Format;
 use fleetprompt_core::tenant::Role;
@@ -14,6 +15,7 @@ use serde_json::json;
 use crate::chance::Chance;
 use crate::check::{self, Held, hold};
 use crate::definition::{self, LEVELS};
+use crate::fenced::Fenced;
 use crate::ledger::Ledger;
 use crate::seen::Seen;
 use crate::story::Story;
@@ -24,7 +26,10 @@ const BEGINNING: Timestamp = Timestamp(1_700_000_000_000_000);
 pub struct World {
     pub seed: u64,
     pub store: Arc<MemoryStore>,
+    epoch: Arc<AtomicU64>,
     pub engine: ByHand,
+    /// One that was taken for dead, and does not know it yet.
+    pub before: Option<ByHand>,
     pub houses: Vec<House>,
     /// What the engine that lives now has asked for, and has not heard of again.
     pub tasks: Vec<Task>,
@@ -80,11 +85,15 @@ pub fn go(seed: u64, schedule: &[u64], told: bool) -> Outcome {
 impl World {
     fn empty(seed: u64, told: bool) -> Self {
         let store = Arc::new(MemoryStore::default());
-        let engine = ByHand::start(store.clone(), BEGINNING, seed).expect("a store in memory can be read");
+        let epoch = Arc::default();
+        let fenced = Arc::new(Fenced::take(store.clone(), &epoch));
+        let engine = ByHand::start(fenced, BEGINNING, seed).expect("a store in memory can be read");
         Self {
             seed,
             store,
+            epoch,
             engine,
+            before: None,
             houses: Vec::new(),
             tasks: Vec::new(),
             gone: Vec::new(),
@@ -204,7 +213,9 @@ impl World {
         self.store.fail_next_commits(0);
         self.lives += 1;
         let seed = self.seed ^ (self.lives << 32);
-        self.engine = ByHand::start(self.store.clone(), clock, seed).map_err(|error| error.to_string())?;
+        let fenced = Arc::new(Fenced::take(self.store.clone(), &self.epoch));
+        let next = ByHand::start(fenced, clock, seed).map_err(|error| error.to_string())?;
+        self.before = Some(std::mem::replace(&mut self.engine, next));
         self.gone.append(&mut self.tasks);
         let too_many = self.gone.len().saturating_sub(40);
         self.gone.drain(..too_many);
