@@ -46,6 +46,8 @@ const KEPT: Duration = Duration::from_secs(300);
 pub struct Running {
     pub member: Arc<Member>,
     tasks: Vec<JoinHandle<()>>,
+    /// Until the very end.
+    beating: JoinHandle<()>,
 }
 
 impl Member {
@@ -79,11 +81,11 @@ impl Member {
         member.look().await?;
         let tasks = vec![
             tokio::spawn(member.clone().listen()),
-            tokio::spawn(member.clone().beat()),
             tokio::spawn(member.clone().take_part()),
             tokio::spawn(member.clone().take_mail()),
         ];
-        Ok(Running { member, tasks })
+        let beating = tokio::spawn(member.clone().beat());
+        Ok(Running { member, tasks, beating })
     }
 
     pub fn door(&self) -> &Arc<Door> {
@@ -104,12 +106,8 @@ impl Member {
 
     /// Whatever else takes its time.
     async fn beat(self: Arc<Self>) {
-        let mut stopped = self.stopping.subscribe();
         loop {
-            tokio::select! {
-                () = tokio::time::sleep(self.lease / 3) => {}
-                _ = stopped.wait_for(|stopped| *stopped) => return,
-            }
+            tokio::time::sleep(self.lease / 3).await;
             if let Err(error) = self.database.beat().await {
                 tracing::debug!(target: "store", %error, "nobody heard that this node lives");
             }
@@ -297,14 +295,15 @@ impl Running {
 
     pub async fn end(self) {
         self.member.stopping.send_replace(true);
+        for task in self.tasks {
+            // Each comes to an end by itself, and then nothing is taken any more.
+            let _ = tokio::time::timeout(ANSWERED_WITHIN, task).await;
+        }
         let partitions = self.member.door.partitions();
         let stopping = partitions.into_iter().filter_map(|partition| self.member.door.close(partition));
         futures_util::future::join_all(stopping.map(|room| async move { room.engine.stop().await })).await;
-        for task in self.tasks {
-            // Each comes to an end by itself.
-            let _ = tokio::time::timeout(ANSWERED_WITHIN, task).await;
-        }
         self.member.mail.until_quiet(ANSWERED_WITHIN).await;
+        self.beating.abort();
         let left = tokio::time::timeout(ANSWERED_WITHIN, self.member.database.leave()).await;
         if !matches!(left, Ok(Ok(()))) {
             tracing::warn!(target: "nodes", "nobody heard that this node ends; the others wait until its lease does");
