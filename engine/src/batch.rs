@@ -80,7 +80,7 @@ pub(crate) fn start(store: Arc<dyn Store>, common: &Common, runtime: tokio::runt
 
 /// Where everything comes in.
 pub(crate) struct Door {
-    pub inputs: Receiver<Input>,
+    pub inputs: Receiver<Box<Input>>,
     pub outcomes: Receiver<Outcome>,
     pub stopped: Receiver<Duration>,
 }
@@ -99,7 +99,7 @@ pub(crate) struct Limits {
 }
 
 pub(crate) struct Decider {
-    inputs: Receiver<Input>,
+    inputs: Receiver<Box<Input>>,
     outcomes: Receiver<Outcome>,
     stopped: Receiver<Duration>,
     pub store: Arc<dyn Store>,
@@ -206,7 +206,7 @@ impl Decider {
         let timeout = self.until_next();
         select! {
             recv(self.inputs) -> input => match input {
-                Ok(input) => inputs.push(input),
+                Ok(input) => inputs.push(*input),
                 // Nobody is left who could ask, or stop us.
                 Err(_) => return None,
             },
@@ -223,7 +223,7 @@ impl Decider {
             && let Ok(input) = self.inputs.try_recv()
         {
             weight += input.weight();
-            inputs.push(input);
+            inputs.push(*input);
         }
         self.take_due(&mut outcomes);
         Some((inputs, outcomes))

@@ -38,7 +38,8 @@ pub struct AttemptReport {
 /// Cheap to clone; the engine ends when `stop` is called on any of them.
 #[derive(Clone)]
 pub struct Engine {
-    pub(crate) queue: Sender<Input>,
+    /// Boxed: a place in it takes memory whether somebody is there or not.
+    pub(crate) queue: Sender<Box<Input>>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) directory: Arc<ArcSwap<Directory>>,
     pub(crate) commits: watch::Receiver<u64>,
@@ -282,7 +283,7 @@ impl Engine {
 
     async fn ask<T>(&self, make: impl FnOnce(Reply<T>) -> Input) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
-        match self.queue.try_send(make(reply)) {
+        match self.queue.try_send(Box::new(make(reply))) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => return Err(Error::Busy { retry_after: Duration::from_millis(500) }),
             Err(TrySendError::Disconnected(_)) => return Err(stopping()),

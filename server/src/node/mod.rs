@@ -14,7 +14,6 @@ use fleetprompt_core::Span;
 use fleetprompt_engine::models::ModelsConfig;
 use fleetprompt_engine::{Common, Config, Engine};
 use fleetprompt_store::Store;
-use fleetprompt_store::postgres::Database;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -46,8 +45,7 @@ impl Node {
             Opened::Database(database) => {
                 let (stopping, stopped) = watch::channel(false);
                 let lease = Duration::from_secs(settings.node_lease_s);
-                let common =
-                    Common::new(Config { queue_max: queue_of_each(settings, &database), ..config(settings, true) });
+                let common = Common::new(config(settings, true));
                 let running = Member::start(database, common, ApiConfig::new(stopped.clone()), lease).await?;
                 let router = running.member.door().clone().router();
                 Self::serve(settings, Deciding::Among(running), router, stopping, stopped).await
@@ -131,12 +129,6 @@ async fn serve(listener: TcpListener, router: axum::Router, mut stopped: watch::
 /// One engine, without a server before it.
 pub fn start_engine(store: Arc<dyn Store>, settings: &Settings, performs: bool) -> anyhow::Result<Engine> {
     Ok(Engine::start(store, config(settings, performs), tokio::runtime::Handle::current())?)
-}
-
-/// A place in a queue takes memory, whether somebody is there or not.
-fn queue_of_each(settings: &Settings, database: &Database) -> usize {
-    let share = settings.queue_max * 2 / usize::from(database.partitions());
-    share.clamp(1, settings.queue_max)
 }
 
 fn config(settings: &Settings, performs: bool) -> Config {
