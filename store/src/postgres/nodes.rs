@@ -44,6 +44,7 @@ pub struct Waiting {
     pub oldest: Duration,
 }
 
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long the dead are remembered.
 const REMEMBERED: &str = "1 hour";
 
@@ -126,10 +127,23 @@ impl Database {
         let_go.await.map_err(|fault| fault.while_("let a partition go"))
     }
 
-    /// Any that lives.
+    /// Any that lives: it is waited until it says so again, or has not for longer than its lease.
     pub fn node_at_work(&self) -> Result<Option<String>> {
-        let cluster = self.connections.wait(self.cluster())?;
-        Ok(cluster.nodes.into_iter().find(|node| node.is_alive).map(|node| node.name))
+        let mut before = Cluster::default();
+        loop {
+            let cluster = self.connections.wait(self.cluster())?;
+            let mut living = cluster.nodes.iter().filter(|node| node.is_alive).peekable();
+            if living.peek().is_none() {
+                return Ok(None);
+            }
+            let has_beaten =
+                |node: &&NodeEntry| before.node(node.id).is_some_and(|then| node.silent_for < then.silent_for);
+            if let Some(node) = living.find(has_beaten) {
+                return Ok(Some(node.name.clone()));
+            }
+            before = cluster;
+            std::thread::sleep(LOOK_AGAIN);
+        }
     }
 
     /// What waits, by partition.
