@@ -1,10 +1,10 @@
 //! From one store into another, record by record, and whether both say the same afterwards. Neither may be in use.
 
+use std::sync::Arc;
+
 use fleetprompt_core::registration::WorkflowVersion;
 use fleetprompt_core::tenant::Tenant;
 use fleetprompt_core::{Signal, TenantId};
-use std::fmt::Debug;
-use std::sync::Arc;
 
 use crate::{Batch, DirectiveFilter, Directory, Page, Result, RunFilter, RunWrite, SignalFilter, Store};
 
@@ -18,7 +18,7 @@ pub struct Progress {
 }
 
 const PAGE: usize = 500;
-/// Of payloads and outputs in one commit.
+/// Of payloads and outputs in one batch.
 const BYTES_MAX: usize = 8 << 20;
 
 /// All that is of one tenant. `to` has nothing of it.
@@ -29,74 +29,44 @@ pub fn copy(
     tenant: &Tenant,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<()> {
-    let id = tenant.id;
-    to.commit(&registered(from, directory, tenant)?)?;
-    let mut so_far = Progress { tenants: 1, ..Progress::default() };
-    pages(
-        |page| from.signals(id, &SignalFilter::default(), page),
-        |signal| signal.id.0,
-        |signals| {
-            so_far.signals += signals.len() as u64;
-            progress(so_far);
-            for_each_commit(
-                signals,
-                |signal| signal.payload.text().len(),
-                |signals| to.commit(&facts(from, id, signals)?),
-            )
-        },
-    )?;
-    pages(
-        |page| from.directives(id, &DirectiveFilter::default(), page),
-        |directive| directive.id.0,
-        |directives| {
-            so_far.directives += directives.len() as u64;
-            progress(so_far);
-            for_each_commit(
-                directives,
-                |directive| directive.payload.text().len(),
-                |directives| {
-                    to.commit(&Batch { directives: directives.into_iter().map(Arc::new).collect(), ..Batch::default() })
-                },
-            )
-        },
-    )?;
-    pages(
-        |page| from.runs(id, &RunFilter::default(), page),
-        |run| run.id.0,
-        |runs| {
-            so_far.runs += runs.len() as u64;
-            progress(so_far);
-            // Each with its steps, and so one after the other.
-            for run in runs {
-                let run = from.run(id, run.id)?.map(Arc::new);
-                let write = run.map(|run| RunWrite { places: run.places().collect(), run });
-                to.commit(&Batch { runs: write.into_iter().collect(), ..Batch::default() })?;
-            }
-            Ok(())
-        },
-    )
+    read(from, directory, tenant, progress, |batch| to.commit(&batch))
 }
 
-/// What a store says of a tenant, all of it: two that say the same give the same.
+/// What a store says of a tenant, all of it: two that say the same give the same. Every field of every record has a
+/// part in how it is shown.
 pub fn digest(
     store: &dyn Store,
     directory: &Directory,
     tenant: &Tenant,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    read(store, directory, tenant, progress, |batch| {
+        hasher.update(format!("{batch:?}").as_bytes());
+        Ok(())
+    })?;
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// A tenant from end to end, as batches that would write it.
+fn read(
+    store: &dyn Store,
+    directory: &Directory,
+    tenant: &Tenant,
+    progress: &mut dyn FnMut(Progress),
+    mut take: impl FnMut(Batch) -> Result<()>,
+) -> Result<()> {
     let id = tenant.id;
-    let (mut hasher, mut so_far) = (blake3::Hasher::new(), Progress { tenants: 1, ..Progress::default() });
-    let registered = registered(store, directory, tenant)?;
-    add(&mut hasher, &registered);
+    let mut so_far = Progress { tenants: 1, ..Progress::default() };
+    take(registered(store, directory, tenant)?)?;
     pages(
         |page| store.signals(id, &SignalFilter::default(), page),
         |signal| signal.id.0,
         |signals| {
             so_far.signals += signals.len() as u64;
             progress(so_far);
-            let facts = facts(store, id, signals)?;
-            add(&mut hasher, &facts);
-            Ok(())
+            let bytes = |signal: &Signal| signal.payload.text().len();
+            in_parts(signals.into_iter().map(Ok), bytes, |signals| take(facts(store, id, signals)?))
         },
     )?;
     pages(
@@ -105,8 +75,12 @@ pub fn digest(
         |directives| {
             so_far.directives += directives.len() as u64;
             progress(so_far);
-            directives.iter().for_each(|directive| add(&mut hasher, directive));
-            Ok(())
+            let directives = directives.into_iter().map(|directive| Ok(Arc::new(directive)));
+            in_parts(
+                directives,
+                |directive| directive.payload.text().len(),
+                |directives| take(Batch { directives, ..Batch::default() }),
+            )
         },
     )?;
     pages(
@@ -115,19 +89,15 @@ pub fn digest(
         |runs| {
             so_far.runs += runs.len() as u64;
             progress(so_far);
-            for run in runs {
-                let run = store.run(id, run.id)?;
-                add(&mut hasher, &run);
-            }
-            Ok(())
+            // Each with its steps, which lists leave out.
+            let whole = runs.into_iter().filter_map(|run| store.run(id, run.id).transpose());
+            let written = whole.map(|run| {
+                let run = Arc::new(run?);
+                Ok(RunWrite { places: run.places().collect(), run })
+            });
+            in_parts(written, |write| write.run.steps.bytes(), |runs| take(Batch { runs, ..Batch::default() }))
         },
-    )?;
-    Ok(hasher.finalize().to_hex().to_string())
-}
-
-/// Every field of every record has a part in how it is shown.
-fn add(hasher: &mut blake3::Hasher, record: &impl Debug) {
-    hasher.update(format!("{record:?}").as_bytes());
+    )
 }
 
 fn registered(from: &dyn Store, directory: &Directory, tenant: &Tenant) -> Result<Batch> {
@@ -195,19 +165,21 @@ fn pages<T>(
     }
 }
 
-fn for_each_commit<T>(
-    all: Vec<T>,
+/// As many at once as are not too much.
+fn in_parts<T>(
+    all: impl Iterator<Item = Result<T>>,
     bytes: impl Fn(&T) -> usize,
-    mut commit: impl FnMut(Vec<T>) -> Result<()>,
+    mut take: impl FnMut(Vec<T>) -> Result<()>,
 ) -> Result<()> {
     let (mut some, mut weight) = (Vec::new(), 0);
     for one in all {
+        let one = one?;
         weight += bytes(&one);
         some.push(one);
         if weight >= BYTES_MAX {
-            commit(std::mem::take(&mut some))?;
+            take(std::mem::take(&mut some))?;
             weight = 0;
         }
     }
-    if some.is_empty() { Ok(()) } else { commit(some) }
+    if some.is_empty() { Ok(()) } else { take(some) }
 }
