@@ -42,11 +42,15 @@ pub struct Database {
     is_away: AtomicBool,
     /// The process is no node that serves.
     pub(super) is_alone: AtomicBool,
+    /// Somebody says for it that it lives.
+    pub(super) is_kept: AtomicBool,
 }
 
 /// Pools of connections, and a runtime for those who ask without having one.
 pub(super) struct Connections {
-    pub pool: Pool,
+    pub readers: Pool,
+    /// Each partition's own.
+    pub writers: Pool,
     /// For what nodes say of themselves and to each other: no reader can keep them waiting.
     of_nodes: Pool,
     config: Config,
@@ -55,8 +59,9 @@ pub(super) struct Connections {
     runtime: Option<Runtime>,
 }
 
-/// Readers; each partition's writer comes on top.
 const READERS_MAX: usize = 8;
+/// Beside one for each partition: who takes it anew does not wait for whoever had it.
+const WRITERS_SPARE: usize = 2;
 const OF_NODES_MAX: usize = 4;
 /// Until the next transaction says otherwise: each read of a tenant's does.
 const OF_ALL_TENANTS: &str = "SET fleetprompt.tenant = '*'";
@@ -74,10 +79,17 @@ impl Database {
     /// Connects, and brings the schema up to date.
     pub fn open(url: &str, options: Options) -> Result<Arc<Self>> {
         let connections = Connections::open(url)?;
-        let partitions = connections.wait(migrations::apply(&connections.pool, options.partitions))?;
-        connections.pool.resize(READERS_MAX + usize::from(partitions));
-        let (is_away, is_alone) = (AtomicBool::new(false), AtomicBool::new(false));
-        Ok(Arc::new(Self { connections, node: Uuid::now_v7(), options, partitions, is_away, is_alone }))
+        let partitions = connections.wait(migrations::apply(&connections.writers, options.partitions))?;
+        connections.writers.resize(WRITERS_SPARE + usize::from(partitions));
+        Ok(Arc::new(Self {
+            connections,
+            node: Uuid::now_v7(),
+            options,
+            partitions,
+            is_away: AtomicBool::new(false),
+            is_alone: AtomicBool::new(false),
+            is_kept: AtomicBool::new(false),
+        }))
     }
 
     /// This process, among the nodes.
@@ -99,7 +111,7 @@ impl Database {
 
     /// To write for a partition, under a new epoch; none when another node does.
     pub fn take(self: &Arc<Self>, partition: u16) -> Result<Option<PostgresStore>> {
-        let taking = ownership::take(&self.connections.pool, self.node, partition);
+        let taking = ownership::take(&self.connections.writers, self.node, partition);
         let writer = self.connections.wait(taking).map_err(|fault| fault.while_("take a partition"))?;
         Ok(writer.map(|writer| PostgresStore::new(self.clone(), Some(partition), writer)))
     }
@@ -125,21 +137,14 @@ impl Database {
     }
 
     pub async fn tenants(&self) -> Result<Vec<Tenant>> {
-        let read = snapshot(&self.connections.pool, Whose::Everybodys, async |view| registrations::tenants(view).await);
+        let read =
+            snapshot(&self.connections.readers, Whose::Everybodys, async |view| registrations::tenants(view).await);
         read.await.map_err(|fault| fault.while_("read the tenants"))
-    }
-
-    pub async fn tenant_by_slug(&self, slug: &Slug) -> Result<Option<TenantId>> {
-        let sql = "SELECT tenant_id FROM tenants WHERE slug = $1";
-        let read = snapshot(&self.connections.pool, Whose::Everybodys, async |view| {
-            view.row(sql, &[&slug.as_str()], |row| Ok(TenantId(columns::id(row, 0)?))).await
-        });
-        read.await.map_err(|fault| fault.while_("look for a tenant"))
     }
 
     /// The key of a secret, whether it may be used or not, and the partition of its tenant.
     pub async fn key(&self, hash: &KeyHash) -> Result<Option<(Key, u16)>> {
-        let read = snapshot(&self.connections.pool, Whose::Everybodys, async |view| {
+        let read = snapshot(&self.connections.readers, Whose::Everybodys, async |view| {
             registrations::key_by_hash(view, hash).await
         });
         read.await.map_err(|fault| fault.while_("look for a key"))
@@ -253,8 +258,8 @@ impl Connections {
                 .build()
                 .expect("it has a runtime")
         };
-        let (pool, of_nodes) = (pool(READERS_MAX), pool(OF_NODES_MAX));
-        Ok(Self { pool, of_nodes, config, tls, runtime: Some(runtime) })
+        let (readers, writers, of_nodes) = (pool(READERS_MAX), pool(WRITERS_SPARE), pool(OF_NODES_MAX));
+        Ok(Self { readers, writers, of_nodes, config, tls, runtime: Some(runtime) })
     }
 
     pub fn runtime(&self) -> &Runtime {

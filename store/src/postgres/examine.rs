@@ -35,7 +35,7 @@ pub fn examine(url: &str) -> Result<Examination> {
 }
 
 async fn look(connections: &Connections) -> FaultResult<Examination> {
-    let client = connections.pool.get().await?;
+    let client = connections.readers.get().await?;
     let begun = (Instant::now(), now());
     let sql = "SELECT current_setting('server_version_num')::int, current_setting('server_encoding'),
           current_setting('is_superuser') = 'on', current_setting('fsync') = 'on',

@@ -129,9 +129,12 @@ impl Database {
         taken.map_err(|fault| fault.while_("take a request back"))
     }
 
-    /// Drops what is there for nobody: requests that nobody waits for any more, answers to nodes that are gone.
+    /// Drops what is there for nobody: requests that nobody waits for any more, answers to nodes that are gone, and
+    /// the nodes themselves after an hour.
     pub async fn sweep(&self, older_than: Duration) -> Result<()> {
         let swept = self.ask(async |client| {
+            let gone = "DELETE FROM nodes WHERE expires_at < clock_timestamp() - interval '1 hour'";
+            client.execute(gone, &[]).await?;
             for table in ["requests", "answers"] {
                 let sql = format!("DELETE FROM {table} WHERE sent_at < clock_timestamp() - make_interval(secs => $1)");
                 client.execute(&sql, &[&older_than.as_secs_f64()]).await?;

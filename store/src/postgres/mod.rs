@@ -96,14 +96,14 @@ impl PostgresStore {
         read: impl AsyncFnOnce(&View<'_>) -> fault::Result<T>,
     ) -> Result<T> {
         let connections = &self.database.connections;
-        connections.wait(snapshot(&connections.pool, whose, read)).map_err(|fault| fault.while_(doing))
+        connections.wait(snapshot(&connections.readers, whose, read)).map_err(|fault| fault.while_(doing))
     }
 
     /// Reads for the engine, which is about to write, on the connection that writes.
     fn read_ahead<T>(&self, doing: &'static str, read: impl AsyncFnOnce(&View<'_>) -> fault::Result<T>) -> Result<T> {
         let mut writer = self.writer.lock();
         let connections = &self.database.connections;
-        let reading = bounded(writer.read(&connections.pool, read));
+        let reading = bounded(writer.read(&connections.writers, read));
         connections.wait(reading).map_err(|fault| {
             writer.disconnect();
             fault.while_(doing)

@@ -45,8 +45,6 @@ pub struct Waiting {
 }
 
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// How long the dead are remembered.
-const REMEMBERED: &str = "1 hour";
 
 impl Cluster {
     pub fn node(&self, id: Uuid) -> Option<&NodeEntry> {
@@ -179,10 +177,8 @@ impl Database {
     /// This node is gone, and so is its claim on whatever it had.
     pub async fn leave(&self) -> Result<()> {
         let left = self.ask(async |client| {
-            let forget =
-                format!("DELETE FROM nodes WHERE id = $1 OR expires_at < clock_timestamp() - interval '{REMEMBERED}'");
             client.execute("UPDATE partitions SET node = NULL, claim = NULL WHERE node = $1", &[&self.node]).await?;
-            client.execute(&forget, &[&self.node]).await?;
+            client.execute("DELETE FROM nodes WHERE id = $1", &[&self.node]).await?;
             client.execute("DELETE FROM answers WHERE asker = $1", &[&self.node]).await?;
             Ok(())
         });
@@ -192,7 +188,8 @@ impl Database {
 
     /// Writes for a partition without being a node that serves, while this is held. Refused while one is at work on it.
     pub fn alone(self: &Arc<Self>, partition: u16) -> Result<PostgresStore> {
-        if !self.is_alone.swap(true, Ordering::Relaxed) {
+        self.is_alone.store(true, Ordering::Relaxed);
+        if !self.is_kept.swap(true, Ordering::Relaxed) {
             let keeping = keep(Arc::downgrade(self), self.options.lease / 3);
             self.connections.runtime().spawn(keeping);
         }
@@ -217,13 +214,14 @@ impl Database {
     }
 }
 
+/// For as long as the database is held, where it is alone.
 async fn keep(database: Weak<Database>, every: Duration) {
     loop {
         tokio::time::sleep(every).await;
-        let Some(database) = database.upgrade().filter(|database| database.is_alone.load(Ordering::Relaxed)) else {
-            return;
-        };
-        if let Err(error) = database.beat().await {
+        let Some(database) = database.upgrade() else { return };
+        if database.is_alone.load(Ordering::Relaxed)
+            && let Err(error) = database.beat().await
+        {
             tracing::warn!(target: "store", %error, "the database does not answer");
         }
         // The last one to hold it may not end it on a thread of its own.

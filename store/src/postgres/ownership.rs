@@ -123,7 +123,7 @@ impl Writer {
 
     /// In a new epoch: what the last connection sent is written by now, or never will be.
     async fn reconnect(&mut self, database: &Database) -> Result<()> {
-        let client = writing(&database.connections.pool).await?;
+        let client = writing(&database.connections.writers).await?;
         let sql = "UPDATE partitions SET epoch = epoch + 1 WHERE number = $1 AND claim = $2 RETURNING epoch, commits";
         let Some(row) = client.query_opt(sql, &[&self.at.partition, &self.claim]).await? else {
             self.is_over = true;

@@ -75,16 +75,12 @@ fn a_read_that_nobody_waits_for_leaves_no_snapshot_behind() {
     let store = PostgresStore::open(&server.database(), options("a")).expect("a new database");
     let database = Database::open(&server.database_address(), options("b")).expect("the same database");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(async {
-        for within in 0..200 {
-            let asked = database.tenants();
-            let _ = tokio::time::timeout(Duration::from_micros(within * 10), asked).await;
-        }
-    });
-    store.commit(&tenants(&mut samples, "acme")).expect("committed");
-    for _ in 0..20 {
+    for there in 1..200 {
+        let within = Duration::from_micros(there * 15);
+        runtime.block_on(async { drop(tokio::time::timeout(within, database.tenants()).await) });
+        store.commit(&tenants(&mut samples, &format!("tenant-{there}"))).expect("committed");
         let seen = runtime.block_on(database.tenants()).expect("read");
-        assert_eq!(seen.len(), 1, "it sees what was there when somebody else began to read");
+        assert_eq!(seen.len() as u64, there, "it sees what was there when somebody else began to read");
     }
 }
 
