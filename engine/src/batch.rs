@@ -26,7 +26,7 @@ use crate::standing::Standing;
 use crate::stop::Shutdown;
 use crate::timers::{Owner, Timers};
 use crate::workers::Workers;
-use crate::{Common, Directory, Engine, Error, Metrics, registrations};
+use crate::{Directory, Engine, Error, Metrics, Resources, registrations};
 
 /// Documents nest, and what reads them does as well; memory is only taken where it is used.
 const STACK_BYTES: usize = 16 << 20;
@@ -37,18 +37,22 @@ const AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// what else happens to its run, will mend.
 const BROKEN_OFF_AFTER: Duration = Duration::from_secs(60);
 
-pub(crate) fn start(store: Arc<dyn Store>, common: &Common, runtime: tokio::runtime::Handle) -> Result<Engine, Error> {
-    let config = &common.config;
+pub(crate) fn start(
+    store: Arc<dyn Store>,
+    resources: &Resources,
+    runtime: tokio::runtime::Handle,
+) -> Result<Engine, Error> {
+    let config = &resources.config;
     let directory = Arc::new(ArcSwap::from_pointee(registrations::load(store.as_ref())?));
     let (queue, inputs) = bounded(config.queue_max);
     let (outcomes_in, outcomes) = unbounded();
     let (committed, commits) = watch::channel(0);
-    let metrics = common.metrics.clone();
+    let metrics = resources.metrics.clone();
     let workers = Arc::new(Workers::new(config.lease, outcomes_in.clone(), &metrics));
     let (shutdown, stopped) = Shutdown::new(config.grace);
     let shutdown = Arc::new(shutdown);
 
-    let performer = Performer::new(runtime.clone(), outcomes_in, common, directory.clone(), workers.clone());
+    let performer = Performer::new(runtime.clone(), outcomes_in, resources, directory.clone(), workers.clone());
     let performing = performer.performing().clone();
     let decider = Decider::new(
         Door { inputs, outcomes, stopped },
@@ -57,10 +61,10 @@ pub(crate) fn start(store: Arc<dyn Store>, common: &Common, runtime: tokio::runt
         Box::new(performer),
         Box::new(SystemClock::new(config.clock_ahead)),
         Shared { committed, metrics: metrics.clone(), shutdown: shutdown.clone() },
-        Limits { cache_max: config.cache_max, batch_max: config.batch_max, cached: common.cached.clone() },
+        Limits { cache_max: config.cache_max, batch_max: config.batch_max, cached: resources.cached.clone() },
         seed(),
     )?;
-    let (modules, models) = (decider.cache.modules.clone(), common.models.clone());
+    let (modules, models) = (decider.cache.modules.clone(), resources.models.clone());
     let (handing_on, ending, held) = (workers.clone(), shutdown.clone(), performing.clone());
     runtime.spawn(async move {
         tokio::select! {

@@ -22,9 +22,9 @@ use crate::modules::{Module, Modules};
 use crate::perform::Performing;
 use crate::workers::{self, AttemptId, Refused, Reported, Worker, Workers};
 use crate::{
-    AddedModule, AppliedAgent, AppliedDirectiveType, AppliedFunction, AppliedSchedule, AppliedWorkflow, Common, Config,
+    AddedModule, AppliedAgent, AppliedDirectiveType, AppliedFunction, AppliedSchedule, AppliedWorkflow, Config,
     CreatedKey, Directory, Emitted, Error, Metrics, NewDirective, NewKey, OrderedSchedule, Refusal, Requested,
-    ScheduleOrder,
+    Resources, ScheduleOrder,
 };
 
 /// What a worker says of one attempt.
@@ -55,12 +55,16 @@ impl Engine {
     /// Loads what is registered and what was left open, and begins to decide on a thread of its
     /// own. Effects run on `runtime`.
     pub fn start(store: Arc<dyn Store>, config: Config, runtime: tokio::runtime::Handle) -> Result<Self, Error> {
-        Self::start_among(store, &Common::new(config), runtime)
+        Self::start_among(store, &Resources::new(config), runtime)
     }
 
     /// One of several in a process, each over a store of its own.
-    pub fn start_among(store: Arc<dyn Store>, common: &Common, runtime: tokio::runtime::Handle) -> Result<Self, Error> {
-        crate::batch::start(store, common, runtime)
+    pub fn start_among(
+        store: Arc<dyn Store>,
+        resources: &Resources,
+        runtime: tokio::runtime::Handle,
+    ) -> Result<Self, Error> {
+        crate::batch::start(store, resources, runtime)
     }
 
     /// Takes no more, lets effects that have begun end within the grace, and commits their outcomes.

@@ -11,7 +11,6 @@ mod cascade;
 pub mod cases;
 mod clock;
 pub mod codes;
-mod common;
 mod config;
 mod directives;
 mod directory;
@@ -24,6 +23,7 @@ pub mod models;
 pub mod modules;
 mod perform;
 mod registrations;
+mod resources;
 mod standing;
 mod stop;
 mod timers;
@@ -31,7 +31,6 @@ mod verify;
 pub mod workers;
 
 pub use by_hand::{ByHand, Task, TaskKind};
-pub use common::Common;
 pub use config::Config;
 pub use directives::built_in;
 pub use directory::{Directory, Scheduled, TenantDirectory, Workflows};
@@ -42,4 +41,5 @@ pub use input::{
     Emitted, Fired, NewDirective, NewKey, OrderedSchedule, Requested, ScheduleOrder,
 };
 pub use metrics::Metrics;
+pub use resources::Resources;
 pub use verify::{Report, verify};

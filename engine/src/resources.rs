@@ -1,4 +1,4 @@
-//! What the engines of one process have in common: models, bounds of what is performed at once and kept in memory, and
+//! What the engines of one process share: models, bounds of what is performed at once and kept in memory, and
 //! the metrics that all of them count in.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::perform::{Endpoints, Slots};
 use crate::{Config, Metrics};
 
 #[derive(Clone)]
-pub struct Common {
+pub struct Resources {
     pub(crate) config: Arc<Config>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) models: Arc<Models>,
@@ -20,7 +20,7 @@ pub struct Common {
     pub(crate) cached: Arc<AtomicUsize>,
 }
 
-impl Common {
+impl Resources {
     pub fn new(config: Config) -> Self {
         Self {
             metrics: Arc::default(),
@@ -30,9 +30,5 @@ impl Common {
             cached: Arc::default(),
             config: Arc::new(config),
         }
-    }
-
-    pub fn metrics(&self) -> &Arc<Metrics> {
-        &self.metrics
     }
 }

@@ -24,7 +24,7 @@ use crate::cache::OpenRun;
 use crate::input::Outcome;
 use crate::models::Models;
 use crate::workers::{Attempt, AttemptId, AttemptOf, Workers};
-use crate::{Common, Directory, Metrics};
+use crate::{Directory, Metrics, Resources};
 
 /// How an effect ended, and what is worth telling about it.
 pub(crate) struct Performed {
@@ -204,20 +204,20 @@ impl Performer {
     pub fn new(
         runtime: tokio::runtime::Handle,
         outcomes: Sender<Outcome>,
-        common: &Common,
+        resources: &Resources,
         directory: Arc<ArcSwap<Directory>>,
         workers: Arc<Workers>,
     ) -> Self {
         Self {
             runtime,
             outcomes,
-            slots: common.slots.clone(),
+            slots: resources.slots.clone(),
             performing: Arc::default(),
             directory,
-            models: common.models.clone(),
-            endpoints: common.endpoints.clone(),
+            models: resources.models.clone(),
+            endpoints: resources.endpoints.clone(),
             workers,
-            metrics: common.metrics.clone(),
+            metrics: resources.metrics.clone(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use fleetprompt_engine::{Common, Engine};
+use fleetprompt_engine::{Engine, Resources};
 use fleetprompt_store::Store;
 use fleetprompt_store::postgres::{Cluster, Database, Notices, PostgresStore};
 use parking_lot::Mutex;
@@ -19,7 +19,7 @@ use crate::api::{self, Among, ApiConfig};
 
 pub struct Member {
     database: Arc<Database>,
-    common: Common,
+    resources: Resources,
     api: ApiConfig,
     door: Arc<Door>,
     mail: Arc<Mail>,
@@ -54,19 +54,19 @@ impl Member {
     /// Has its share of what is free when it returns.
     pub async fn start(
         database: Arc<Database>,
-        common: Common,
+        resources: Resources,
         api: ApiConfig,
         lease: Duration,
     ) -> anyhow::Result<Running> {
         let (cluster, seen) = watch::channel(Cluster::default());
         let mail = Mail::new(database.clone(), seen, lease);
         let (leaving, left) = watch::channel(false);
-        let door = door(&database, &common, &api, left, &mail)?;
+        let door = door(&database, &resources, &api, left, &mail)?;
         let (stopping, _) = watch::channel(false);
         let notices = Arc::new(Notices::default());
         let member = Arc::new(Self {
             database,
-            common,
+            resources,
             api,
             door,
             mail,
@@ -197,11 +197,11 @@ impl Member {
 
     /// False: another was faster.
     async fn take(self: &Arc<Self>, partition: u16) -> anyhow::Result<bool> {
-        let (database, common) = (self.database.clone(), self.common.clone());
+        let (database, resources) = (self.database.clone(), self.resources.clone());
         let runtime = tokio::runtime::Handle::current();
         let started = tokio::task::spawn_blocking(move || {
             let Some(store) = database.take(partition)? else { return Ok(None) };
-            Engine::start_among(Arc::new(store), &common, runtime).map(Some)
+            Engine::start_among(Arc::new(store), &resources, runtime).map(Some)
         });
         let Some(engine) = started.await?? else { return Ok(false) };
         let (leaving, left) = watch::channel(false);
@@ -314,13 +314,13 @@ impl Running {
 /// The door, and behind it at first only what belongs to no tenant.
 fn door(
     database: &Arc<Database>,
-    common: &Common,
+    resources: &Resources,
     api: &ApiConfig,
     left: watch::Receiver<bool>,
     mail: &Arc<Mail>,
 ) -> anyhow::Result<Arc<Door>> {
     let store: Arc<dyn Store> = Arc::new(database.nothing());
-    let engine = Engine::start_among(store, common, tokio::runtime::Handle::current())?;
+    let engine = Engine::start_among(store, resources, tokio::runtime::Handle::current())?;
     Ok(Arc::new_cyclic(|door| {
         let among = among(database, PostgresStore::NOBODYS, door.clone());
         let router = api::router(engine, api.among(left, among));

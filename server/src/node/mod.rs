@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::Context;
 use fleetprompt_core::Span;
 use fleetprompt_engine::models::ModelsConfig;
-use fleetprompt_engine::{Common, Config, Engine};
+use fleetprompt_engine::{Config, Engine, Resources};
 use fleetprompt_store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -45,8 +45,8 @@ impl Node {
             Opened::Database(database) => {
                 let (stopping, stopped) = watch::channel(false);
                 let lease = Duration::from_secs(settings.node_lease_s);
-                let common = Common::new(config(settings, true));
-                let running = Member::start(database, common, ApiConfig::new(stopped.clone()), lease).await?;
+                let resources = Resources::new(config(settings, true));
+                let running = Member::start(database, resources, ApiConfig::new(stopped.clone()), lease).await?;
                 let router = running.member.door().clone().router();
                 Self::serve(settings, Deciding::Among(running), router, stopping, stopped).await
             }
