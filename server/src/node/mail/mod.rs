@@ -3,29 +3,30 @@
 //! parts, so that streams pass as well. Nothing of it is durable, and nothing needs to be: whoever gets no answer is told 503
 //! and asks again, as after any crash.
 
+mod message;
+mod sending;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
+use axum::http::{Method, Request, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use fleetprompt_store::postgres::{Answer, Cluster, Database, Request as Letter};
 use futures_util::{FutureExt, StreamExt};
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
-use crate::api::{Elsewhere, PassedOn, Problem};
+use self::message::{Ask, Head, Said, headers_of, read, write, written};
+use self::sending::{Outgoing, Room, send};
+use crate::api::{PassedOn, Problem};
 
 /// Of all requests that wait for another node: beyond it callers are told to come back.
 const BYTES_MAX: usize = 128 << 20;
 const WAITING_MAX: usize = 8_192;
-/// Sent in one go.
-const BATCH_MAX: usize = 512;
-const BATCH_BYTES_MAX: usize = 8 << 20;
 /// Of a stream, before whoever reads it too slowly is cut off.
 const PARTS_MAX: usize = 64;
 /// The longest that anybody waits for the beginning of an answer: workers wait for a minute.
@@ -38,7 +39,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Nodes that are silent for so long do not wait for anything any more.
 const GONE_AFTER: Duration = Duration::from_secs(60);
-const TRIES_MAX: u32 = 5;
 
 pub struct Mail {
     database: Arc<Database>,
@@ -53,47 +53,8 @@ pub struct Mail {
     lease: Duration,
 }
 
-enum Outgoing {
-    Request(Letter, Room),
-    Answer(Answer, OwnedSemaphorePermit),
-    /// Everything before it is to be on its way.
-    Flush(oneshot::Sender<()>),
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-enum Ask {
-    Request {
-        method: String,
-        uri: String,
-        headers: Headers,
-        by: Option<PassedOn>,
-    },
-    /// Whoever had asked under this id does not wait any more.
-    Leave(u128),
-}
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Said {
-    /// Of the first part alone.
-    head: Option<Head>,
-    is_last: bool,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Head {
-    status: u16,
-    headers: Headers,
-    elsewhere: Option<Elsewhere>,
-}
-
 /// Which one it is, from 0.
 type Part = (u32, Said, Bytes);
-
-/// Each value as its bytes, one a character: they need not be text.
-type Headers = Vec<(String, String)>;
-
-/// In memory, until it is sent and nobody waits for it any more.
-type Room = Option<Arc<OwnedSemaphorePermit>>;
 
 /// A request that came from another node.
 pub struct Passed {
@@ -134,7 +95,7 @@ impl Mail {
             headers: written(&parts.headers),
             by,
         };
-        let message = message(&ask, body);
+        let message = write(&ask, body);
         let crowded = || Problem::busy("too much waits for other nodes already", Duration::from_secs(1));
         let size = u32::try_from(message.len()).unwrap_or(u32::MAX);
         let Ok(room) = self.room.clone().try_acquire_many_owned(size) else { return crowded().into_response() };
@@ -307,7 +268,7 @@ impl Mail {
             let following = if is_over { Some(None) } else { stream.next().now_or_never() };
             let is_last = matches!(following, Some(None));
             let said = Said { head: head.take(), is_last };
-            let message = message(&said, &bytes);
+            let message = write(&said, &bytes);
             let size = u32::try_from(message.len().min(BYTES_MAX)).unwrap_or(u32::MAX);
             // It is never closed, so there is always room to wait for.
             let Ok(room) = self.answers.clone().acquire_many_owned(size).await else { return };
@@ -374,7 +335,7 @@ impl Drop for Here {
     fn drop(&mut self) {
         self.mail.waiting.lock().remove(&self.id);
         if !self.is_answered {
-            let message = message(&Ask::Leave(self.id.as_u128()), &[]);
+            let message = write(&Ask::Leave(self.id.as_u128()), &[]);
             let (asker, partition) = (self.mail.database.node(), self.partition);
             let leave = Letter { id: Uuid::now_v7(), partition, asker, message };
             let _ = self.mail.out.send(Outgoing::Request(leave, None));
@@ -409,106 +370,4 @@ fn response((_, said, bytes): Part, parts: mpsc::Receiver<Part>, here: Here) -> 
         response.extensions_mut().insert(elsewhere);
     }
     response
-}
-
-/// Everything that waits to be sent, in one go after the other.
-async fn send(mail: Arc<Mail>, mut outgoing: mpsc::UnboundedReceiver<Outgoing>) {
-    while let Some(first) = outgoing.recv().await {
-        let (mut requests, mut answers, mut flushed, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
-        let (mut rooms, mut held) = (Vec::new(), Vec::new());
-        let mut next = Some(first);
-        while let Some(one) = next {
-            match one {
-                Outgoing::Request(letter, room) => {
-                    bytes += letter.message.len();
-                    requests.push(letter);
-                    rooms.push(room);
-                }
-                Outgoing::Answer(answer, room) => {
-                    bytes += answer.message.len();
-                    answers.push(answer);
-                    held.push(room);
-                }
-                Outgoing::Flush(sent) => flushed.push(sent),
-            }
-            let is_full = requests.len() + answers.len() >= BATCH_MAX || bytes >= BATCH_BYTES_MAX;
-            next = if is_full { None } else { outgoing.try_recv().ok() };
-        }
-        mail.send_requests(&requests).await;
-        mail.send_answers(&answers).await;
-        for sent in flushed {
-            // Whoever asked may have left.
-            let _ = oneshot::Sender::send(sent, ());
-        }
-    }
-}
-
-impl Mail {
-    /// Once: one that was taken up although nobody said that it is there would be taken up twice.
-    async fn send_requests(&self, requests: &[Letter]) {
-        if requests.is_empty() {
-            return;
-        }
-        let mut tell: Vec<Uuid> = requests.iter().flat_map(|letter| self.to_tell(letter.partition)).collect();
-        tell.sort_unstable();
-        tell.dedup();
-        if let Err(error) = self.database.send_requests(requests, &tell).await {
-            tracing::debug!(target: "nodes", %error, "requests for other nodes could not be sent");
-            let mut waiting = self.waiting.lock();
-            // Who waits for these hears that nobody answers.
-            requests.iter().for_each(|letter| drop(waiting.remove(&letter.id)));
-        }
-    }
-
-    /// Until they are there: each part has its number, and is there once.
-    async fn send_answers(&self, answers: &[Answer]) {
-        if answers.is_empty() {
-            return;
-        }
-        let mut tell: Vec<Uuid> = answers.iter().map(|answer| answer.asker).collect();
-        tell.sort_unstable();
-        tell.dedup();
-        for tries in 1.. {
-            match self.database.send_answers(answers, &tell).await {
-                Ok(()) => return,
-                Err(_) if tries < TRIES_MAX => tokio::time::sleep(LOOK_EVERY).await,
-                Err(error) => {
-                    return tracing::warn!(target: "nodes", %error, "answers for other nodes could not be sent");
-                }
-            }
-        }
-    }
-}
-
-/// What is for this way alone, or would be wrong on the next, and the secret.
-const DROPPED: [HeaderName; 5] =
-    [header::AUTHORIZATION, header::CONNECTION, header::TRANSFER_ENCODING, header::HOST, header::DATE];
-
-fn written(headers: &HeaderMap) -> Headers {
-    let kept = headers.iter().filter(|(name, _)| !DROPPED.contains(name));
-    kept.map(|(name, value)| {
-        (name.as_str().to_owned(), value.as_bytes().iter().map(|byte| char::from(*byte)).collect())
-    })
-    .collect()
-}
-
-fn headers_of(written: Headers) -> HeaderMap {
-    let read = |(name, value): (String, String)| {
-        let bytes: Vec<u8> = value.chars().map(u8::try_from).collect::<Result<_, _>>().ok()?;
-        Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(bytes).ok()?))
-    };
-    written.into_iter().filter_map(read).collect()
-}
-
-/// The length of the head, the head, the body.
-fn message(head: &impl Serialize, body: &[u8]) -> Vec<u8> {
-    let head = serde_json::to_vec(head).expect("it is strings and numbers");
-    let length = u32::try_from(head.len()).expect("heads are short");
-    [&length.to_be_bytes(), &head[..], body].concat()
-}
-
-fn read<T: for<'a> Deserialize<'a>>(message: Vec<u8>) -> Option<(T, Bytes)> {
-    let length = u32::from_be_bytes(message.get(..4)?.try_into().ok()?) as usize;
-    let head = serde_json::from_slice(message.get(4..4 + length)?).ok()?;
-    Some((head, Bytes::from(message).slice(4 + length..)))
 }
