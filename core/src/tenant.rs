@@ -1,5 +1,7 @@
 //! Tenants, and the keys that speak for them.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::performs::Performs;
@@ -11,7 +13,53 @@ pub struct Tenant {
     pub id: TenantId,
     pub slug: Slug,
     pub name: String,
+    pub weight: Weight,
     pub created_at: Timestamp,
+}
+
+/// How much a tenant gets beside others, when all of them want more than there is: with 200 twice as much as with 100.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u16", into = "u16")]
+pub struct Weight(u16);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a weight is from 1 to {max}; 100 is usual", max = Weight::MAX)]
+pub struct InvalidWeight;
+
+impl Weight {
+    pub const MAX: u16 = 10_000;
+
+    pub fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl Default for Weight {
+    fn default() -> Self {
+        Self(100)
+    }
+}
+
+impl TryFrom<u16> for Weight {
+    type Error = InvalidWeight;
+
+    fn try_from(weight: u16) -> Result<Self, InvalidWeight> {
+        if (1..=Self::MAX).contains(&weight) { Ok(Self(weight)) } else { Err(InvalidWeight) }
+    }
+}
+
+impl From<Weight> for u16 {
+    fn from(weight: Weight) -> Self {
+        weight.0
+    }
+}
+
+impl FromStr for Weight {
+    type Err = InvalidWeight;
+
+    fn from_str(text: &str) -> Result<Self, InvalidWeight> {
+        text.parse::<u16>().map_err(|_| InvalidWeight)?.try_into()
+    }
 }
 
 /// What a key may do; each role may do what those before it may.

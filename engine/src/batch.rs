@@ -9,10 +9,11 @@ use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::{Receiver, bounded, select, unbounded};
+use crossbeam_channel::{Receiver, select, unbounded};
 use fleetprompt_core::directive::{Directive, HandlerKind};
 use fleetprompt_core::run::{self, Setting};
-use fleetprompt_core::{Moment, Slug, Timestamp};
+use fleetprompt_core::workflow::Workflow;
+use fleetprompt_core::{Moment, Timestamp};
 use fleetprompt_store::Store;
 use tokio::sync::watch;
 
@@ -22,6 +23,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::input::{Input, Outcome, Registration};
 use crate::metrics::{Ended, Part};
 use crate::perform::{Perform, Performer, When};
+use crate::queue::{Exit, Pace, Work, queue};
 use crate::standing::Standing;
 use crate::stop::Shutdown;
 use crate::timers::{Owner, Timers};
@@ -44,7 +46,7 @@ pub(crate) fn start(
 ) -> Result<Engine, Error> {
     let config = &resources.config;
     let directory = Arc::new(ArcSwap::from_pointee(registrations::load(store.as_ref())?));
-    let (queue, inputs) = bounded(config.queue_max);
+    let (queue, inputs) = queue(config.queue_max);
     let (outcomes_in, outcomes) = unbounded();
     let (committed, commits) = watch::channel(0);
     let metrics = resources.metrics.clone();
@@ -84,7 +86,7 @@ pub(crate) fn start(
 
 /// Where everything comes in.
 pub(crate) struct Door {
-    pub inputs: Receiver<Box<Input>>,
+    pub inputs: Exit,
     pub outcomes: Receiver<Outcome>,
     pub stopped: Receiver<Duration>,
 }
@@ -103,7 +105,7 @@ pub(crate) struct Limits {
 }
 
 pub(crate) struct Decider {
-    inputs: Receiver<Box<Input>>,
+    inputs: Exit,
     outcomes: Receiver<Outcome>,
     stopped: Receiver<Duration>,
     pub store: Arc<dyn Store>,
@@ -122,7 +124,7 @@ pub(crate) struct Decider {
     timed: Part,
     shutdown: Arc<Shutdown>,
     grace: Duration,
-    batch_max: usize,
+    pace: Pace,
     /// The store takes nothing from us any more.
     is_lost: bool,
 }
@@ -175,7 +177,7 @@ impl Decider {
             metrics: shared.metrics,
             grace: shared.shutdown.grace(),
             shutdown: shared.shutdown,
-            batch_max: limits.batch_max,
+            pace: Pace::new(limits.batch_max),
             is_lost: false,
         };
         decider.resume()?;
@@ -194,7 +196,10 @@ impl Decider {
 
     fn run(mut self) {
         while let Some((inputs, outcomes)) = self.wait() {
+            let cost = inputs.iter().map(Input::weight).sum::<usize>() + outcomes.len();
+            let begun = Instant::now();
             self.tick(inputs, outcomes);
+            self.pace.took(cost, begun.elapsed());
             if self.is_lost {
                 tracing::error!(target: "engine", "the engine ends: what it decides would never be written");
                 return;
@@ -206,14 +211,10 @@ impl Decider {
 
     /// Everything that waits, up to a batch; `None` when it is time to stop.
     fn wait(&mut self) -> Option<(Vec<Input>, Vec<Outcome>)> {
-        let (mut inputs, mut outcomes) = (Vec::new(), Vec::new());
-        let timeout = self.until_next();
+        let mut outcomes = Vec::new();
+        let timeout = if self.inputs.len() > 0 { Duration::ZERO } else { self.until_next() };
         select! {
-            recv(self.inputs) -> input => match input {
-                Ok(input) => inputs.push(*input),
-                // Nobody is left who could ask, or stop us.
-                Err(_) => return None,
-            },
+            recv(self.inputs.bell) -> rung => rung.ok()?,
             recv(self.outcomes) -> outcome => outcomes.extend(outcome),
             recv(self.stopped) -> grace => {
                 self.grace = grace.unwrap_or(self.grace);
@@ -221,15 +222,21 @@ impl Decider {
             }
             default(timeout) => {}
         }
-        outcomes.extend(self.outcomes.try_iter().take(self.batch_max));
-        let mut weight: usize = inputs.iter().map(Input::weight).sum();
-        while weight < self.batch_max
-            && let Ok(input) = self.inputs.try_recv()
-        {
-            weight += input.weight();
-            inputs.push(*input);
+        outcomes.extend(self.outcomes.try_iter());
+        outcomes.extend(self.take_due());
+        let directory = self.directory.load();
+        for outcome in outcomes {
+            let tenant = outcome.tenant();
+            let weight = directory.tenant(tenant).map(|known| known.tenant.weight);
+            self.inputs.put(tenant, weight.unwrap_or_default(), outcome);
         }
-        self.take_due(&mut outcomes);
+        let (mut inputs, mut outcomes) = (Vec::new(), Vec::new());
+        for work in self.inputs.take(self.pace.next(self.inputs.is_shared())) {
+            match work {
+                Work::Input(input) => inputs.push(*input),
+                Work::Outcome(outcome) => outcomes.push(outcome),
+            }
+        }
         Some((inputs, outcomes))
     }
 
@@ -250,18 +257,16 @@ impl Decider {
         self.clock.taken();
     }
 
-    fn take_due(&mut self, outcomes: &mut Vec<Outcome>) {
+    fn take_due(&mut self) -> Vec<Outcome> {
         self.pass_time();
-        for owner in self.timers.take_due(self.moment.now(), self.batch_max) {
-            outcomes.push(match owner {
-                Owner::Run(tenant, id) => Outcome::RunDue { tenant, id },
-                Owner::Directive(tenant, id) => Outcome::DirectiveDue { tenant, id },
-                Owner::Schedule(tenant, slug) => Outcome::ScheduleDue { tenant, slug },
-            });
-        }
+        let due = self.timers.take_due(self.moment.now()).into_iter().map(|owner| match owner {
+            Owner::Run(tenant, id) => Outcome::RunDue { tenant, id },
+            Owner::Directive(tenant, id) => Outcome::DirectiveDue { tenant, id },
+            Owner::Schedule(tenant, slug) => Outcome::ScheduleDue { tenant, slug },
+        });
         let now = Instant::now();
         let again = self.again.extract_if(.., |(at, _)| *at <= now).map(|(_, outcome)| outcome);
-        outcomes.extend(again.take(self.batch_max));
+        due.chain(again).collect()
     }
 
     /// One tick of an engine that nobody else drives, with everything that is due by now.
@@ -269,7 +274,7 @@ impl Decider {
         let mut inputs = Some(inputs);
         loop {
             outcomes.extend(std::mem::take(&mut self.again).into_iter().map(|(_, outcome)| outcome));
-            self.take_due(&mut outcomes);
+            outcomes.extend(self.take_due());
             if outcomes.is_empty() && inputs.is_none() {
                 return;
             }
@@ -500,14 +505,13 @@ impl Decider {
         self.timed.set(self.timers.len() as i64);
     }
 
-    /// Which workflow asks for it, where a worker is to carry it out: they take turns.
-    fn workflow_of(&mut self, directive: &Directive, stage: &Stage) -> Option<Slug> {
-        let origin = directive.origin.filter(|_| directive.handler == HandlerKind::Worker)?;
-        if let Some(open) = stage.run(origin.run_id) {
-            return Some(open.run.workflow.clone());
+    /// Which workflow asks for it: they take turns, and one may be more urgent than the other.
+    fn workflow_of(&mut self, directive: &Directive, stage: &Stage) -> Option<Arc<Workflow>> {
+        let run = directive.origin?.run_id;
+        if let Some(open) = stage.run(run) {
+            return Some(open.workflow.clone());
         }
-        let open = self.cache.run(directive.tenant, origin.run_id).ok().flatten()?;
-        Some(open.run.workflow.clone())
+        self.cache.run(directive.tenant, run).ok().flatten().map(|open| open.workflow.clone())
     }
 
     fn take_schedule(&mut self, row: ScheduleRow) {
@@ -624,10 +628,15 @@ impl Decider {
     /// Takes no more; what has begun may end within the grace, and is recorded.
     fn drain(&mut self) {
         let end = Instant::now() + self.grace;
-        self.inputs.try_iter().for_each(|input| input.refuse(Error::Unavailable("the engine is stopping".into())));
         // What has come back already, and what no commit has held so far.
         let waiting = std::mem::take(&mut self.again).into_iter().map(|(_, outcome)| outcome);
-        let waiting = waiting.chain(self.outcomes.try_iter()).collect();
+        let mut waiting: Vec<_> = waiting.chain(self.outcomes.try_iter()).collect();
+        for work in self.inputs.close() {
+            match work {
+                Work::Input(input) => input.refuse(Error::Unavailable("the engine is stopping".into())),
+                Work::Outcome(outcome) => waiting.push(outcome),
+            }
+        }
         self.tick(Vec::new(), waiting);
         while self.performer.in_flight() > 0 {
             let left = end.saturating_duration_since(Instant::now());

@@ -13,6 +13,7 @@ use fleetprompt_core::registration::{WorkflowEntry, WorkflowStatus};
 use fleetprompt_core::run::{Effect, Place};
 use fleetprompt_core::signal::NewSignal;
 use fleetprompt_core::tenant::{Role, Tenant};
+use fleetprompt_core::workflow::Workflow;
 use fleetprompt_core::{DirectiveId, Failure, Json, Party, RunId, Scope, SignalId, Slug, TenantId, Timestamp};
 use fleetprompt_store::Store;
 use parking_lot::Mutex;
@@ -23,6 +24,7 @@ use crate::cache::OpenRun;
 use crate::clock::Clock;
 use crate::input::{Input, Outcome, Registration, Reply};
 use crate::perform::{Perform, When};
+use crate::queue::queue;
 use crate::stop::Shutdown;
 use crate::{
     AppliedAgent, AppliedDirectiveType, AppliedFunction, AppliedWorkflow, CreatedKey, Directory, Emitted, Error,
@@ -77,7 +79,7 @@ impl ByHand {
         let directory = Arc::new(ArcSwap::new(directory));
         let clock = Arc::new(AtomicI64::new(now.0));
         let tasks = Arc::<Mutex<Vec<Task>>>::default();
-        let (_, inputs) = unbounded();
+        let (_, inputs) = queue(0);
         let (_, outcomes) = unbounded();
         let (shutdown, stopped) = Shutdown::new(std::time::Duration::ZERO);
         let decider = Decider::new(
@@ -264,7 +266,7 @@ impl Perform for Hands {
         self.0.lock().push(Task { tenant: open.run.tenant, kind, attempt, key, begun: Some(begun) });
     }
 
-    fn directive(&self, directive: Arc<Directive>, _: Option<Slug>, _: When) {
+    fn directive(&self, directive: Arc<Directive>, _: Option<Arc<Workflow>>, _: When) {
         let (tenant, attempt, key) = (directive.tenant, directive.attempt, directive.idempotency_key.clone());
         self.0.lock().push(Task { tenant, kind: TaskKind::Directive(directive), attempt, key, begun: None });
     }

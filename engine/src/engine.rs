@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::{Sender, TrySendError};
 use fleetprompt_core::directive::Directive;
 use fleetprompt_core::document::Format;
 use fleetprompt_core::function::ModuleDigest;
@@ -20,11 +19,12 @@ use crate::input::{Input, Registration, Reply};
 use crate::models::Models;
 use crate::modules::{Module, Modules};
 use crate::perform::Performing;
+use crate::queue::{Entrance, Turned};
 use crate::workers::{self, AttemptId, Refused, Reported, Worker, Workers};
 use crate::{
     AddedModule, AppliedAgent, AppliedDirectiveType, AppliedFunction, AppliedSchedule, AppliedWorkflow, Config,
     CreatedKey, Directory, Emitted, Error, Metrics, NewDirective, NewKey, OrderedSchedule, Refusal, Requested,
-    Resources, ScheduleOrder,
+    Resources, ScheduleOrder, TenantChange,
 };
 
 /// What a worker says of one attempt.
@@ -38,8 +38,7 @@ pub struct AttemptReport {
 /// Cheap to clone; the engine ends when `stop` is called on any of them.
 #[derive(Clone)]
 pub struct Engine {
-    /// Boxed: a place in it takes memory whether somebody is there or not.
-    pub(crate) queue: Sender<Box<Input>>,
+    pub(crate) queue: Entrance,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) directory: Arc<ArcSwap<Directory>>,
     pub(crate) commits: watch::Receiver<u64>,
@@ -273,6 +272,10 @@ impl Engine {
         self.register(|reply| Registration::Tenant { actor, slug, name, role, reply }).await
     }
 
+    pub async fn tenant_update(&self, actor: Party, slug: Slug, change: TenantChange) -> Result<Tenant, Error> {
+        self.register(|reply| Registration::TenantChange { actor, slug, change, reply }).await
+    }
+
     pub async fn key_create(&self, actor: Party, tenant: TenantId, new: NewKey) -> Result<CreatedKey, Error> {
         self.register(|reply| Registration::Key { actor, tenant, new, reply }).await
     }
@@ -287,10 +290,12 @@ impl Engine {
 
     async fn ask<T>(&self, make: impl FnOnce(Reply<T>) -> Input) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
-        match self.queue.try_send(Box::new(make(reply))) {
+        let input = Box::new(make(reply));
+        let weight = input.tenant().and_then(|tenant| Some(self.directory.load().tenant(tenant)?.tenant.weight));
+        match self.queue.put(input, weight.unwrap_or_default()) {
             Ok(()) => {}
-            Err(TrySendError::Full(_)) => return Err(Error::Busy { retry_after: Duration::from_millis(500) }),
-            Err(TrySendError::Disconnected(_)) => return Err(stopping()),
+            Err(Turned::Away) => return Err(Error::Busy { retry_after: Duration::from_millis(500) }),
+            Err(Turned::Off) => return Err(stopping()),
         }
         answer.await.unwrap_or_else(|_| Err(stopping()))
     }

@@ -13,7 +13,7 @@ use fleetprompt_core::registration::{
 };
 use fleetprompt_core::run::Place;
 use fleetprompt_core::signal::{Disposition, NewSignal};
-use fleetprompt_core::tenant::{Key, Role, Tenant};
+use fleetprompt_core::tenant::{Key, Role, Tenant, Weight};
 use fleetprompt_core::{
     DirectiveId, Failure, Json, KeyId, Name, Party, RecordId, RunId, Scope, Signal, SignalId, Slug, TenantId, Timestamp,
 };
@@ -118,6 +118,13 @@ pub struct AddedModule {
     pub entry: ModuleEntry,
     /// False: it was there already.
     pub changed: bool,
+}
+
+/// What is to become of a tenant; what is not named stays as it is.
+#[derive(Debug, Clone, Default)]
+pub struct TenantChange {
+    pub name: Option<String>,
+    pub weight: Option<Weight>,
 }
 
 /// A key as somebody asks for it.
@@ -243,6 +250,12 @@ pub(crate) enum Registration {
         role: Role,
         reply: Reply<(Tenant, CreatedKey)>,
     },
+    TenantChange {
+        actor: Party,
+        slug: Slug,
+        change: TenantChange,
+        reply: Reply<Tenant>,
+    },
     Key {
         actor: Party,
         tenant: TenantId,
@@ -310,6 +323,18 @@ impl Input {
         }
     }
 
+    /// In whose line it waits. What a worker of many tenants reports waits in that of the first.
+    pub fn tenant(&self) -> Option<TenantId> {
+        match self {
+            Self::Emit { scope, .. } | Self::Request { scope, .. } | Self::CancelDirective { scope, .. } => {
+                Some(scope.tenant)
+            }
+            Self::Report { scope, .. } | Self::Heartbeat { scope, .. } => Some(scope.tenant),
+            Self::Outcomes { outcomes, .. } => outcomes.first().map(Outcome::tenant),
+            Self::Register(registration) => registration.tenant(),
+        }
+    }
+
     /// Answers without having decided anything.
     pub fn refuse(self, error: Error) {
         match self {
@@ -324,7 +349,30 @@ impl Input {
     }
 }
 
+impl Outcome {
+    pub fn tenant(&self) -> TenantId {
+        match self {
+            Self::Step { tenant, .. } | Self::Directive { tenant, .. } | Self::RunDue { tenant, .. } => *tenant,
+            Self::DirectiveDue { tenant, .. } | Self::ScheduleDue { tenant, .. } => *tenant,
+            Self::DirectiveDeferred { tenant, .. } => *tenant,
+        }
+    }
+}
+
 impl Registration {
+    fn tenant(&self) -> Option<TenantId> {
+        match self {
+            Self::Workflow { scope, .. } | Self::WorkflowStatus { scope, .. } | Self::Agent { scope, .. } => {
+                Some(scope.tenant)
+            }
+            Self::Schedule { scope, .. } | Self::ScheduleOrder { scope, .. } => Some(scope.tenant),
+            Self::DirectiveType { scope, .. } | Self::Function { scope, .. } => Some(scope.tenant),
+            Self::Module { scope, .. } | Self::RemoveModule { scope, .. } => Some(scope.tenant),
+            Self::Tenant { .. } | Self::TenantChange { .. } => None,
+            Self::Key { tenant, .. } | Self::RevokeKey { tenant, .. } => Some(*tenant),
+        }
+    }
+
     fn refuse(self, error: Error) {
         match self {
             Self::Workflow { reply, .. } => drop(reply.send(Err(error))),
@@ -337,6 +385,7 @@ impl Registration {
             Self::Module { reply, .. } => drop(reply.send(Err(error))),
             Self::RemoveModule { reply, .. } => drop(reply.send(Err(error))),
             Self::Tenant { reply, .. } => drop(reply.send(Err(error))),
+            Self::TenantChange { reply, .. } => drop(reply.send(Err(error))),
             Self::Key { reply, .. } => drop(reply.send(Err(error))),
             Self::RevokeKey { reply, .. } => drop(reply.send(Err(error))),
         }

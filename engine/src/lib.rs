@@ -22,11 +22,14 @@ mod metrics;
 pub mod models;
 pub mod modules;
 mod perform;
+mod queue;
 mod registrations;
 mod resources;
 mod standing;
 mod stop;
 mod timers;
+mod turns;
+mod urgent;
 mod verify;
 pub mod workers;
 
@@ -38,7 +41,7 @@ pub use engine::{AttemptReport, Engine};
 pub use error::{Error, Refusal, RefusalKind};
 pub use input::{
     AddedModule, AppliedAgent, AppliedDirectiveType, AppliedFunction, AppliedSchedule, AppliedWorkflow, CreatedKey,
-    Emitted, Fired, NewDirective, NewKey, OrderedSchedule, Requested, ScheduleOrder,
+    Emitted, Fired, NewDirective, NewKey, OrderedSchedule, Requested, ScheduleOrder, TenantChange,
 };
 pub use metrics::Metrics;
 pub use resources::Resources;

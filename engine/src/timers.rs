@@ -42,12 +42,10 @@ impl Timers {
         self.order.first().map(|(at, _)| *at)
     }
 
-    /// At most `limit` of those that are due; they are taken off.
-    pub fn take_due(&mut self, now: Timestamp, limit: usize) -> Vec<Owner> {
+    /// Those that are due; they are taken off.
+    pub fn take_due(&mut self, now: Timestamp) -> Vec<Owner> {
         let mut owners = Vec::new();
-        while owners.len() < limit
-            && let Some((_, owner)) = self.order.first().filter(|(at, _)| *at <= now).cloned()
-        {
+        while let Some((_, owner)) = self.order.first().filter(|(at, _)| *at <= now).cloned() {
             self.set(owner.clone(), None);
             owners.push(owner);
         }

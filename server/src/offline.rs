@@ -9,6 +9,7 @@ use fleetprompt_core::{Party, Slug};
 use fleetprompt_engine::{Engine, NewKey};
 use fleetprompt_store::Store;
 
+use crate::api::view;
 use crate::node::start_engine;
 use crate::place::{Opened, Place};
 use crate::settings::Settings;
@@ -20,7 +21,7 @@ pub async fn tenant_create(place: &Place, slug: Slug, name: String) -> anyhow::R
         let role = if first { Role::Owner } else { Role::Admin };
         let (tenant, created) = engine.tenant_create(operator(), slug, name, role).await?;
         let key = wire_key(&tenant.slug, created.key, Some(created.secret));
-        Ok(wire::CreatedTenant { tenant: wire_tenant(tenant), key })
+        Ok(wire::CreatedTenant { tenant: view::tenant(&tenant), key })
     })
     .await
 }
@@ -62,10 +63,6 @@ async fn with_engine<T>(
 /// Whoever may write to the place.
 fn operator() -> Party {
     Party::new("operator", "command line")
-}
-
-fn wire_tenant(tenant: fleetprompt_core::tenant::Tenant) -> wire::Tenant {
-    wire::Tenant { id: tenant.id, slug: tenant.slug, name: tenant.name, created_at: tenant.created_at }
 }
 
 fn wire_key(tenant: &Slug, key: fleetprompt_core::tenant::Key, secret: Option<String>) -> wire::Key {

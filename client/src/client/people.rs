@@ -6,7 +6,7 @@ use reqwest::Method;
 use super::call::Repeat;
 use super::query::add;
 use super::{Client, Error, PageQuery};
-use crate::wire::{CreateKey, CreateTenant, CreatedTenant, Key, Page, Tenant, Whoami};
+use crate::wire::{CreateKey, CreateTenant, CreatedTenant, Key, Page, Tenant, UpdateTenant, Whoami};
 
 impl Client {
     /// Needs an owner's key. The answer holds the tenant's first key, shown this once.
@@ -18,6 +18,12 @@ impl Client {
         let mut url = self.endpoint(&["v1", "tenants"]);
         page.write(&mut url);
         self.get(url).await
+    }
+
+    /// Needs an owner's key.
+    pub async fn tenant_update(&self, tenant: &Slug, change: &UpdateTenant) -> Result<Tenant, Error> {
+        let request = self.request(Method::PATCH, self.endpoint(&["v1", "tenants", tenant.as_str()]));
+        self.answer(request.json(change), Repeat::Safe).await
     }
 
     /// The answer holds the secret, shown this once.

@@ -1,7 +1,7 @@
 //! Tenants, and the keys that speak for them.
 
 use fleetprompt_core::performs::Performs;
-use fleetprompt_core::tenant::Role;
+use fleetprompt_core::tenant::{Role, Weight};
 use fleetprompt_core::{KeyId, Slug, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,10 @@ pub struct Tenant {
     #[cfg_attr(feature = "openapi", schema(value_type = schema::Slug))]
     pub slug: Slug,
     pub name: String,
+    /// How much it gets beside others, when all of them want more than there is: with 200 twice as much as with 100,
+    /// which is usual.
+    #[cfg_attr(feature = "openapi", schema(value_type = u16, minimum = 1, maximum = 10_000))]
+    pub weight: Weight,
     #[cfg_attr(feature = "openapi", schema(value_type = schema::Timestamp))]
     pub created_at: Timestamp,
 }
@@ -28,6 +32,18 @@ pub struct CreateTenant {
     pub slug: Slug,
     #[serde(default)]
     pub name: Option<String>,
+}
+
+/// What is to become of a tenant; what is not named stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct UpdateTenant {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u16>, minimum = 1, maximum = 10_000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<Weight>,
 }
 
 /// A new tenant and its first key.

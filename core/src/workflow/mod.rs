@@ -43,6 +43,7 @@ pub struct Workflow {
     /// When given, the only directives that its steps may name.
     pub may_request_directives: Option<Vec<Name>>,
     pub timeout: Option<Span>,
+    pub priority: Priority,
     /// `singleton` is read as a concurrency of one.
     pub concurrency: Option<Concurrency>,
     pub throttle: Option<Throttle>,
@@ -62,6 +63,19 @@ pub struct Workflow {
 pub struct Trigger {
     pub signals: Vec<Name>,
     pub when: Option<Expression>,
+}
+
+/// What of a tenant's comes first, where it must wait for a worker or for a place to be performed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Priority {
+    High,
+    #[default]
+    Normal,
+    Low,
+}
+
+impl Priority {
+    pub const ALL: [Self; 3] = [Self::High, Self::Normal, Self::Low];
 }
 
 /// What becomes of a run whose step failed, when nothing in the definition takes the failure up.

@@ -10,7 +10,7 @@ use super::sight::Sight;
 use super::step::expressions::Expressions;
 use super::step::{self, Draft};
 use super::transition::{self, Transition};
-use super::{OnRunError, Step, Trigger, Workflow, check, flow};
+use super::{OnRunError, Priority, Step, Trigger, Workflow, check, flow};
 use crate::diagnostic::{Diagnostic, codes, shown};
 use crate::document::{self, Fields, Format, Known, Node, Outcome, Reader};
 use crate::{Json, Name, Slug};
@@ -55,6 +55,7 @@ const WORKFLOW: Known = Known {
         "input_schema",
         "may_request_directives",
         "timeout",
+        "priority",
         "on_error",
         "concurrency",
         "singleton",
@@ -82,6 +83,7 @@ fn workflow(reader: &mut Reader<'_>, document: &Node, catalog: &Catalog) -> Opti
     let input_schema = fields.get("input_schema").and_then(|node| reader.schema(node));
     let may_request = fields.get("may_request_directives").and_then(|node| directives(reader, node));
     let timeout = fields.get("timeout").and_then(|node| reader.duration(node));
+    let priority = fields.get("priority").map_or(Priority::Normal, |node| priority(reader, node));
     let on_error = fields.get("on_error").map_or(OnRunError::Fail, |node| on_error(reader, node));
     let flow = flow::read::read(reader, &fields);
     let mut expressions = Expressions::default();
@@ -109,6 +111,7 @@ fn workflow(reader: &mut Reader<'_>, document: &Node, catalog: &Catalog) -> Opti
         input_schema,
         may_request_directives: may_request.map(|names| names.into_iter().map(|(name, _)| name).collect()),
         timeout,
+        priority,
         concurrency: flow.concurrency?,
         throttle: flow.throttle?,
         debounce: flow.debounce?,
@@ -119,6 +122,14 @@ fn workflow(reader: &mut Reader<'_>, document: &Node, catalog: &Catalog) -> Opti
         digest: blake3::hash(document.text().as_bytes()).to_hex().to_string(),
         document,
     })
+}
+
+fn priority(reader: &mut Reader<'_>, node: &Node) -> Priority {
+    match reader.choice(node, "priority", &["high", "normal", "low"], &[]) {
+        Some("high") => Priority::High,
+        Some("low") => Priority::Low,
+        _ => Priority::Normal,
+    }
 }
 
 fn on_error(reader: &mut Reader<'_>, node: &Node) -> OnRunError {

@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 use fleetprompt_core::document::Format;
 use fleetprompt_core::retry::RetryPolicy;
 use fleetprompt_core::run::{self, Awaited, Decision, Effect, Functions, Illegal, Input, Place, Run, Setting, Start};
-use fleetprompt_core::tenant::Tenant;
+use fleetprompt_core::tenant::{Tenant, Weight};
 use fleetprompt_core::workflow::{self, Catalog, StepKind, Workflow};
 use fleetprompt_core::{
     DirectiveId, Failure, Json, Lineage, Moment, Name, Party, RecordId, RunId, Signal, SignalId, Span, TenantId,
@@ -118,6 +118,7 @@ pub fn tenant() -> Tenant {
         id: TenantId(Moment::new(1).uuid()),
         slug: "acme".parse().expect("a slug"),
         name: "Acme".into(),
+        weight: Weight::default(),
         created_at: BEGINNING,
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use fleetprompt_core::registration::ModuleEntry;
-use fleetprompt_core::tenant::Tenant;
+use fleetprompt_core::tenant::{Tenant, Weight};
 use fleetprompt_core::{Json, TenantId, Timestamp};
 use fleetprompt_store::memory::MemoryStore;
 use fleetprompt_store::{Batch, Store};
@@ -172,6 +172,7 @@ fn compiled_ones_are_kept_while_there_is_room_and_read_again() {
         id: TenantId(Uuid::from_u128(1)),
         slug: "acme".parse().expect("a slug"),
         name: "Acme".into(),
+        weight: Weight::default(),
         created_at: Timestamp(0),
     };
     let bytes = wat::parse_str(echo("", "")).expect("a module");

@@ -15,10 +15,13 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::Sender;
 use fleetprompt_core::directive::{Directive, DirectiveType, HandlerKind};
 use fleetprompt_core::run::{Effect, Place, Run};
-use fleetprompt_core::{Failure, Json, SignalId, Slug, Span, TenantId};
+use fleetprompt_core::tenant::Weight;
+use fleetprompt_core::workflow::{Priority, Workflow};
+use fleetprompt_core::{Failure, Json, SignalId, Span, TenantId};
 use tokio::sync::watch;
 
 pub(crate) use self::http::Endpoints;
+use self::slots::For;
 pub(crate) use self::slots::Slots;
 use crate::cache::OpenRun;
 use crate::input::Outcome;
@@ -45,7 +48,7 @@ pub(crate) trait Perform: Send {
     /// run are directives.
     fn step(&self, open: &OpenRun, effect: Effect, begun: SignalId, when: When);
     /// The attempt of a directive that an endpoint or a worker carries out, and for which workflow.
-    fn directive(&self, directive: Arc<Directive>, workflow: Option<Slug>, when: When);
+    fn directive(&self, directive: Arc<Directive>, workflow: Option<Arc<Workflow>>, when: When);
     fn in_flight(&self) -> usize;
 
     /// A directive that is with a worker, or that an endpoint calls back about, is not wanted any more, or is
@@ -127,7 +130,7 @@ impl Perform for Performer {
             Effect::Agent { run, place, attempt, agent, input, key, timeout } => {
                 let this = self.clone();
                 self.spawn(
-                    tenant,
+                    self.of(tenant, open.workflow.priority),
                     async move {
                         let directory = this.directory.load_full();
                         agent::perform(&directory, &this.models, tenant, &agent, &input, &key, timeout).await
@@ -155,9 +158,9 @@ impl Perform for Performer {
         }
     }
 
-    fn directive(&self, directive: Arc<Directive>, workflow: Option<Slug>, when: When) {
+    fn directive(&self, directive: Arc<Directive>, workflow: Option<Arc<Workflow>>, when: When) {
         if directive.handler == HandlerKind::Worker {
-            if let Some(attempt) = offered::directive(&self.directory.load(), &directive, workflow) {
+            if let Some(attempt) = offered::directive(&self.directory.load(), &directive, workflow.as_deref()) {
                 self.offer(attempt, when);
             }
             return;
@@ -166,8 +169,9 @@ impl Perform for Performer {
         let (tenant, id, attempt) = (directive.tenant, directive.id, directive.attempt);
         let callback = AttemptId::fresh(AttemptOf::Directive { id, attempt });
         let heartbeat = directive.heartbeat.map(Span::to_std);
+        let priority = workflow.map_or(Priority::Normal, |workflow| workflow.priority);
         self.spawn(
-            tenant,
+            self.of(tenant, priority),
             async move {
                 let directory = this.directory.load_full();
                 // It may call back before it has answered.
@@ -246,9 +250,14 @@ impl Performer {
         }
     }
 
+    fn of(&self, tenant: TenantId, priority: Priority) -> For {
+        let weight = self.directory.load().tenant(tenant).map_or_else(Weight::default, |known| known.tenant.weight);
+        For { tenant, weight, priority }
+    }
+
     fn spawn(
         &self,
-        tenant: TenantId,
+        of: For,
         effect: impl Future<Output = Performed> + Send + 'static,
         outcome: impl FnOnce(Result<Json, Failure>, Option<Json>, Vec<String>) -> Outcome + Send + 'static,
         later: impl FnOnce() + Send + 'static,
@@ -263,7 +272,7 @@ impl Performer {
                 biased;
                 // What has not begun is left to whoever takes over.
                 _ = held.wait_for(|held| *held) => return,
-                slot = slots.take(tenant) => slot,
+                slot = slots.take(of) => slot,
             };
             // A task of its own, so that a panic in an effect is a failure and not a silence.
             let done = match this.runtime.spawn(effect).await {

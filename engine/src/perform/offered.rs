@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use fleetprompt_core::directive::{Directive, Handler};
 use fleetprompt_core::run::Effect;
-use fleetprompt_core::{SignalId, Slug, Span};
+use fleetprompt_core::workflow::{Priority, Workflow};
+use fleetprompt_core::{SignalId, Span};
 
 use crate::Directory;
 use crate::cache::OpenRun;
@@ -22,6 +23,8 @@ pub(super) fn step(directory: &Directory, open: &OpenRun, effect: Effect, begun:
         of: AttemptOf::Step { run, place, attempt, begun },
         tenant: open.run.tenant,
         tenant_slug: tenant.tenant.slug.clone(),
+        weight: tenant.tenant.weight,
+        priority: open.workflow.priority,
         kind: Kind::Function,
         name: function,
         labels,
@@ -38,7 +41,7 @@ pub(super) fn step(directory: &Directory, open: &OpenRun, effect: Effect, begun:
     })
 }
 
-pub(super) fn directive(directory: &Directory, directive: &Directive, workflow: Option<Slug>) -> Option<Attempt> {
+pub(super) fn directive(directory: &Directory, directive: &Directive, workflow: Option<&Workflow>) -> Option<Attempt> {
     let tenant = directory.tenant(directive.tenant)?;
     let labels = tenant.directive_types.get(&directive.name).and_then(|(_, of_type)| match &of_type.handler {
         Handler::Worker { labels } => Some(labels.clone()),
@@ -49,13 +52,15 @@ pub(super) fn directive(directory: &Directory, directive: &Directive, workflow: 
         of: AttemptOf::Directive { id: directive.id, attempt: directive.attempt },
         tenant: directive.tenant,
         tenant_slug: tenant.tenant.slug.clone(),
+        weight: tenant.tenant.weight,
+        priority: workflow.map_or(Priority::Normal, |workflow| workflow.priority),
         kind: Kind::Directive,
         name: directive.name.as_str().into(),
         labels: labels.unwrap_or_default(),
         input: directive.payload.clone(),
         idempotency_key: directive.idempotency_key.clone(),
         run_id: directive.origin.map(|origin| origin.run_id),
-        workflow,
+        workflow: workflow.map(|workflow| workflow.slug.clone()),
         step,
         item,
         correlation_id: directive.lineage.correlation_id.clone(),

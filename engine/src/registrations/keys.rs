@@ -1,16 +1,18 @@
 //! Tenants, and the keys that speak for them. A secret is told once and kept only as its hash.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fleetprompt_core::performs::Performs;
 use fleetprompt_core::signal::is_plain_text;
-use fleetprompt_core::tenant::{Key, KeyHash, Role, Tenant};
+use fleetprompt_core::tenant::{Key, KeyHash, Role, Tenant, Weight};
 use fleetprompt_core::{KeyId, Party, Slug, TenantId};
 use serde_json::json;
 
 use super::{Change, load};
 use crate::batch::Decider;
-use crate::{CreatedKey, Error, NewKey, Refusal};
+use crate::{CreatedKey, Error, NewKey, Refusal, TenantChange};
 
 impl Decider {
     pub(super) fn tenant_create(
@@ -25,7 +27,8 @@ impl Decider {
             return Err(Refusal::conflict("tenant_exists", format!("there is a tenant `{slug}` already")).into());
         }
         check_name(&name)?;
-        let tenant = Tenant { id: TenantId(self.moment.uuid()), slug, name, created_at: self.moment.now() };
+        let (id, weight) = (TenantId(self.moment.uuid()), Weight::default());
+        let tenant = Tenant { id, slug, name, weight, created_at: self.moment.now() };
         let created = self.new_key(tenant.id, NewKey::of_role("first key", role));
         open.stage.registered.tenants.push(tenant.clone());
         open.stage.registered.keys.push(created.key.clone());
@@ -35,6 +38,31 @@ impl Decider {
         directory.put_tenant(tenant.clone());
         directory.put_key(created.key.clone());
         Ok(Change { open, directory, answer: (tenant, created) })
+    }
+
+    pub(super) fn tenant_update(
+        &mut self,
+        actor: &Party,
+        slug: &Slug,
+        change: TenantChange,
+    ) -> Result<Change<Tenant>, Error> {
+        let (mut directory, mut open) = self.begin();
+        let known = directory.tenant_by_slug(slug.as_str()).ok_or_else(|| Refusal::not_found("tenant", slug))?;
+        let mut tenant = Tenant::clone(&known.tenant);
+        if let Some(name) = change.name {
+            check_name(&name)?;
+            tenant.name = name;
+        }
+        tenant.weight = change.weight.unwrap_or(tenant.weight);
+        if tenant != *known.tenant {
+            open.stage.registered.tenants.push(tenant.clone());
+            let payload = json!({"tenant": tenant.slug, "name": tenant.name, "weight": tenant.weight});
+            self.audit(&mut open, tenant.id, actor, "tenant.updated", load::subject(&tenant), payload)?;
+            if let Some(known) = directory.tenant_mut(tenant.id) {
+                known.tenant = Arc::new(tenant.clone());
+            }
+        }
+        Ok(Change { open, directory, answer: tenant })
     }
 
     pub(super) fn key_create(

@@ -70,6 +70,10 @@ impl Decider {
                 let change = self.tenant_create(&actor, slug, name, role);
                 self.enact(change, reply);
             }
+            Registration::TenantChange { actor, slug, change, reply } => {
+                let change = self.tenant_update(&actor, &slug, change);
+                self.enact(change, reply);
+            }
             Registration::Key { actor, tenant, new, reply } => {
                 let change = self.key_create(&actor, tenant, new);
                 self.enact(change, reply);

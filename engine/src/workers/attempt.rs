@@ -9,6 +9,8 @@ use std::time::Duration;
 use fleetprompt_core::directive::Directive;
 use fleetprompt_core::performs::Labels;
 use fleetprompt_core::run::Place;
+use fleetprompt_core::tenant::Weight;
+use fleetprompt_core::workflow::Priority;
 use fleetprompt_core::{DirectiveId, Json, RecordId, RunId, SignalId, Slug, TenantId};
 
 /// Which attempt it is: the engine's own name for it.
@@ -47,6 +49,10 @@ pub struct Attempt {
     pub of: AttemptOf,
     pub tenant: TenantId,
     pub tenant_slug: Slug,
+    /// Of the tenant, among others.
+    pub weight: Weight,
+    /// Of the workflow, among others of the tenant.
+    pub priority: Priority,
     pub kind: Kind,
     /// Of the function or the directive.
     pub name: Arc<str>,

@@ -1,15 +1,18 @@
-//! What waits for a worker, in an order that is fair: between tenants, then between the workflows of one,
-//! then whoever waits longest. A tenant that floods makes the others wait for one of its attempts at a
+//! What waits for a worker, in an order that is fair: between tenants by their weights, then what is more urgent, then
+//! between the workflows of one, then whoever waits longest. A tenant that floods makes the others wait for one of its attempts at a
 //! time, and not for all, under however many names it does.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
 use fleetprompt_core::TenantId;
 use fleetprompt_core::performs::{Labels, Pattern};
+use fleetprompt_core::workflow::Priority;
 
 use super::attempt::{Attempt, AttemptOf};
+use crate::turns::{Turn, Turns, price};
+use crate::urgent::LONGEST_OF;
 
 /// Who may take what.
 #[derive(Debug, Clone)]
@@ -50,19 +53,19 @@ pub struct Waiting {
 /// One name, with one set of labels: whoever may take one of these may take any, of its tenants.
 type Lane = (Arc<str>, Labels);
 
-/// One pop of so many takes what waits longest, whosever it is: a tenant that is served much under one name may
-/// wait under another, but not for ever.
-const LONGEST_OF: u64 = 4;
-
-/// Of one tenant, by workflow.
-type Workflows = Turns<Arc<str>, VecDeque<Waiting>>;
+/// Of one tenant: by priority, then by workflow.
+#[derive(Default)]
+struct Workflows {
+    classes: [Turns<Arc<str>, VecDeque<Waiting>>; Priority::ALL.len()],
+    pops: u64,
+}
 
 #[derive(Default)]
 pub struct Queue {
     lanes: BTreeMap<Lane, Turns<TenantId, Workflows>>,
     /// How many each tenant has in all of them.
     tenants: Turns<TenantId, usize>,
-    found: HashMap<AttemptOf, (Lane, TenantId, Arc<str>)>,
+    found: HashMap<AttemptOf, (Lane, Arc<Attempt>)>,
     order: u64,
     pops: u64,
 }
@@ -91,39 +94,37 @@ impl Queue {
     fn line(&mut self, waiting: &Waiting) -> &mut VecDeque<Waiting> {
         let attempt = &waiting.attempt;
         let lane = (attempt.name.clone(), attempt.labels.clone());
-        let workflow: Arc<str> = attempt.workflow.as_ref().map_or("", |slug| slug.as_str()).into();
-        self.found.insert(attempt.of, (lane.clone(), attempt.tenant, workflow.clone()));
+        self.found.insert(attempt.of, (lane.clone(), attempt.clone()));
         *self.tenants.of(attempt.tenant) += 1;
-        self.lanes.entry(lane).or_default().of(attempt.tenant).of(workflow)
+        self.lanes.entry(lane).or_default().of(attempt.tenant).of(attempt)
     }
 
     /// In each lane that fits it is some tenant's turn; of these comes the one that was served least, and of its
-    /// lanes the one whose turn has waited longest.
+    /// lanes the one whose turn has waited longest. One pop of so many takes what waits longest, whosever it is: a
+    /// tenant that is served much under one name may wait under another, but not for ever.
     pub fn pop(&mut self, taker: &Taker) -> Option<Waiting> {
-        let by_turns = self.pops % LONGEST_OF != LONGEST_OF - 1;
+        let by_age = self.pops % LONGEST_OF == LONGEST_OF - 1;
         let fitting = self.lanes.iter().filter(|((name, labels), _)| taker.performs(name) && taker.has(labels));
         let heads = fitting.filter_map(|(lane, tenants)| {
             let tenant = match taker.tenant {
                 Some(own) => tenants.peek(&own).map(|_| own),
                 None => tenants.next(),
             }?;
-            let turn = if by_turns { self.tenants.turn(&tenant)? } else { Turn::default() };
+            let turn = if by_age { Turn::default() } else { self.tenants.turn(&tenant)? };
             Some(((turn, tenants.peek(&tenant)?.head()?), lane, tenant))
         });
         let (_, lane, tenant) = heads.min_by_key(|(when, ..)| *when)?;
         let lane = lane.clone();
         self.pops += 1;
-        *self.tenants.of(tenant) -= 1;
-        self.tenants.served(&tenant, |waiting| *waiting == 0);
         let tenants = self.lanes.get_mut(&lane)?;
-        let workflows = tenants.of(tenant);
-        let workflow = workflows.next()?;
-        let waiting = workflows.of(workflow.clone()).pop_front()?;
-        workflows.served(&workflow, VecDeque::is_empty);
-        tenants.served(&tenant, Turns::is_empty);
+        let waiting = tenants.of(tenant).pop()?;
+        let price = price(1, waiting.attempt.weight);
+        tenants.served(&tenant, price, Workflows::is_empty);
         if tenants.is_empty() {
             self.lanes.remove(&lane);
         }
+        *self.tenants.of(tenant) -= 1;
+        self.tenants.served(&tenant, price, |waiting| *waiting == 0);
         self.found.remove(&waiting.attempt.of);
         Some(waiting)
     }
@@ -136,22 +137,23 @@ impl Queue {
     }
 
     pub fn get(&self, of: &AttemptOf) -> Option<&Waiting> {
-        let (lane, tenant, workflow) = self.found.get(of)?;
-        let line = self.lanes.get(lane)?.peek(tenant)?.peek(workflow)?;
+        let (lane, attempt) = self.found.get(of)?;
+        let line = self.lanes.get(lane)?.peek(&attempt.tenant)?.peek(attempt)?;
         line.iter().find(|waiting| waiting.attempt.of == *of)
     }
 
     pub fn remove(&mut self, of: &AttemptOf) -> Option<Waiting> {
-        let (lane, tenant, workflow) = self.found.remove(of)?;
+        let (lane, attempt) = self.found.remove(of)?;
+        let tenant = attempt.tenant;
         let tenants = self.lanes.get_mut(&lane)?;
         let workflows = tenants.of(tenant);
-        let line = workflows.of(workflow.clone());
+        let line = workflows.of(&attempt);
         let at = line.iter().position(|waiting| waiting.attempt.of == *of)?;
         let waiting = line.remove(at);
         *self.tenants.of(tenant) -= 1;
         self.tenants.dropped(&tenant, |waiting| *waiting == 0);
-        workflows.dropped(&workflow, VecDeque::is_empty);
-        tenants.dropped(&tenant, Turns::is_empty);
+        workflows.classes[attempt.priority as usize].dropped(&workflow_of(&attempt), VecDeque::is_empty);
+        tenants.dropped(&tenant, Workflows::is_empty);
         if tenants.is_empty() {
             self.lanes.remove(&lane);
         }
@@ -160,84 +162,57 @@ impl Queue {
 
     /// One of what waits, for each tenant and name.
     pub fn firsts(&self) -> impl Iterator<Item = &Waiting> {
-        let tenants = self.lanes.values().flat_map(|tenants| tenants.lines.values());
-        tenants.filter_map(|(_, workflows)| workflows.lines.values().next()?.1.front())
-    }
-}
-
-/// Lines that take turns: who was served least comes next, of these who has waited longest, and who has just
-/// come is not owed what it did not ask for.
-struct Turns<K, L> {
-    lines: HashMap<K, (Turn, L)>,
-    turns: BTreeSet<(Turn, K)>,
-    now: u64,
-    count: u64,
-}
-
-/// How often it was served, as it were, and since when it has stood so.
-type Turn = (u64, u64);
-
-impl<K, L> Default for Turns<K, L> {
-    fn default() -> Self {
-        Self { lines: HashMap::new(), turns: BTreeSet::new(), now: 0, count: 0 }
-    }
-}
-
-impl<K: Clone + Ord + std::hash::Hash, L: Default> Turns<K, L> {
-    fn is_empty(&self) -> bool {
-        self.lines.is_empty()
-    }
-
-    fn of(&mut self, key: K) -> &mut L {
-        if !self.lines.contains_key(&key) {
-            self.count += 1;
-            let turn = (self.now, self.count);
-            self.turns.insert((turn, key.clone()));
-            self.lines.insert(key.clone(), (turn, L::default()));
-        }
-        &mut self.lines.entry(key).or_default().1
-    }
-
-    fn peek(&self, key: &K) -> Option<&L> {
-        self.lines.get(key).map(|(_, line)| line)
-    }
-
-    fn turn(&self, key: &K) -> Option<Turn> {
-        self.lines.get(key).map(|(turn, _)| *turn)
-    }
-
-    fn next(&self) -> Option<K> {
-        self.turns.first().map(|(_, key)| key.clone())
-    }
-
-    /// It had its turn; an empty line goes.
-    fn served(&mut self, key: &K, is_empty: impl Fn(&L) -> bool) {
-        let Some((turn, line)) = self.lines.get_mut(key) else { return };
-        self.turns.remove(&(*turn, key.clone()));
-        self.now = self.now.max(turn.0);
-        if is_empty(line) {
-            self.lines.remove(key);
-        } else {
-            self.count += 1;
-            *turn = (turn.0 + 1, self.count);
-            self.turns.insert((*turn, key.clone()));
-        }
-    }
-
-    fn dropped(&mut self, key: &K, is_empty: impl Fn(&L) -> bool) {
-        if let Some((turn, _)) = self.lines.get(key).filter(|(_, line)| is_empty(line)) {
-            self.turns.remove(&(*turn, key.clone()));
-            self.lines.remove(key);
-        }
+        let tenants = self.lanes.values().flat_map(Turns::lines);
+        tenants.filter_map(|workflows| workflows.lines().next()?.front())
     }
 }
 
 impl Workflows {
+    fn is_empty(&self) -> bool {
+        self.classes.iter().all(Turns::is_empty)
+    }
+
+    fn of(&mut self, attempt: &Attempt) -> &mut VecDeque<Waiting> {
+        self.classes[attempt.priority as usize].of(workflow_of(attempt))
+    }
+
+    fn peek(&self, attempt: &Attempt) -> Option<&VecDeque<Waiting>> {
+        self.classes[attempt.priority as usize].peek(&workflow_of(attempt))
+    }
+
+    /// In which class somebody's turn is next: in the most urgent, or in that where one waits longest.
+    fn next(&self) -> Option<usize> {
+        let by_age = self.pops % LONGEST_OF == LONGEST_OF - 1;
+        let heads = (0..self.classes.len()).filter_map(|class| Some((class, self.head_of(class)?)));
+        heads.min_by_key(|(class, head)| if by_age { *head } else { *class as u64 }).map(|(class, _)| class)
+    }
+
+    fn head_of(&self, class: usize) -> Option<u64> {
+        let workflows = &self.classes[class];
+        workflows.peek(&workflows.next()?)?.front().map(|waiting| waiting.order)
+    }
+
     /// When the one came whose turn is next.
     fn head(&self) -> Option<u64> {
-        let next = self.next()?;
-        self.peek(&next)?.front().map(|waiting| waiting.order)
+        self.head_of(self.next()?)
     }
+
+    fn pop(&mut self) -> Option<Waiting> {
+        let workflows = &mut self.classes[self.next()?];
+        let workflow = workflows.next()?;
+        let waiting = workflows.of(workflow.clone()).pop_front()?;
+        workflows.served(&workflow, 1, VecDeque::is_empty);
+        self.pops += 1;
+        Some(waiting)
+    }
+
+    fn lines(&self) -> impl Iterator<Item = &VecDeque<Waiting>> {
+        self.classes.iter().flat_map(Turns::lines)
+    }
+}
+
+fn workflow_of(attempt: &Attempt) -> Arc<str> {
+    attempt.workflow.as_ref().map_or("", |slug| slug.as_str()).into()
 }
 
 #[cfg(test)]
@@ -282,6 +257,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_urgent_comes_first_and_who_has_more_weight_gets_more() {
+        let mut queue = Queue::default();
+        let mut push = |number, tenant_number, weight: u16, priority| {
+            let weight = weight.try_into().expect("a weight");
+            let made = Attempt { weight, priority, ..attempt(number, tenant(tenant_number), "mail.send") };
+            queue.push(Arc::new(made), Instant::now(), 0);
+        };
+        (1..=3).for_each(|number| push(number, 1, 100, Priority::Low));
+        (4..=8).for_each(|number| push(number, 1, 100, Priority::High));
+        (101..=106).for_each(|number| push(number, 2, 250, Priority::Normal));
+        let all = popped(&mut queue, &taker(&["*"]));
+        assert_eq!(all[..8], ["4", "101", "102", "103", "5", "104", "105", "6"], "five for two");
+        let fourths: Vec<_> = all[8..].iter().filter(|key| key.len() == 1).collect();
+        assert_eq!(fourths, ["1", "7", "8", "2", "3"], "each fourth is whoever waits longest");
+        assert_eq!((queue.len(), queue.lanes.len()), (0, 0), "nothing is left behind");
+    }
+
+    #[test]
     fn between_names_whoever_waits_longest_comes_first() {
         let mut queue = Queue::default();
         push(&mut queue, 1, 1, "a", "mail.send");
@@ -312,7 +305,7 @@ mod tests {
             push(&mut queue, number, 1, "a", "mail.send");
         }
         let of = queue.lanes.values().next().and_then(|tenants| {
-            let line = tenants.peek(&tenant(1))?.peek(&Arc::from("a"))?;
+            let line = tenants.peek(&tenant(1))?.lines().next()?;
             line.get(1).map(|waiting| waiting.attempt.of)
         });
         let of = of.expect("it waits");

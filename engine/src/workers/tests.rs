@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use fleetprompt_core::performs::{Labels, Pattern};
 use fleetprompt_core::run::Place;
+use fleetprompt_core::tenant::Weight;
+use fleetprompt_core::workflow::Priority;
 use fleetprompt_core::{DirectiveId, Json, KeyId, RunId, SignalId, TenantId};
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -21,6 +23,8 @@ pub fn attempt(number: u128, tenant: TenantId, name: &str) -> Attempt {
         of: AttemptOf::Directive { id: DirectiveId(Uuid::from_u128(number)), attempt: 1 },
         tenant,
         tenant_slug: "acme".parse().expect("a slug"),
+        weight: Weight::default(),
+        priority: Priority::Normal,
         kind: Kind::Directive,
         name: name.into(),
         labels: Labels::new(),

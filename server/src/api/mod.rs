@@ -34,7 +34,7 @@ mod schedules;
 mod signals;
 mod signals_tail;
 mod tenants;
-mod view;
+pub(crate) mod view;
 mod why;
 mod workers;
 mod workers_among;
@@ -222,6 +222,7 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(runs_bulk::run_bulk))
         .routes(routes!(runs_live::run_live))
         .routes(routes!(tenants::tenant_create, tenants::tenant_list))
+        .routes(routes!(tenants::tenant_update))
         .routes(routes!(keys::key_create, keys::key_list))
         .routes(routes!(keys::key_revoke))
         .routes(routes!(keys::whoami))

@@ -29,8 +29,9 @@ pub async fn node_list(State(api): State<Api>, caller: Caller, Asked(query): Ask
         Some(among) => nodes(&among.database).await?,
         None => vec![alone(&api)],
     };
-    let keyed: Vec<(String, &wire::Node)> =
+    let mut keyed: Vec<(String, &wire::Node)> =
         nodes.iter().map(|node| (format!("{}\n{}", node.name, node.id), node)).collect();
+    keyed.sort_by(|(one, _), (other, _)| one.cmp(other));
     let all = keyed.iter().map(|(key, node)| (key.as_str(), *node));
     let (found, next_cursor) = page::of_registered(all, query.limit, query.cursor.as_deref())?;
     ok(&wire::Page { items: found.into_iter().cloned().collect(), next_cursor })

@@ -1,13 +1,15 @@
 //! Tenants: made and listed by owners.
 
 use axum::extract::State;
-use fleetprompt_client::wire;
+use fleetprompt_client::wire::{self, schema};
+use fleetprompt_core::Slug;
 use fleetprompt_core::tenant::{Role, Tenant};
+use fleetprompt_engine::TenantChange;
 
 use super::answer::{Answer, made, ok};
 use super::auth::Caller;
 use super::body::Sent;
-use super::request::Asked;
+use super::request::{Asked, At};
 use super::workflows::RegisteredQuery;
 use super::{Api, page, view};
 
@@ -28,6 +30,27 @@ pub async fn tenant_create(State(api): State<Api>, caller: Caller, Sent(request)
     let (tenant, created) = created;
     let key = view::key(&created.key, &tenant.slug, Some(created.secret));
     made(true, &wire::CreatedTenant { tenant: view::tenant(&tenant), key })
+}
+
+/// Change a tenant
+///
+/// Its name, or how much it gets beside others. Takes the role `owner`.
+#[utoipa::path(
+    patch, path = "/v1/tenants/{slug}", tag = "tenants",
+    params(("slug" = schema::Slug, Path, description = "The tenant's slug.")),
+    request_body(content = wire::UpdateTenant, example = json!({"weight": 200})),
+    responses((status = 200, description = "The tenant as it is now.", body = wire::Tenant)),
+)]
+pub async fn tenant_update(
+    State(api): State<Api>,
+    caller: Caller,
+    At(slug): At<Slug>,
+    Sent(request): Sent<wire::UpdateTenant>,
+) -> Answer {
+    caller.must_be(Role::Owner)?;
+    caller.must_be_here(&api, &slug)?;
+    let change = TenantChange { name: request.name, weight: request.weight };
+    ok(&view::tenant(&api.engine().tenant_update(caller.scope.actor, slug, change).await?))
 }
 
 /// List tenants

@@ -175,7 +175,13 @@ pub fn directive_type(entry: &DirectiveTypeEntry, kind: &DirectiveType) -> wire:
 }
 
 pub fn tenant(tenant: &Tenant) -> wire::Tenant {
-    wire::Tenant { id: tenant.id, slug: tenant.slug.clone(), name: tenant.name.clone(), created_at: tenant.created_at }
+    wire::Tenant {
+        id: tenant.id,
+        slug: tenant.slug.clone(),
+        name: tenant.name.clone(),
+        weight: tenant.weight,
+        created_at: tenant.created_at,
+    }
 }
 
 pub fn key(key: &Key, tenant: &Slug, secret: Option<String>) -> wire::Key {

@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use fleetprompt_client::wire::{self, CreateTenant, CreatedTenant};
+use fleetprompt_client::wire::{self, CreateTenant, CreatedTenant, UpdateTenant};
 use fleetprompt_core::Slug;
+use fleetprompt_core::tenant::Weight;
 
 use super::connect::Connect;
 use super::fields::Fields;
@@ -42,15 +43,46 @@ enum Verb {
         #[command(flatten)]
         given: Given,
     },
+    /// Change a tenant (needs an owner's key)
+    #[command(after_help = "\
+The weight says how much it gets beside others, when all of them want more than there is: with 200 twice as much as
+with 100, which is usual.
+
+Examples:
+  fleetprompt tenant update acme --weight 200
+  fleetprompt tenant update acme --name 'Acme, Inc.'")]
+    Update {
+        /// Its slug
+        slug: Slug,
+        #[command(flatten)]
+        change: Change,
+    },
     /// List the tenants (needs an owner's key)
     #[command(after_help = "Examples:\n  fleetprompt tenant list")]
     List,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+struct Change {
+    /// What it is called
+    #[arg(long)]
+    name: Option<String>,
+    /// From 1 to 10000
+    #[arg(long)]
+    weight: Option<Weight>,
 }
 
 impl Tenant {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match &self.verb {
             Verb::Create { slug, name, given } => self.create(slug, name.as_deref(), given.place()).await,
+            Verb::Update { slug, change } => {
+                let change = UpdateTenant { name: change.name.clone(), weight: change.weight };
+                let tenant = self.connect.client()?.tenant_update(slug, &change).await?;
+                self.connect.output.show(&tenant, |screen| fields(&tenant).render(screen));
+                exit::ok()
+            }
             Verb::List => self.list().await,
         }
     }
@@ -80,17 +112,23 @@ impl Tenant {
 }
 
 fn shown(screen: &Screen, created: &CreatedTenant) -> String {
+    fields(&created.tenant).render(screen) + &key::shown(screen, &created.key)
+}
+
+fn fields(tenant: &wire::Tenant) -> Fields {
     let mut fields = Fields::default();
-    fields.toned("tenant", Tone::Strong, &created.tenant.slug);
-    fields.line("name", &created.tenant.name);
-    fields.line("id", created.tenant.id);
-    fields.render(screen) + &key::shown(screen, &created.key)
+    fields.toned("tenant", Tone::Strong, &tenant.slug);
+    fields.line("name", &tenant.name);
+    fields.line("id", tenant.id);
+    fields.line("weight", tenant.weight.get());
+    fields
 }
 
 fn table(screen: &Screen, tenants: &[wire::Tenant]) -> Table {
     let mut table = Table::new([
         Column::id("TENANT"),
         Column::text("NAME", 8),
+        Column::number("WEIGHT"),
         Column::id("ID").leave_out(1),
         Column::id("CREATED").leave_out(2),
     ]);
@@ -98,6 +136,7 @@ fn table(screen: &Screen, tenants: &[wire::Tenant]) -> Table {
         table.row([
             Cell::new(Tone::Strong, tenant.slug.as_str()),
             Cell::plain(&tenant.name),
+            Cell::plain(tenant.weight.get()),
             Cell::dim(tenant.id),
             Cell::dim(when::ago(tenant.created_at, screen.now)),
         ]);

@@ -6,7 +6,7 @@ use fleetprompt_core::registration::{
     WorkflowVersion,
 };
 use fleetprompt_core::schedule;
-use fleetprompt_core::tenant::{Key, KeyHash, Role, Tenant};
+use fleetprompt_core::tenant::{Key, KeyHash, Role, Tenant, Weight};
 use fleetprompt_core::{KeyId, SignalId, Slug, TenantId, WorkflowVersionId};
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -20,7 +20,7 @@ use crate::Directory;
 const VERSION_COLUMNS: &str = "v.tenant_id, v.slug, v.version, v.id, v.digest, v.created_at, v.document";
 
 pub async fn tenants(view: &View<'_>) -> Result<Vec<Tenant>> {
-    view.rows("SELECT tenant_id, slug, name, created_at FROM tenants ORDER BY tenant_id", &[], tenant).await
+    view.rows("SELECT tenant_id, slug, name, created_at, weight FROM tenants ORDER BY tenant_id", &[], tenant).await
 }
 
 /// With the partition of its tenant.
@@ -54,7 +54,8 @@ pub async fn directory(view: &View<'_>, tenants: &[Uuid]) -> Result<Directory> {
           p.last_signal, p.queued_at, p.reason, p.updated_at
         FROM schedules s JOIN schedule_states p ON p.tenant_id = s.tenant_id AND p.slug = s.slug
         WHERE s.tenant_id = ANY ($1) ORDER BY s.tenant_id, s.slug COLLATE \"C\"";
-    let all = "SELECT tenant_id, slug, name, created_at FROM tenants WHERE tenant_id = ANY ($1) ORDER BY tenant_id";
+    let all = "SELECT tenant_id, slug, name, created_at, weight FROM tenants WHERE tenant_id = ANY ($1)
+         ORDER BY tenant_id";
     Ok(Directory {
         tenants: view.rows(all, &[&tenants], tenant).await?,
         keys: view.rows(keys, &[&tenants], key).await?,
@@ -97,7 +98,14 @@ fn tenant(row: &Row) -> Result<Tenant> {
         slug: columns::parsed(row, 1)?,
         name: columns::string(row, 2)?,
         created_at: columns::time(row, 3)?,
+        weight: weight(row, 4)?,
     })
+}
+
+fn weight(row: &Row, column: usize) -> Result<Weight> {
+    let weight: i32 = columns::get(row, column)?;
+    let weight = u16::try_from(weight).ok().and_then(|weight| weight.try_into().ok());
+    weight.ok_or_else(|| Fault::damaged("a tenant", "its weight is none"))
 }
 
 fn key(row: &Row) -> Result<Key> {

@@ -1,6 +1,6 @@
 //! No list looks through a table: which index answers each filter, as SQLite itself says.
 
-use fleetprompt_core::tenant::Tenant;
+use fleetprompt_core::tenant::{Tenant, Weight};
 use fleetprompt_core::{RunId, SignalId, TenantId, Timestamp, directive, run};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -16,7 +16,8 @@ fn plans(select: impl Fn(&View, i64, Page) -> fault::Result<Option<Query>>) -> V
     let folder = TempDir::new().expect("a temporary folder");
     let store = SqliteStore::open(&folder.path().join("store.db")).expect("a new file");
     let slug: fleetprompt_core::Slug = "acme".parse().expect("a slug");
-    let tenant = Tenant { id: TenantId(ID), slug, name: "Acme".into(), created_at: Timestamp(0) };
+    let weight = Weight::default();
+    let tenant = Tenant { id: TenantId(ID), slug, name: "Acme".into(), weight, created_at: Timestamp(0) };
     store.commit(&Batch { tenants: vec![tenant], ..Batch::default() }).expect("committed");
     let writer = store.writer.lock();
     writer.execute("INSERT INTO names (name) VALUES ('forum.thread.created'), ('triage')", []).expect("written");

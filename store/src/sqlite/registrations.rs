@@ -6,7 +6,7 @@ use fleetprompt_core::registration::{
     WorkflowVersion,
 };
 use fleetprompt_core::schedule;
-use fleetprompt_core::tenant::{Key, KeyHash, Role, Tenant};
+use fleetprompt_core::tenant::{Key, KeyHash, Role, Tenant, Weight};
 use fleetprompt_core::{KeyId, SignalId, Slug, TenantId, WorkflowVersionId};
 use rusqlite::{Params, Row, params};
 
@@ -20,7 +20,7 @@ const VERSION_COLUMNS: &str = "v.slug, v.version, v.id, v.digest, v.created_at, 
 /// Each list in the order of its tenants' ids, then of its own.
 pub fn directory(view: &View) -> Result<Directory> {
     Ok(Directory {
-        tenants: rows(view, "SELECT id, slug, name, created_at FROM tenants ORDER BY id", [], tenant)?,
+        tenants: rows(view, "SELECT id, slug, name, created_at, weight FROM tenants ORDER BY id", [], tenant)?,
         keys: rows(
             view,
             "SELECT k.id, t.id, k.name, k.role, k.hash, k.created_at, k.expires_at, k.revoked_at, k.performs
@@ -129,7 +129,13 @@ fn tenant(row: &Row) -> Result<Tenant> {
         slug: name(row, 1)?,
         name: row.get(2)?,
         created_at: columns::time(row, 3)?,
+        weight: weight(row, 4)?,
     })
+}
+
+fn weight(row: &Row, column: usize) -> Result<Weight> {
+    let weight: u16 = row.get(column)?;
+    weight.try_into().map_err(|why| Fault::damaged("a tenant", why))
 }
 
 fn key(row: &Row) -> Result<Key> {

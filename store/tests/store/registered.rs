@@ -7,7 +7,7 @@ use fleetprompt_core::registration::{
     WorkflowVersion,
 };
 use fleetprompt_core::schedule::{State, Status};
-use fleetprompt_core::tenant::{Key, KeyHash, Role, Tenant};
+use fleetprompt_core::tenant::{Key, KeyHash, Role, Tenant, Weight};
 use fleetprompt_core::{Json, KeyId, SignalId, Span, WorkflowVersionId};
 use fleetprompt_store::{Batch, Directory};
 use rstest::rstest;
@@ -184,7 +184,12 @@ fn what_is_registered_again_is_replaced(#[values(Memory, Sqlite, Postgres)] back
     samples.wait(Span::from_secs(5));
     let now = samples.moment.now();
     let after = Batch {
-        tenants: vec![Tenant { slug: slug("renamed"), name: "Renamed".into(), ..tenant }],
+        tenants: vec![Tenant {
+            slug: slug("renamed"),
+            name: "Renamed".into(),
+            weight: Weight::try_from(7).expect("a weight"),
+            ..tenant
+        }],
         keys: vec![Key { role: Role::Admin, revoked_at: Some(now), expires_at: None, ..key }],
         workflows: vec![WorkflowEntry {
             status: WorkflowStatus::Archived,

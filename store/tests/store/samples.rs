@@ -11,7 +11,7 @@ use fleetprompt_core::run::{
     self, Awaited, Ending, FlowKeys, Place, Run, RunChange, RunRecord, Status, Step, StepChange, StepRecord, Waiting,
 };
 use fleetprompt_core::signal::{Disposition, DispositionKind};
-use fleetprompt_core::tenant::Tenant;
+use fleetprompt_core::tenant::{Tenant, Weight};
 use fleetprompt_core::workflow::{self, Catalog, Workflow};
 use fleetprompt_core::{
     DirectiveId, Failure, Json, Lineage, Moment, Name, Party, RunId, Signal, SignalId, Slug, Span, TenantId, Timestamp,
@@ -51,6 +51,7 @@ impl Samples {
             id: TenantId(self.moment.uuid()),
             slug: slug(slug_text),
             name: slug_text.to_uppercase(),
+            weight: Weight::default(),
             created_at: self.moment.now(),
         }
     }

@@ -38,6 +38,7 @@ pub fn of(workflow: &Workflow) -> Meaning {
     let mut whole = Value::Object(whole);
     for (place, field, default) in [
         ("", "on_error", json!("fail")),
+        ("", "priority", json!("normal")),
         ("/concurrency", "on_limit", json!("queue")),
         ("/singleton", "on_conflict", json!("drop")),
     ] {

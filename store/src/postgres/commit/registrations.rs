@@ -21,13 +21,14 @@ pub fn registrations<'a>(batch: &'a Batch, partition: i32, writes: &mut Writes<'
 fn tenants<'a>(batch: &'a Batch, partition: i32, writes: &mut Writes<'a>) {
     writes.extend(batch.tenants.iter().map(|tenant| {
         Write::new(
-            "INSERT INTO tenants (tenant_id, slug, name, created_at, partition) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (tenant_id) DO UPDATE SET slug = excluded.slug, name = excluded.name",
+            "INSERT INTO tenants (tenant_id, slug, name, created_at, weight, partition) VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (tenant_id) DO UPDATE SET slug = excluded.slug, name = excluded.name, weight = excluded.weight",
         )
         .with(tenant.id.0)
         .with(tenant.slug.as_str())
         .with(text(&tenant.name))
         .with(tenant.created_at.0)
+        .with(i32::from(tenant.weight.get()))
         .with(partition)
     }));
 }

@@ -10,6 +10,7 @@ CREATE TABLE tenants (
   slug       text NOT NULL,
   name       text NOT NULL,
   created_at bigint NOT NULL,
+  weight     integer NOT NULL,
   partition  integer NOT NULL   -- by its slug
 );
 

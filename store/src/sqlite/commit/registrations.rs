@@ -26,11 +26,12 @@ impl Write<'_> {
     fn tenants(&mut self, batch: &Batch) -> Result<()> {
         for tenant in &batch.tenants {
             let mut statement = self.sql.prepare_cached(
-                "INSERT INTO tenants (id, slug, name, created_at) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (id) DO UPDATE SET slug = excluded.slug, name = excluded.name
+                "INSERT INTO tenants (id, slug, name, created_at, weight) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (id) DO UPDATE SET slug = excluded.slug, name = excluded.name, weight = excluded.weight
                  RETURNING no",
             )?;
-            let values = params![Id(tenant.id.0), tenant.slug.as_str(), tenant.name, tenant.created_at.0];
+            let weight = tenant.weight.get();
+            let values = params![Id(tenant.id.0), tenant.slug.as_str(), tenant.name, tenant.created_at.0, weight];
             let no = statement.query_row(values, |row| row.get(0))?;
             self.numbers.add_tenant(tenant.id, no);
         }

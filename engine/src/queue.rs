@@ -1,0 +1,290 @@
+//! What waits to be decided. Tenants take turns by their weights, so that one that floods makes the others wait for a
+//! part of a batch and not for all that it sent; what one tenant sends stays in order.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use fleetprompt_core::TenantId;
+use fleetprompt_core::tenant::Weight;
+use parking_lot::Mutex;
+
+use crate::input::{Input, Outcome};
+use crate::turns::{Turns, price};
+
+/// Whose turn it is. None: of whoever makes tenants.
+type Whose = Option<TenantId>;
+
+pub(crate) enum Work {
+    Input(Box<Input>),
+    Outcome(Outcome),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turned {
+    /// Too much waits already, of this tenant or of all.
+    Away,
+    /// Nothing is decided any more.
+    Off,
+}
+
+/// Where callers put what they want.
+#[derive(Clone)]
+pub(crate) struct Entrance {
+    lines: Arc<Mutex<Lines>>,
+    bell: Sender<()>,
+}
+
+/// Where the decider takes from.
+pub(crate) struct Exit {
+    lines: Arc<Mutex<Lines>>,
+    /// Rings when something came. It falls silent for good when there is no entrance any more.
+    pub bell: Receiver<()>,
+}
+
+#[derive(Default)]
+struct Lines {
+    turns: Turns<Whose, Line>,
+    len: usize,
+    max: usize,
+    is_closed: bool,
+    last: Option<(Whose, Instant)>,
+    shared_at: Option<Instant>,
+}
+
+#[derive(Default)]
+struct Line {
+    weight: Weight,
+    works: VecDeque<Work>,
+}
+
+pub(crate) fn queue(max: usize) -> (Entrance, Exit) {
+    let lines = Arc::new(Mutex::new(Lines { max, ..Lines::default() }));
+    let (ring, bell) = bounded(1);
+    (Entrance { lines: lines.clone(), bell: ring }, Exit { lines, bell })
+}
+
+impl Entrance {
+    pub fn put(&self, input: Box<Input>, weight: Weight) -> Result<(), Turned> {
+        let whose = input.tenant();
+        {
+            let mut lines = self.lines.lock();
+            if lines.is_closed {
+                return Err(Turned::Off);
+            }
+            if lines.is_full_for(whose) {
+                return Err(Turned::Away);
+            }
+            lines.saw(whose, Instant::now());
+            lines.push(whose, weight, Work::Input(input));
+        }
+        // When it has rung and nobody has heard it yet, that will do.
+        let _ = self.bell.try_send(());
+        Ok(())
+    }
+}
+
+impl Exit {
+    /// What comes from within is never turned away.
+    pub fn put(&self, tenant: TenantId, weight: Weight, outcome: Outcome) {
+        self.lines.lock().push(Some(tenant), weight, Work::Outcome(outcome));
+    }
+
+    /// By turns, until it comes to `most`.
+    pub fn take(&self, most: usize) -> Vec<Work> {
+        let mut lines = self.lines.lock();
+        let (mut taken, mut cost) = (Vec::new(), 0);
+        while cost < most
+            && let Some(work) = lines.pop()
+        {
+            cost += work.cost();
+            taken.push(work);
+        }
+        taken
+    }
+
+    pub fn len(&self) -> usize {
+        self.lines.lock().len
+    }
+
+    /// Whether more than one tenant has come within the last minute: then nobody's batch may be long.
+    pub fn is_shared(&self) -> bool {
+        const LATELY: Duration = Duration::from_secs(60);
+        self.lines.lock().shared_at.is_some_and(|at| at.elapsed() < LATELY)
+    }
+
+    /// Takes all that waits, and lets nothing more come.
+    pub fn close(&self) -> Vec<Work> {
+        let mut lines = self.lines.lock();
+        lines.is_closed = true;
+        lines.len = 0;
+        std::mem::take(&mut lines.turns).into_lines().flat_map(|line| line.works).collect()
+    }
+}
+
+/// Whoever waits for an answer hears that there will be none.
+impl Drop for Exit {
+    fn drop(&mut self) {
+        drop(self.close());
+    }
+}
+
+impl Lines {
+    /// Beyond `max` in all, each tenant may still have its part of it: who is quiet is not turned away for those who
+    /// are not.
+    fn is_full_for(&self, whose: Whose) -> bool {
+        let of_one = self.turns.peek(&whose).map_or(0, |line| line.works.len());
+        let of_each = self.max / (self.turns.len() + 1);
+        self.len >= self.max && of_one >= of_each || of_one >= (self.max - self.max / 4).max(1)
+    }
+
+    fn saw(&mut self, whose: Whose, now: Instant) {
+        if self.last.is_some_and(|(last, _)| last != whose) {
+            self.shared_at = Some(now);
+        }
+        self.last = Some((whose, now));
+    }
+
+    fn push(&mut self, whose: Whose, weight: Weight, work: Work) {
+        let line = self.turns.of(whose);
+        line.weight = weight;
+        line.works.push_back(work);
+        self.len += 1;
+    }
+
+    fn pop(&mut self) -> Option<Work> {
+        let whose = self.turns.next()?;
+        let line = self.turns.of(whose);
+        let work = line.works.pop_front()?;
+        let price = price(work.cost(), line.weight);
+        self.turns.served(&whose, price, |line| line.works.is_empty());
+        self.len -= 1;
+        Some(work)
+    }
+}
+
+impl Work {
+    fn cost(&self) -> usize {
+        match self {
+            Self::Input(input) => input.weight().max(1),
+            Self::Outcome(_) => 1,
+        }
+    }
+}
+
+/// How much one batch takes when tenants share the engine: as much as can be decided and committed before somebody who
+/// has just come would notice that he waits.
+pub(crate) struct Pace {
+    most: usize,
+    now: usize,
+}
+
+impl Pace {
+    const LONG: Duration = Duration::from_millis(4);
+    const LEAST: usize = 8;
+
+    pub fn new(most: usize) -> Self {
+        Self { most, now: most }
+    }
+
+    pub fn next(&self, is_shared: bool) -> usize {
+        if is_shared { self.now } else { self.most }
+    }
+
+    /// The last batch was so large, and took so long.
+    pub fn took(&mut self, cost: usize, time: Duration) {
+        if time > Self::LONG {
+            let in_time = cost as f64 * Self::LONG.as_secs_f64() / time.as_secs_f64();
+            self.now = (in_time as usize).clamp(Self::LEAST.min(self.most), self.most);
+        } else if cost >= self.now {
+            self.now = (self.now + self.now / 4 + 1).min(self.most);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fleetprompt_core::{Party, Scope};
+    use tokio::sync::oneshot;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn tenant(number: u128) -> TenantId {
+        TenantId(Uuid::from_u128(number))
+    }
+
+    fn input(number: u128) -> Box<Input> {
+        let scope = Scope { tenant: tenant(number), actor: Party::engine() };
+        let (id, reply) = (fleetprompt_core::DirectiveId(Uuid::nil()), oneshot::channel().0);
+        Box::new(Input::Heartbeat { scope, id, reply })
+    }
+
+    fn put(entrance: &Entrance, number: u128, count: usize) -> usize {
+        (0..count).filter(|_| entrance.put(input(number), Weight::default()).is_ok()).count()
+    }
+
+    fn taken(exit: &Exit, most: usize) -> Vec<u128> {
+        let whose = |work: Work| match work {
+            Work::Input(input) => input.tenant().map_or(0, |tenant| tenant.0.as_u128()),
+            Work::Outcome(_) => 0,
+        };
+        exit.take(most).into_iter().map(whose).collect()
+    }
+
+    #[test]
+    fn who_is_quiet_waits_for_no_more_than_one_of_a_flood() {
+        let (entrance, exit) = queue(1_000);
+        put(&entrance, 1, 500);
+        assert_eq!(taken(&exit, 4), [1, 1, 1, 1]);
+        put(&entrance, 2, 2);
+        assert_eq!(taken(&exit, 6), [2, 1, 2, 1, 1, 1]);
+        assert_eq!(exit.len(), 492);
+    }
+
+    #[test]
+    fn who_has_more_weight_gets_more() {
+        let (entrance, exit) = queue(1_000);
+        let weight = Weight::try_from(300).expect("a weight");
+        for _ in 0..100 {
+            entrance.put(input(1), weight).expect("there is room");
+            entrance.put(input(2), Weight::default()).expect("there is room");
+        }
+        let heavy = taken(&exit, 80).into_iter().filter(|whose| *whose == 1).count();
+        assert!((59..=61).contains(&heavy), "{heavy} of 80");
+    }
+
+    #[test]
+    fn who_floods_is_turned_away_and_who_is_quiet_is_not() {
+        let (entrance, exit) = queue(100);
+        assert_eq!(put(&entrance, 1, 200), 75, "three quarters of all");
+        assert_eq!(put(&entrance, 2, 200), 33, "a third each, when there is no more");
+        assert_eq!(put(&entrance, 3, 10), 10);
+        assert_eq!(entrance.put(input(1), Weight::default()), Err(Turned::Away));
+        exit.close();
+        assert_eq!(entrance.put(input(3), Weight::default()), Err(Turned::Off));
+    }
+
+    #[test]
+    fn a_tenant_alone_shares_with_nobody() {
+        let (entrance, exit) = queue(100);
+        put(&entrance, 1, 10);
+        assert!(!exit.is_shared());
+        put(&entrance, 2, 1);
+        assert!(exit.is_shared());
+    }
+
+    #[test]
+    fn batches_become_as_large_as_they_may_take_long() {
+        let mut pace = Pace::new(1_024);
+        pace.took(1_024, Duration::from_millis(64));
+        assert_eq!((pace.next(true), pace.next(false)), (64, 1_024));
+        pace.took(64, Duration::from_secs(60));
+        assert_eq!(pace.next(true), Pace::LEAST);
+        (0..100).for_each(|_| pace.took(pace.next(true), Duration::from_millis(1)));
+        assert_eq!(pace.next(true), 1_024);
+        pace.took(1, Duration::from_millis(1));
+        assert_eq!(pace.next(true), 1_024, "a small batch tells nothing");
+    }
+}
