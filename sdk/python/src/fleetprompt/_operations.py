@@ -747,6 +747,11 @@ class Operations:
             if not cursor:
                 return
 
+    def tenant_update(self, slug: str, body: UpdateTenant) -> Tenant:
+        """Change a tenant. Its name, or how much it gets beside others. Takes the role `owner`."""
+        answer: Tenant = self._call("PATCH", f"/v1/tenants/{quoted(slug)}", body=body)
+        return answer
+
     def whoami(self) -> Whoami:
         """Say who the caller is. The tenant and the key that the request was made with."""
         answer: Whoami = self._call("GET", "/v1/whoami")
@@ -1621,6 +1626,11 @@ class AsyncOperations:
             cursor = page.get("next_cursor")
             if not cursor:
                 return
+
+    async def tenant_update(self, slug: str, body: UpdateTenant) -> Tenant:
+        """Change a tenant. Its name, or how much it gets beside others. Takes the role `owner`."""
+        answer: Tenant = await self._call("PATCH", f"/v1/tenants/{quoted(slug)}", body=body)
+        return answer
 
     async def whoami(self) -> Whoami:
         """Say who the caller is. The tenant and the key that the request was made with."""

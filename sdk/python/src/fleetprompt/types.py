@@ -1054,6 +1054,7 @@ class Tenant(TypedDict):
     id: TenantId
     name: str
     slug: Slug
+    weight: int
 
 
 class _TimelineRequired(TypedDict):
@@ -1067,6 +1068,13 @@ class Timeline(_TimelineRequired, total=False):
 
     next_cursor: str | None
     trigger: Signal | None
+
+
+class UpdateTenant(TypedDict, total=False):
+    """What is to become of a tenant; what is not named stays as it is."""
+
+    name: str | None
+    weight: int | None
 
 
 class _ValidatedRequired(TypedDict):

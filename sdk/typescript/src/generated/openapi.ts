@@ -1159,6 +1159,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/tenants/{slug}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change a tenant
+         * @description Its name, or how much it gets beside others. Takes the role `owner`.
+         */
+        patch: operations["tenant_update"];
+        trace?: never;
+    };
     "/v1/whoami": {
         parameters: {
             query?: never;
@@ -2258,6 +2278,12 @@ export interface components {
                 id: components["schemas"]["TenantId"];
                 name: string;
                 slug: components["schemas"]["Slug"];
+                /**
+                 * Format: int32
+                 * @description How much it gets beside others, when all of them want more than there is: with 200 twice as much as with 100,
+                 *     which is usual.
+                 */
+                weight: number;
             }[];
             next_cursor?: string | null;
         };
@@ -2662,6 +2688,12 @@ export interface components {
             id: components["schemas"]["TenantId"];
             name: string;
             slug: components["schemas"]["Slug"];
+            /**
+             * Format: int32
+             * @description How much it gets beside others, when all of them want more than there is: with 200 twice as much as with 100,
+             *     which is usual.
+             */
+            weight: number;
         };
         /**
          * @description A tenant's id.
@@ -2685,6 +2717,12 @@ export interface components {
          * @example 2026-11-22T09:30:00.000000Z
          */
         Timestamp: string;
+        /** @description What is to become of a tenant; what is not named stays as it is. */
+        UpdateTenant: {
+            name?: string | null;
+            /** Format: int32 */
+            weight?: number | null;
+        };
         Validated: {
             diagnostics: components["schemas"]["Located"][];
             slug?: components["schemas"]["Slug"] | null;
@@ -5427,6 +5465,50 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["Unprocessable"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    tenant_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The tenant's slug. */
+                slug: components["schemas"]["Slug"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "weight": 200
+                 *     }
+                 */
+                "application/json": components["schemas"]["UpdateTenant"];
+            };
+        };
+        responses: {
+            /** @description The tenant as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tenant"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             408: components["responses"]["RequestTimeout"];
             409: components["responses"]["Conflict"];
             413: components["responses"]["ContentTooLarge"];

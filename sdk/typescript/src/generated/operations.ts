@@ -453,6 +453,12 @@ export interface Operations {
      * role `owner`.
      */
     create: (body: operations["tenant_create"]["requestBody"]["content"]["application/json"], options?: CallOptions) => Promise<schemas["CreatedTenant"]>;
+    /**
+     * Change a tenant.
+     *
+     * Its name, or how much it gets beside others. Takes the role `owner`.
+     */
+    update: (slug: string, body: operations["tenant_update"]["requestBody"]["content"]["application/json"], options?: CallOptions) => Promise<schemas["Tenant"]>;
   };
   worker: {
     /**
@@ -618,6 +624,7 @@ export const operationTable: OperationTable = {
   tenant: {
     list: {"method":"GET","path":"/v1/tenants","hasQuery":true,"answerType":"application/json"},
     create: {"method":"POST","path":"/v1/tenants","bodyTypes":["application/json"],"answerType":"application/json"},
+    update: {"method":"PATCH","path":"/v1/tenants/{slug}","bodyTypes":["application/json"],"answerType":"application/json"},
   },
   worker: {
     list: {"method":"GET","path":"/v1/workers","hasQuery":true,"answerType":"application/json"},
