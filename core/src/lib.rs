@@ -28,6 +28,7 @@ pub mod signal;
 pub mod signature;
 pub mod tenant;
 pub mod time;
+pub mod trace;
 pub mod workflow;
 
 pub use failure::Failure;

@@ -28,7 +28,7 @@ use crate::standing::Standing;
 use crate::stop::Shutdown;
 use crate::timers::{Owner, Timers};
 use crate::workers::Workers;
-use crate::{Directory, Engine, Error, Metrics, Resources, registrations};
+use crate::{Directory, Engine, Error, Metrics, Observer, Resources, registrations};
 
 /// Documents nest, and what reads them does as well; memory is only taken where it is used.
 const STACK_BYTES: usize = 16 << 20;
@@ -62,7 +62,12 @@ pub(crate) fn start(
         directory.clone(),
         Box::new(performer),
         Box::new(SystemClock::new(config.clock_ahead)),
-        Shared { committed, metrics: metrics.clone(), shutdown: shutdown.clone() },
+        Shared {
+            committed,
+            metrics: metrics.clone(),
+            shutdown: shutdown.clone(),
+            observer: resources.observer.clone(),
+        },
         Limits { cache_max: config.cache_max, batch_max: config.batch_max, cached: resources.cached.clone() },
         seed(),
     )?;
@@ -96,6 +101,7 @@ pub(crate) struct Shared {
     pub committed: watch::Sender<u64>,
     pub metrics: Arc<Metrics>,
     pub shutdown: Arc<Shutdown>,
+    pub observer: Option<Arc<dyn Observer>>,
 }
 
 pub(crate) struct Limits {
@@ -123,6 +129,7 @@ pub(crate) struct Decider {
     queued: Part,
     timed: Part,
     shutdown: Arc<Shutdown>,
+    observer: Option<Arc<dyn Observer>>,
     grace: Duration,
     pace: Pace,
     /// The store takes nothing from us any more.
@@ -177,6 +184,7 @@ impl Decider {
             metrics: shared.metrics,
             grace: shared.shutdown.grace(),
             shutdown: shared.shutdown,
+            observer: shared.observer,
             pace: Pace::new(limits.batch_max),
             is_lost: false,
         };
@@ -455,6 +463,9 @@ impl Decider {
                 self.committed.send_modify(|commits| *commits += 1);
                 self.standing.settle();
                 answers.into_iter().for_each(|answer| answer(Ok(())));
+                if let Some(observer) = &self.observer {
+                    observer.committed(&batch, &self.directory.load());
+                }
                 self.take_effect(stage);
             }
             Err(error) => {

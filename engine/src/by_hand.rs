@@ -88,7 +88,12 @@ impl ByHand {
             directory.clone(),
             Box::new(Hands(tasks.clone())),
             Box::new(HandClock(clock.clone())),
-            Shared { committed: watch::channel(0).0, metrics: Arc::default(), shutdown: Arc::new(shutdown) },
+            Shared {
+                committed: watch::channel(0).0,
+                metrics: Arc::default(),
+                shutdown: Arc::new(shutdown),
+                observer: None,
+            },
             Limits { cache_max: 10_000, batch_max: 1_000, cached: Arc::default() },
             seed,
         )?;

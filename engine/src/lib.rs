@@ -44,5 +44,5 @@ pub use input::{
     Emitted, Fired, NewDirective, NewKey, OrderedSchedule, Requested, ScheduleOrder, TenantChange,
 };
 pub use metrics::Metrics;
-pub use resources::Resources;
+pub use resources::{Observer, Resources};
 pub use verify::{Report, verify};

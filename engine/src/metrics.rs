@@ -61,6 +61,7 @@ pub struct Metrics {
     pub(crate) names_without_worker: Gauge,
     pub(crate) workers: Gauge,
     pub(crate) leases_lost: Gauge,
+    spans_dropped: Counter,
 }
 
 impl Default for Metrics {
@@ -86,6 +87,7 @@ impl Default for Metrics {
             names_without_worker: Gauge::default(),
             workers: Gauge::default(),
             leases_lost: Gauge::default(),
+            spans_dropped: Counter::default(),
         };
         metrics.register();
         // From the start: what appears with its first increase is no increase to whoever looks.
@@ -122,7 +124,12 @@ impl Metrics {
         to.register("names_without_worker", alone, self.names_without_worker.clone());
         to.register("workers", "Workers that were heard of within a minute", self.workers.clone());
         to.register("leases_lost", "Attempts whose worker fell silent, since the start", self.leases_lost.clone());
+        to.register("spans_dropped", "Spans that no collector took", self.spans_dropped.clone());
         to.register("timers", "Runs and directives that wait for a time", self.timers.clone());
+    }
+
+    pub fn spans_dropped(&self, count: u64) {
+        self.spans_dropped.inc_by(count);
     }
 
     pub fn render(&self) -> String {

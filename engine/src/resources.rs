@@ -4,9 +4,16 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use fleetprompt_store::Batch;
+
 use crate::models::Models;
 use crate::perform::{Endpoints, Slots};
-use crate::{Config, Metrics};
+use crate::{Config, Directory, Metrics};
+
+/// Whoever is told what was committed. It is told on the thread that decides, so it must not wait.
+pub trait Observer: Send + Sync {
+    fn committed(&self, batch: &Batch, directory: &Directory);
+}
 
 #[derive(Clone)]
 pub struct Resources {
@@ -18,6 +25,7 @@ pub struct Resources {
     pub(crate) endpoints: Endpoints,
     /// What the caches of all of them hold, about.
     pub(crate) cached: Arc<AtomicUsize>,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
 }
 
 impl Resources {
@@ -28,7 +36,15 @@ impl Resources {
             slots: config.performs.then(|| Arc::new(Slots::new(config.effects_max))),
             endpoints: Endpoints::new(config.allow_private_endpoints),
             cached: Arc::default(),
+            observer: None,
             config: Arc::new(config),
         }
+    }
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    pub fn observed_by(self, observer: Arc<dyn Observer>) -> Self {
+        Self { observer: Some(observer), ..self }
     }
 }

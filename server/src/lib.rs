@@ -12,4 +12,5 @@ pub mod offline;
 pub mod place;
 pub mod serve;
 pub mod settings;
+mod traces;
 pub mod verify;

@@ -49,6 +49,12 @@ pub struct Partial {
     /// Let endpoints of directives stand at loopback and private addresses: only for development
     #[arg(long, env = "FLEETPROMPT_ALLOW_PRIVATE_ENDPOINTS", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub allow_private_endpoints: Option<bool>,
+    /// Where traces are sent by OTLP over HTTP, like http://127.0.0.1:4318 [default: nowhere]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+    /// How much of all traces is sent, from 0 to 1 [default: 1]
+    #[arg(long, env = "OTEL_TRACES_SAMPLER_ARG", value_name = "RATIO")]
+    pub otlp_ratio: Option<f64>,
     /// How far the clock is wrong, in tests
     #[arg(long, env = "FLEETPROMPT_CLOCK_AHEAD_MS", hide = true, allow_negative_numbers = true)]
     #[serde(skip)]
@@ -84,6 +90,9 @@ pub struct Settings {
     pub grace_s: u64,
     pub lease_s: u64,
     pub allow_private_endpoints: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp_endpoint: Option<String>,
+    pub otlp_ratio: f64,
     #[serde(skip)]
     pub clock_ahead_ms: i64,
     pub log: String,
@@ -104,6 +113,8 @@ impl Default for Settings {
             grace_s: 10,
             lease_s: 15,
             allow_private_endpoints: false,
+            otlp_endpoint: None,
+            otlp_ratio: 1.0,
             clock_ahead_ms: 0,
             log: "info".into(),
             log_format: LogFormat::Text,
@@ -135,6 +146,8 @@ impl Settings {
                 .allow_private_endpoints
                 .or(file.allow_private_endpoints)
                 .unwrap_or(default.allow_private_endpoints),
+            otlp_endpoint: given.otlp_endpoint.or(file.otlp_endpoint).filter(|url| !url.is_empty()),
+            otlp_ratio: given.otlp_ratio.or(file.otlp_ratio).unwrap_or(default.otlp_ratio).clamp(0.0, 1.0),
             clock_ahead_ms: given.clock_ahead_ms.unwrap_or_default(),
             log: given.log.or(file.log).unwrap_or(default.log),
             log_format: given.log_format.or(file.log_format).unwrap_or(default.log_format),

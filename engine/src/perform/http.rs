@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use fleetprompt_core::directive::{Directive, DirectiveType, Handler};
 use fleetprompt_core::signature::sign;
+use fleetprompt_core::trace::{SpanId, Trace};
 use fleetprompt_core::{Failure, Json};
 use reqwest::StatusCode;
 use reqwest::header::HeaderValue;
@@ -135,11 +136,13 @@ impl Endpoints {
     ) -> reqwest::RequestBuilder {
         let id = format!("{}:{}", directive.id, directive.attempt);
         let timestamp = (crate::clock::system().0 / 1_000_000).to_string();
+        let trace = Trace::of(directive.tenant, &directive.lineage.correlation_id);
         let mut request = self
             .client
             .post(url)
             .header("content-type", "application/json")
             .header("idempotency-key", key_header(&directive.idempotency_key))
+            .header("traceparent", trace.parent(SpanId::of(directive.id)))
             .header("webhook-id", &id)
             .header("webhook-timestamp", &timestamp);
         if let Some(signature) = secret.and_then(|secret| sign(secret, &id, &timestamp, &body)) {

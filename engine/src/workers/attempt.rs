@@ -10,6 +10,7 @@ use fleetprompt_core::directive::Directive;
 use fleetprompt_core::performs::Labels;
 use fleetprompt_core::run::Place;
 use fleetprompt_core::tenant::Weight;
+use fleetprompt_core::trace::{SpanId, Trace};
 use fleetprompt_core::workflow::Priority;
 use fleetprompt_core::{DirectiveId, Json, RecordId, RunId, SignalId, Slug, TenantId};
 
@@ -73,11 +74,13 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Of W3C Trace Context: one trace for everything of a group, one span for this attempt.
+    /// Of W3C Trace Context: the span of the step or the directive, under which whoever makes the attempt puts its own.
     pub fn traceparent(&self) -> String {
-        let hex = |text: &str, bytes: usize| blake3::hash(text.as_bytes()).to_hex()[..bytes * 2].to_owned();
-        let span = format!("{}:{}", self.idempotency_key, self.of.number());
-        format!("00-{}-{}-01", hex(&self.correlation_id, 16), hex(&span, 8))
+        let span = match self.of {
+            AttemptOf::Directive { id, .. } => SpanId::of(id),
+            AttemptOf::Step { run, place, .. } => SpanId::of_step(run, place),
+        };
+        Trace::of(self.tenant, &self.correlation_id).parent(span)
     }
 
     /// The place in its run that a directive's key names.

@@ -16,7 +16,7 @@ use wire::schema;
 use super::answer::{Answer, made, ok};
 use super::auth::Caller;
 use super::body::{Sent, SentOrNot};
-use super::request::{Asked, At, IdempotencyKey, idempotency_key};
+use super::request::{Asked, At, IdempotencyKey, caller_trace, correlation, idempotency_key};
 use super::{Api, Problem, page, view};
 
 /// Request a directive
@@ -51,7 +51,7 @@ pub async fn directive_request(
         name: request.name,
         payload: request.payload.unwrap_or_else(|| json!({}).into()),
         idempotency_key: one_key(idempotency_key(&headers)?, request.idempotency_key)?,
-        correlation_id: request.correlation_id,
+        correlation_id: correlation(request.correlation_id, request.causation_id, caller_trace(&headers)),
         causation_id: request.causation_id,
     };
     let requested = api.engine().request(&caller.scope, directive).await?;

@@ -89,7 +89,10 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
     }
     for (path, item) in &mut document.paths.paths {
         let reads = [&mut item.get].into_iter().flatten().map(|operation| (operation, false));
-        let changes = [&mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten().map(|operation| (operation, true));
+        let changes = [&mut item.post, &mut item.patch, &mut item.delete]
+            .into_iter()
+            .flatten()
+            .map(|operation| (operation, true));
         for (operation, is_change) in reads.chain(changes) {
             finish(path, operation, is_change && !path.ends_with("/validate"));
         }

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::{HeaderMap, request};
 use fleetprompt_client::wire::schema;
-use fleetprompt_core::{RunId, SignalId};
+use fleetprompt_core::trace::Trace;
+use fleetprompt_core::{RecordId, RunId, SignalId};
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -91,4 +92,15 @@ pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
 pub fn key_or_fresh(headers: &HeaderMap) -> Result<String, Problem> {
     let given = idempotency_key(headers)?;
     Ok(given.map_or_else(|| format!("once-{}", Uuid::now_v7()), str::to_owned))
+}
+
+/// Where the caller stands in a trace of its own. What cannot be read counts as not sent, as the standard says.
+pub fn caller_trace(headers: &HeaderMap) -> Option<&str> {
+    let trace = headers.get("traceparent")?.to_str().ok()?;
+    Trace::from_traceparent(trace).map(|_| trace)
+}
+
+/// What says nothing of its own joins the caller's trace.
+pub fn correlation(own: Option<String>, cause: Option<RecordId>, trace: Option<&str>) -> Option<String> {
+    own.or_else(|| trace.filter(|_| cause.is_none()).map(str::to_owned))
 }

@@ -18,7 +18,7 @@ use wire::schema;
 use super::answer::{Answer, made, ok};
 use super::auth::Caller;
 use super::body::{self, MANY_BYTES_MAX, Media, ONE_BYTES_MAX};
-use super::request::{Asked, At, IdempotencyKey, key_or_fresh};
+use super::request::{Asked, At, IdempotencyKey, caller_trace, correlation, key_or_fresh};
 use super::{Api, Problem, page, view};
 
 /// Signals in one request.
@@ -29,7 +29,8 @@ const MANY_MAX: usize = 1_000;
 /// Records facts. A JSON object is one signal: 201 when it is new, 200 when it was known already. A
 /// JSON array, or one object a line as `application/x-ndjson`, is up to 1,000 signals in 10 MiB: 200,
 /// with one result for each, in order; one that is refused has its `error` and keeps no other out.
-/// An answer means that the signals are on disk, and says what became of each.
+/// An answer means that the signals are on disk, and says what became of each. With the header `traceparent`
+/// and no `correlation_id` or `causation_id`, a signal and all that follows from it belong to the caller's trace.
 #[utoipa::path(
     post, path = "/v1/signals", tag = "signals",
     request_body(
@@ -52,36 +53,37 @@ pub async fn signal_emit(State(api): State<Api>, caller: Caller, request: Reques
     caller.must_be(Role::Member)?;
     let (parts, body) = request.into_parts();
     let media = body::media(&parts.headers, &[Media::Json, Media::Ndjson])?;
+    let trace = caller_trace(&parts.headers);
     let bytes = body::read(&parts.headers, body, MANY_BYTES_MAX).await?;
     let text = body::text(&bytes)?;
     if media == Some(Media::Ndjson) {
         let lines = text.lines().filter(|line| !line.trim_ascii().is_empty());
-        return emit_many(&api, &caller, lines.collect()).await;
+        return emit_many(&api, &caller, trace, lines.collect()).await;
     }
     if text.trim_ascii_start().starts_with('[') {
         // Items are read one by one later: what is wrong with one of them stays its own.
         let items: Vec<&RawValue> = serde_json::from_str(text).map_err(Problem::malformed_json)?;
-        return emit_many(&api, &caller, items.into_iter().map(RawValue::get).collect()).await;
+        return emit_many(&api, &caller, trace, items.into_iter().map(RawValue::get).collect()).await;
     }
-    emit_one(&api, &caller, text).await
+    emit_one(&api, &caller, trace, text).await
 }
 
-async fn emit_one(api: &Api, caller: &Caller, text: &str) -> Answer {
-    let signal = new_signal(text)?;
+async fn emit_one(api: &Api, caller: &Caller, trace: Option<&str>, text: &str) -> Answer {
+    let signal = new_signal(text, trace)?;
     let mut results = api.engine().emit(&caller.scope, vec![signal]).await?;
     let result = results.pop().ok_or_else(|| Problem::internal("emit the signal", &"the engine gave no result"))?;
     let emitted = view::emitted(&result?);
     made(!emitted.deduplicated, &emitted)
 }
 
-async fn emit_many(api: &Api, caller: &Caller, texts: Vec<&str>) -> Answer {
+async fn emit_many(api: &Api, caller: &Caller, trace: Option<&str>, texts: Vec<&str>) -> Answer {
     if texts.len() > MANY_MAX {
         let detail = format!("{} signals in one request; at most {MANY_MAX} are taken", texts.len());
         return Err(Problem::invalid_request(detail));
     }
     let (mut signals, mut refused) = (Vec::with_capacity(texts.len()), Vec::new());
     for (index, text) in texts.iter().enumerate() {
-        match new_signal(text) {
+        match new_signal(text, trace) {
             Ok(signal) => signals.push(signal),
             Err(problem) => refused.push((index, problem)),
         }
@@ -102,7 +104,7 @@ fn result_of(result: Result<fleetprompt_engine::Emitted, Problem>) -> wire::Emit
     }
 }
 
-fn new_signal(text: &str) -> Result<NewSignal, Problem> {
+fn new_signal(text: &str, trace: Option<&str>) -> Result<NewSignal, Problem> {
     if text.len() > ONE_BYTES_MAX {
         return Err(Problem::body_too_large(ONE_BYTES_MAX));
     }
@@ -114,7 +116,7 @@ fn new_signal(text: &str) -> Result<NewSignal, Problem> {
         source: signal.source,
         source_event_id: signal.source_event_id,
         dedupe_key: signal.dedupe_key,
-        correlation_id: signal.correlation_id,
+        correlation_id: correlation(signal.correlation_id, signal.causation_id, trace),
         causation_id: signal.causation_id,
         occurred_at: signal.occurred_at,
         payload: signal.payload.unwrap_or_else(|| json!({}).into()),

@@ -22,6 +22,7 @@ use self::member::{Member, Running};
 use crate::api::{self, ApiConfig};
 use crate::place::{OpenFolder, Opened};
 use crate::settings::Settings;
+use crate::traces::{self, Sending};
 
 pub struct Node {
     deciding: Deciding,
@@ -29,6 +30,7 @@ pub struct Node {
     stopping: watch::Sender<bool>,
     grace: Duration,
     served: JoinHandle<std::io::Result<()>>,
+    traces: Option<Sending>,
 }
 
 /// Who decides.
@@ -45,10 +47,10 @@ impl Node {
             Opened::Database(database) => {
                 let (stopping, stopped) = watch::channel(false);
                 let lease = Duration::from_secs(settings.node_lease_s);
-                let resources = Resources::new(config(settings, true));
+                let (resources, traces) = resources(settings)?;
                 let running = Member::start(database, resources, ApiConfig::new(stopped.clone()), lease).await?;
                 let router = running.member.door().clone().router();
-                Self::serve(settings, Deciding::Among(running), router, stopping, stopped).await
+                Self::serve(settings, Deciding::Among(running), router, (stopping, stopped), traces).await
             }
         }
     }
@@ -56,25 +58,26 @@ impl Node {
     /// Over a folder, with the engine that decides for all tenants.
     pub async fn alone(folder: OpenFolder, settings: &Settings) -> anyhow::Result<(Self, Engine)> {
         let (stopping, stopped) = watch::channel(false);
-        let engine = start_engine(folder.store.clone(), settings, true)?;
+        let (resources, traces) = resources(settings)?;
+        let engine = Engine::start_among(folder.store.clone(), &resources, tokio::runtime::Handle::current())?;
         let router = api::router(engine.clone(), ApiConfig::new(stopped.clone()));
         let deciding = Deciding::Alone(engine.clone(), folder);
-        Ok((Self::serve(settings, deciding, router, stopping, stopped).await?, engine))
+        Ok((Self::serve(settings, deciding, router, (stopping, stopped), traces).await?, engine))
     }
 
     async fn serve(
         settings: &Settings,
         deciding: Deciding,
         router: axum::Router,
-        stopping: watch::Sender<bool>,
-        stopped: watch::Receiver<bool>,
+        (stopping, stopped): (watch::Sender<bool>, watch::Receiver<bool>),
+        traces: Option<Sending>,
     ) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(settings.listen)
             .await
             .with_context(|| format!("cannot listen on {}; choose another with --listen", settings.listen))?;
         let address = listener.local_addr()?;
         let served = tokio::spawn(serve(listener, router, stopped));
-        Ok(Self { deciding, address, stopping, grace: Duration::from_secs(settings.grace_s), served })
+        Ok(Self { deciding, address, stopping, grace: Duration::from_secs(settings.grace_s), served, traces })
     }
 
     pub fn url(&self) -> String {
@@ -107,6 +110,9 @@ impl Node {
             Deciding::Alone(engine, _folder) => engine.stop().await,
             Deciding::Among(running) => running.end().await,
         }
+        if let Some(traces) = self.traces {
+            traces.stop().await;
+        }
         match served {
             Ok(served) => served?.context("the HTTP server broke off"),
             Err(_) => {
@@ -124,6 +130,14 @@ async fn serve(listener: TcpListener, router: axum::Router, mut stopped: watch::
     axum::serve(listener, router)
         .with_graceful_shutdown(async move { drop(stopped.wait_for(|stopped| *stopped).await) })
         .await
+}
+
+/// What its engines share, and who sends their traces.
+fn resources(settings: &Settings) -> anyhow::Result<(Resources, Option<Sending>)> {
+    let resources = Resources::new(config(settings, true));
+    let Some(endpoint) = &settings.otlp_endpoint else { return Ok((resources, None)) };
+    let (traces, sending) = traces::start(endpoint, settings.otlp_ratio, resources.metrics().clone())?;
+    Ok((resources.observed_by(Arc::new(traces)), Some(sending)))
 }
 
 /// One engine, without a server before it.
