@@ -1,7 +1,9 @@
-//! The store as an engine sees it that may have lost it: once another has begun, it writes nothing any more.
+//! The store as an engine sees it: one partition of it. It takes nothing that belongs to another, and nothing at
+//! all any more once another engine has begun.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use fleetprompt_core::directive::Directive;
 use fleetprompt_core::function::ModuleDigest;
@@ -9,47 +11,134 @@ use fleetprompt_core::registration::WorkflowVersion;
 use fleetprompt_core::run::{Place, Run, Status, Step};
 use fleetprompt_core::signal::{DedupeKey, Disposition};
 use fleetprompt_core::{DirectiveId, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
-use fleetprompt_store::memory::MemoryStore;
 use fleetprompt_store::{
     Batch, DirectiveFilter, Directory, Error, OpenWork, Page, Result, RunFilter, SignalFilter, Store, WaitingFilter,
 };
 
+use crate::database::{Database, Entry};
+
 pub struct Fenced {
-    store: Arc<MemoryStore>,
-    /// Of whoever may write.
-    epoch: Arc<AtomicU64>,
-    own: u64,
+    database: Arc<Database>,
+    partition: usize,
+    pub epoch: u64,
+    has_failed: AtomicBool,
 }
 
 impl Fenced {
     /// From now on nobody else writes.
-    pub fn take(store: Arc<MemoryStore>, epoch: &Arc<AtomicU64>) -> Self {
-        let own = epoch.fetch_add(1, Ordering::SeqCst) + 1;
-        Self { store, epoch: epoch.clone(), own }
+    pub fn take(database: Arc<Database>, partition: usize) -> Self {
+        let epoch = database.take(partition);
+        Self { database, partition, epoch, has_failed: AtomicBool::new(false) }
     }
+
+    /// Whether a commit failed that may be tried again.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed)
+    }
+
+    pub fn forget_failure(&self) -> bool {
+        self.has_failed.swap(false, Ordering::Relaxed)
+    }
+
+    fn tenants(&self) -> BTreeSet<TenantId> {
+        let ownership = self.database.ownership();
+        ownership.tenants.iter().filter(|(_, of)| **of == self.partition).map(|(tenant, _)| *tenant).collect()
+    }
+
+    fn check_tenants(&self, batch: &Batch) -> Result<()> {
+        let ownership = self.database.ownership();
+        let is_elsewhere = |tenant: &TenantId| ownership.tenants.get(tenant).is_some_and(|of| *of != self.partition);
+        let begins_elsewhere = |slug: &Slug| ownership.partition_of(slug) != self.partition;
+        let is_ours = !tenants_of(batch).any(|tenant| is_elsewhere(&tenant))
+            && !batch.tenants.iter().any(|tenant| begins_elsewhere(&tenant.slug));
+        match is_ours {
+            true => Ok(()),
+            false => Err(Error::Unavailable { doing: "commit", cause: "a tenant is of another partition".into() }),
+        }
+    }
+
+    fn check_epoch(&self) -> Result<()> {
+        match self.database.ownership().epochs[self.partition] == self.epoch {
+            true => Ok(()),
+            false => Err(Error::Lost { why: "another engine has begun" }),
+        }
+    }
+
+    fn write(&self, batch: &Batch) -> Result<()> {
+        self.check_tenants(batch)?;
+        self.database.store.commit(batch)?;
+        let mut ownership = self.database.ownership();
+        ownership.tenants.extend(batch.tenants.iter().map(|tenant| (tenant.id, self.partition)));
+        let (partition, epoch) = (self.partition, self.epoch);
+        let (tenants, signals) = (tenants_of(batch).collect(), batch.signals.clone());
+        ownership.journal.push(Entry::Wrote { partition, epoch, tenants, signals });
+        Ok(())
+    }
+}
+
+/// Whose facts and rows these are. What is registered comes with a fact that says so.
+fn tenants_of(batch: &Batch) -> impl Iterator<Item = TenantId> {
+    let of_facts = batch.signals.iter().map(|signal| signal.tenant);
+    let of_facts = of_facts.chain(batch.dedupe_keys.iter().map(|(tenant, ..)| *tenant));
+    let of_facts = of_facts.chain(batch.dispositions.iter().map(|disposition| disposition.tenant));
+    let of_rows = batch.directives.iter().map(|directive| directive.tenant);
+    of_facts.chain(of_rows).chain(batch.runs.iter().map(|write| write.run.tenant))
 }
 
 /// Each question goes to the store as it is.
 macro_rules! asks_the_store {
     ($($name:ident($($value:ident: $kind:ty),*) -> $answer:ty;)*) => {
         $(fn $name(&self, $($value: $kind),*) -> Result<$answer> {
-            self.store.$name($($value),*)
+            self.database.store.$name($($value),*)
         })*
     };
 }
 
 impl Store for Fenced {
     fn commit(&self, batch: &Batch) -> Result<()> {
-        match self.epoch.load(Ordering::SeqCst) == self.own {
-            true => self.store.commit(batch),
-            false => Err(Error::Lost { why: "another engine has begun" }),
+        self.check_epoch()?;
+        let written = self.write(batch);
+        self.has_failed.fetch_or(written.is_err(), Ordering::Relaxed);
+        written
+    }
+
+    fn directory(&self) -> Result<Directory> {
+        let (mut directory, tenants) = (self.database.store.directory()?, self.tenants());
+        directory.tenants.retain(|tenant| tenants.contains(&tenant.id));
+        directory.keys.retain(|key| tenants.contains(&key.tenant));
+        directory.workflows.retain(|workflow| tenants.contains(&workflow.tenant));
+        directory.active_versions.retain(|version| tenants.contains(&version.tenant));
+        directory.agents.retain(|agent| tenants.contains(&agent.tenant));
+        directory.directive_types.retain(|kind| tenants.contains(&kind.tenant));
+        directory.functions.retain(|function| tenants.contains(&function.tenant));
+        directory.modules.retain(|module| tenants.contains(&module.tenant));
+        directory.schedules.retain(|schedule| tenants.contains(&schedule.tenant));
+        Ok(directory)
+    }
+
+    fn open_work(&self) -> Result<OpenWork> {
+        let (mut work, tenants) = (self.database.store.open_work()?, self.tenants());
+        work.runs_due.retain(|(_, tenant, _)| tenants.contains(tenant));
+        work.directives_due.retain(|(_, tenant, _)| tenants.contains(tenant));
+        work.directives_requested.retain(|(tenant, _)| tenants.contains(tenant));
+        work.directives_in_flight.retain(|(tenant, _)| tenants.contains(tenant));
+        work.runs_in_flight.retain(|(tenant, _)| tenants.contains(tenant));
+        work.waits.retain(|(tenant, ..)| tenants.contains(tenant));
+        work.locks.retain(|(tenant, ..)| tenants.contains(tenant));
+        work.flows.retain(|(tenant, _)| tenants.contains(tenant));
+        Ok(work)
+    }
+
+    fn last_signal_id(&self) -> Result<Option<SignalId>> {
+        let mut last = None;
+        for tenant in self.tenants() {
+            let newest = self.database.store.signals(tenant, &SignalFilter::default(), Page::newest(1))?;
+            last = last.max(newest.first().map(|signal| signal.id));
         }
+        Ok(last)
     }
 
     asks_the_store! {
-        directory() -> Directory;
-        open_work() -> OpenWork;
-        last_signal_id() -> Option<SignalId>;
         deduplicate(keys: &[(TenantId, DedupeKey)]) -> Vec<Option<SignalId>>;
         directives_by_key(keys: &[(TenantId, String)]) -> Vec<Option<Directive>>;
         begun_since(tenant: TenantId, workflow: &Slug, since: Timestamp, limit: usize)

@@ -1,11 +1,11 @@
-//! What the world outside saw of the engine: every effect that was asked for, under which key, and
+//! What the world outside saw of all engines: every effect that was asked for, under which key, and
 //! what of it is on record.
 
 use std::collections::BTreeMap;
 
 use fleetprompt_core::directive::{Directive, Status};
 use fleetprompt_core::run::{Place, Run, Status as RunStatus, StepStatus, step_key};
-use fleetprompt_core::{DirectiveId, RunId, Signal, SignalId, TenantId};
+use fleetprompt_core::{DirectiveId, RunId, Signal, SignalId, TenantId, Timestamp};
 use fleetprompt_engine::{Task, TaskKind};
 
 use crate::check::{Held, hold};
@@ -14,11 +14,16 @@ use crate::seen::Seen;
 #[derive(Default)]
 pub struct Ledger {
     intents: BTreeMap<(TenantId, String), Intent>,
+    /// The epoch of the engine that asked for an attempt last.
+    attempts: BTreeMap<Attempt, u64>,
     /// The last call of each agent step, by the signal that began it, and to which each answer was given.
     calls: BTreeMap<(RunId, Place), Option<SignalId>>,
     answers: BTreeMap<u64, Option<SignalId>>,
     next: u64,
 }
+
+/// Under which key, which one, and since when: by the signal that began it, or by a time.
+type Attempt = (TenantId, String, u32, Option<SignalId>, Option<Timestamp>);
 
 /// What a directive's key stands for, for ever.
 #[derive(Clone, PartialEq)]
@@ -29,9 +34,10 @@ struct Intent {
 }
 
 impl Ledger {
-    /// Nothing is asked for that is not on record as under way, or that has been done before.
-    pub fn begun(&mut self, seen: &Seen, under_way: &[Task], task: &Task) -> Held {
-        let twice = under_way.iter().any(|other| is_same(other, task));
+    /// Nothing is asked for that is not on record as under way, that has been done before, or that the engine of
+    /// this epoch, or a later one, has asked for already.
+    pub fn begun(&mut self, seen: &Seen, task: &Task, epoch: u64) -> Held {
+        let twice = self.attempts.insert(attempt(task), epoch).is_some_and(|before| before >= epoch);
         match &task.kind {
             TaskKind::Agent { run: id, place, .. } | TaskKind::Function { run: id, place, .. } => {
                 let run = seen.runs.get(id).ok_or_else(|| format!("{id} asks for a call, and is not on record"))?;
@@ -50,6 +56,7 @@ impl Ledger {
                 let row = seen.directives.get(&directive.id);
                 let is_so = row.is_some_and(|row| row.is_in_flight() && row.attempt == task.attempt);
                 hold(is_so, || format!("{} is carried out, and that is not what is on record", directive.id))?;
+                self.keeps_its_intent(directive)?;
                 not_done_before(seen, directive)?;
             }
         }
@@ -107,15 +114,12 @@ impl Ledger {
     }
 }
 
-fn is_same(one: &Task, other: &Task) -> bool {
-    match (&one.kind, &other.kind) {
-        (TaskKind::Agent { .. }, TaskKind::Agent { .. }) => one.begun == other.begun,
-        (TaskKind::Function { .. }, TaskKind::Function { .. }) => one.begun == other.begun,
-        (TaskKind::Directive(one), TaskKind::Directive(other)) => {
-            (one.id, one.attempt, one.started_at) == (other.id, other.attempt, other.started_at)
-        }
-        _ => false,
-    }
+fn attempt(task: &Task) -> Attempt {
+    let started_at = match &task.kind {
+        TaskKind::Directive(directive) => directive.started_at,
+        TaskKind::Agent { .. } | TaskKind::Function { .. } => None,
+    };
+    (task.tenant, task.key.clone(), task.attempt, task.begun, started_at)
 }
 
 /// A run that does another one again takes over what that one's directives came to.

@@ -7,11 +7,14 @@
 
 mod chance;
 mod check;
+mod database;
 mod definition;
 mod fenced;
 mod ledger;
 mod moves;
+mod nodes;
 mod panics;
+mod partition;
 mod rest;
 mod seen;
 mod shrink;

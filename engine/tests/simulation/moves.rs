@@ -1,11 +1,11 @@
-//! What may happen in a world: everything that people and effects can do to the engine, legal or not,
-//! and everything that can happen to the engine itself.
+//! What may happen in a world: everything that people and effects can do to engines, legal or not. What can happen
+//! to engines themselves is in `nodes.rs`.
 
 use fleetprompt_core::directive::{Directive, HandlerKind, Status as DirectiveStatus};
 use fleetprompt_core::registration::WorkflowStatus;
 use fleetprompt_core::run::{Awaited, Place, Run, StepStatus};
 use fleetprompt_core::signal::NewSignal;
-use fleetprompt_core::{Failure, Json, RunId, Scope, Span, Timestamp};
+use fleetprompt_core::{Failure, Json, RunId, Scope, SignalId};
 use fleetprompt_engine::{Error, NewDirective, Requested, Task};
 use fleetprompt_store::Store;
 use serde_json::{Value, json};
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::chance::Chance;
 use crate::check::{Held, hold};
 use crate::definition::{self, WORDS, fact};
+use crate::partition::Partition;
 use crate::seen::in_flight;
 use crate::world::{House, World};
 
@@ -31,36 +32,46 @@ impl World {
     pub fn step(&mut self, number: u64) -> Held {
         let mut chance = Chance::of(self.seed, number);
         let fault = chance.weighed(&[(40, Fault::None), (2, Fault::CommitFails), (1, Fault::AnswerIsLost)]);
-        let before = self.store.last_signal_id().map_err(|error| error.to_string())?;
-        let (was_behind, lives) = (self.is_behind, self.lives);
+        let before: Vec<_> = self.partitions.iter().map(Partition::last).collect();
         self.store.fail_next_commits(usize::from(fault == Fault::CommitFails));
         self.is_deaf = fault == Fault::AnswerIsLost;
         self.play(&mut chance, number)?;
         self.is_deaf = false;
-        let failed = fault == Fault::CommitFails && self.lives == lives && self.store.commits_to_fail() == 0;
-        if failed {
-            self.story.tell(|| "      and the commit failed".to_owned());
-            let after = self.store.last_signal_id().map_err(|error| error.to_string())?;
-            // What was behind may have been made up for by a commit before this one.
-            hold(was_behind || before == after, || "a commit failed, and something of it is there".to_owned())?;
-        }
         self.store.fail_next_commits(0);
-        self.is_behind = failed;
-        if was_behind && !failed {
-            self.engine.set_time(self.engine.now());
-        }
-        if fault == Fault::AnswerIsLost {
-            self.crash(self.engine.now())?;
+        for (number, before) in before.into_iter().enumerate() {
+            self.make_up(number, before)?;
+            // Whoever wrote, dies before it says so.
+            if fault == Fault::AnswerIsLost && self.partitions[number].last() != before {
+                self.take(number, self.partitions[number].ahead)?;
+            }
         }
         self.look()
+    }
+
+    /// What could not be committed the last time is decided again.
+    fn make_up(&mut self, number: usize, before: Option<SignalId>) -> Held {
+        let partition = &mut self.partitions[number];
+        let failed = partition.view.forget_failure();
+        let was_behind = std::mem::replace(&mut partition.was_behind, failed);
+        if failed {
+            self.story.tell(|| format!("      and a commit of partition {number} failed"));
+            // What was behind may have been made up for by a commit before this one.
+            hold(was_behind || before == partition.last(), || {
+                "a commit failed, and something of it is there".to_owned()
+            })?;
+        } else if was_behind {
+            partition.set_time(self.now);
+        }
+        Ok(())
     }
 
     fn play(&mut self, chance: &mut Chance, number: u64) -> Held {
         let under_way = if self.tasks.is_empty() { 0 } else { 14 };
         let waits = if self.answerable().is_empty() { 0 } else { 5 };
         type Move = fn(&mut World, &mut Chance, u64) -> Held;
-        let is_haunted = if self.before.is_none() { 0 } else { 8 };
-        let moves: [(usize, Move); 13] = [
+        let is_haunted = if self.partitions.iter().all(|one| one.ghosts.is_empty()) { 0 } else { 8 };
+        let is_parted = usize::from(self.partitions.len() > 1);
+        let moves: [(usize, Move); 15] = [
             (14, Self::emit),
             (under_way, Self::end_some),
             (2, Self::end_again),
@@ -70,15 +81,17 @@ impl World {
             (6, Self::report),
             (2, Self::cancel_directive),
             (9, Self::let_time_pass),
-            (2, Self::turn_clock_back),
-            (2, Self::die),
-            (is_haunted, Self::wake_the_one_before),
+            (2, Self::turn_clock),
+            (2, Self::lose),
+            (1, Self::let_go),
+            (is_haunted, Self::wake_a_ghost),
+            (is_parted, Self::go_astray),
             (1, Self::register),
         ];
         chance.weighed(&moves)(self, chance, number)
     }
 
-    fn any_house(&self, chance: &mut Chance) -> House {
+    pub fn any_house(&self, chance: &mut Chance) -> House {
         chance.pick(&self.houses)
     }
 
@@ -97,7 +110,7 @@ impl World {
             self.story.tell(|| format!("{} tells {} {} key {key}", scope.tenant, signal.name, signal.payload.text()));
         }
         let told = signals.clone();
-        let Ok(answers) = self.engine.emit_and_end(scope, signals, ended) else { return Ok(()) };
+        let Ok(answers) = self.engine_of(scope.tenant).emit_and_end(scope, signals, ended) else { return Ok(()) };
         if self.is_deaf {
             return Ok(());
         }
@@ -126,7 +139,7 @@ impl World {
 
     // Effects
 
-    fn outcome(&mut self, chance: &mut Chance, task: &Task) -> Result<Json, Failure> {
+    pub fn outcome(&mut self, chance: &mut Chance, task: &Task) -> Result<Json, Failure> {
         match chance.below(10) {
             0..=5 => Ok(json!({"ok": true, "answer": self.ledger.answer(task)}).into()),
             6 => Ok(json!({"answer": self.ledger.answer(task)}).into()),
@@ -138,10 +151,17 @@ impl World {
 
     /// Several at once, and a fact beside them.
     fn end_some(&mut self, chance: &mut Chance, _: u64) -> Held {
-        let house = self.any_house(chance);
+        let Some(first) = chance.pick_any(&self.tasks).map(|task| self.house_of(task.tenant).clone()) else {
+            return Ok(());
+        };
+        let own: Vec<House> = self.houses.iter().filter(|one| one.partition == first.partition).cloned().collect();
+        let house = chance.pick(&own);
         let mut ended = Vec::new();
-        for _ in 0..chance.between(1, 3).min(self.tasks.len()) {
-            let task = self.tasks.remove(chance.below(self.tasks.len()));
+        for _ in 0..chance.between(1, 3) {
+            let of_engine = |at: &usize| own.iter().any(|one| one.tenant == self.tasks[*at].tenant);
+            let under_way: Vec<usize> = (0..self.tasks.len()).filter(of_engine).collect();
+            let Some(at) = chance.pick_any(&under_way) else { break };
+            let task = self.tasks.remove(*at);
             let outcome = self.outcome(chance, &task);
             self.story.tell(|| format!("{} ends: {}", task.key, said(&outcome)));
             self.gone.push(task.clone());
@@ -156,7 +176,7 @@ impl World {
         let Some(task) = chance.pick_any(&self.gone).cloned() else { return Ok(()) };
         let outcome = self.outcome(chance, &task);
         self.story.tell(|| format!("once more {} ends: {}", task.key, said(&outcome)));
-        self.engine.end(&task, outcome);
+        self.engine_of(task.tenant).end(&task, outcome);
         Ok(())
     }
 
@@ -172,7 +192,7 @@ impl World {
             correlation_id: None,
             causation_id: None,
         };
-        let asked = self.engine.request(scope, directive);
+        let asked = self.engine_of(scope.tenant).request(scope, directive);
         self.story.tell(|| match &asked {
             Ok(asked) => match &asked.directive.error {
                 Some(error) => format!("      which failed: {error}"),
@@ -328,7 +348,7 @@ impl World {
         Ok(())
     }
 
-    fn any_directive(&self, chance: &mut Chance, only_manual: bool) -> Option<Directive> {
+    pub fn any_directive(&self, chance: &mut Chance, only_manual: bool) -> Option<Directive> {
         let fits = |one: &&Directive| !only_manual || one.handler == HandlerKind::Manual;
         let all: Vec<&Directive> = self.seen.directives.values().filter(fits).collect();
         let open: Vec<&Directive> = all.iter().copied().filter(|one| !one.status.is_settled()).collect();
@@ -344,15 +364,17 @@ impl World {
         let said = match chance.below(5) {
             0 => {
                 self.story.tell(|| format!("{} is still at {}", house.tenant, directive.id));
-                self.engine.directive_heartbeat(&house.member, directive.id)
+                self.engine(house.partition).directive_heartbeat(&house.member, directive.id)
             }
             1 => {
                 self.story.tell(|| format!("{} reports that {} failed", house.tenant, directive.id));
-                self.engine.directive_report(&house.member, directive.id, Err(Failure::fatal("broken", "it broke")))
+                let broke = Failure::fatal("broken", "it broke");
+                self.engine(house.partition).directive_report(&house.member, directive.id, Err(broke))
             }
             _ => {
                 self.story.tell(|| format!("{} reports that {} went well", house.tenant, directive.id));
-                self.engine.directive_report(&house.member, directive.id, Ok(json!({"ok": true}).into()))
+                let went_well = json!({"ok": true}).into();
+                self.engine(house.partition).directive_report(&house.member, directive.id, Ok(went_well))
             }
         };
         hold(said.is_err() || house.tenant == directive.tenant, || {
@@ -366,81 +388,13 @@ impl World {
         let own = self.houses.iter().find(|house| house.tenant == directive.tenant).cloned();
         let house = own.filter(|_| !chance.one_in(8)).unwrap_or(house);
         self.story.tell(|| format!("{} cancels {}", house.tenant, directive.id));
-        let canceled = self.engine.directive_cancel(&house.member, directive.id, "not wanted");
+        let canceled = self.engine(house.partition).directive_cancel(&house.member, directive.id, "not wanted");
         hold(canceled.is_err() || house.tenant == directive.tenant, || {
             format!("{} was canceled by another tenant", directive.id)
         })
     }
 
-    // Time, and the engine's own fate
-
-    fn let_time_pass(&mut self, chance: &mut Chance, _: u64) -> Held {
-        let next = self.engine.next_due().unwrap_or(self.engine.now() + Span::from_secs(1));
-        match chance.below(6) {
-            0 => self.pass(Span::from_millis(1)),
-            1 => self.pass(Span::from_secs(5)),
-            2 => self.pass(Span::from_secs(60)),
-            _ => self.set_time(next.max(self.engine.now())),
-        }
-        Ok(())
-    }
-
-    fn turn_clock_back(&mut self, chance: &mut Chance, _: u64) -> Held {
-        let back = chance.pick(&[1_000_000, 60_000_000]);
-        self.set_time(Timestamp(self.engine.now().0 - back));
-        Ok(())
-    }
-
-    fn die(&mut self, chance: &mut Chance, _: u64) -> Held {
-        // What is in memory is what is in the store, or else what was behind would be lost unseen.
-        self.verified()?;
-        let passed = chance.pick(&[-30_000_000, 0, 1, 10_000_000, 90_000_000]);
-        self.crash(Timestamp(self.engine.now().0 + passed))
-    }
-
-    /// It was only frozen: it goes on as if it still had the store, and nothing comes of it.
-    fn wake_the_one_before(&mut self, chance: &mut Chance, number: u64) -> Held {
-        let Some(mut before) = self.before.take() else { return Ok(()) };
-        let house = self.any_house(chance);
-        let last = self.store.last_signal_id().map_err(|error| error.to_string())?;
-        // What it had begun, it had begun.
-        drop(before.take_tasks());
-        match chance.below(4) {
-            0 => {
-                self.story.tell(|| "the engine before is told a fact".to_owned());
-                let told = before.emit(&house.member, vec![plain_signal(WORDS[0], definition::payload(chance))]);
-                let is_taken = told.is_ok_and(|answers| answers.iter().any(Result::is_ok));
-                hold(!is_taken, || "an engine that has lost its store took a fact".to_owned())?;
-            }
-            1 => {
-                self.story.tell(|| "the engine before is asked for a directive".to_owned());
-                let directive = NewDirective {
-                    name: "job.manual".parse().expect("a name"),
-                    payload: json!({}).into(),
-                    idempotency_key: format!("before{number}"),
-                    correlation_id: None,
-                    causation_id: None,
-                };
-                let asked = before.request(&house.member, directive);
-                hold(asked.is_err(), || "an engine that has lost its store took an intent".to_owned())?;
-            }
-            2 => {
-                let Some(task) = chance.pick_any(&self.gone).cloned() else { return Ok(()) };
-                let outcome = self.outcome(chance, &task);
-                self.story.tell(|| format!("the engine before hears of {}: {}", task.key, said(&outcome)));
-                before.end(&task, outcome);
-            }
-            _ => {
-                self.story.tell(|| "time passes for the engine before".to_owned());
-                before.set_time(before.now() + Span::from_secs(60));
-            }
-        }
-        let after = self.store.last_signal_id().map_err(|error| error.to_string())?;
-        hold(last == after, || "an engine that has lost its store wrote to it".to_owned())?;
-        hold(before.take_tasks().is_empty(), || "an engine that has lost its store began an effect".to_owned())?;
-        self.before = chance.one_in(2).then_some(before);
-        Ok(())
-    }
+    // What is registered
 
     fn register(&mut self, chance: &mut Chance, _: u64) -> Held {
         let house = self.any_house(chance);
@@ -459,7 +413,7 @@ impl World {
         let slug = definition::slug(level).parse().expect("a slug");
         self.story.tell(|| format!("{slug} of {} is to be {}", house.tenant, to.as_str()));
         // It may not fit what it is now.
-        let _ = self.engine.workflow_status_set(&house.owner, slug, to);
+        let _ = self.engine(house.partition).workflow_status_set(&house.owner, slug, to);
         Ok(())
     }
 }
@@ -479,7 +433,7 @@ pub fn plain_signal(name: &str, payload: Value) -> NewSignal {
     }
 }
 
-fn said(outcome: &Result<Json, Failure>) -> String {
+pub fn said(outcome: &Result<Json, Failure>) -> String {
     match outcome {
         Ok(output) => output.text().to_owned(),
         Err(failure) => failure.to_string(),

@@ -12,7 +12,7 @@ use crate::check::{self, Held, hold};
 use crate::definition;
 use crate::moves::plain_signal;
 use crate::seen::in_flight;
-use crate::world::{House, World};
+use crate::world::World;
 
 /// More than any world of this size needs.
 const ROUNDS_MAX: usize = 1_500;
@@ -21,7 +21,9 @@ const OPEN_MANY: usize = 100;
 
 pub fn come_to_rest(world: &mut World) -> Held {
     world.story.tell(|| "from here on all goes well".to_owned());
-    world.crash(world.engine.now())?;
+    for number in 0..world.partitions.len() {
+        world.take(number, world.partitions[number].ahead)?;
+    }
     world.look()?;
     until_quiet(world, |run| matches!(run.status, Status::Paused | Status::Parked))?;
     let_all_end(world)?;
@@ -38,8 +40,7 @@ fn until_quiet(world: &mut World, may_stay: fn(&Run) -> bool) -> Held {
             return Ok(());
         }
         do_what_is_asked(world, round)?;
-        if world.engine.next_due().is_some_and(|due| due > world.engine.now()) && round % 2 == 1 {
-            let due = world.engine.next_due().unwrap_or_default();
+        if let Some(due) = world.next_due().filter(|due| *due > world.now && round % 2 == 1) {
             world.set_time(due);
             world.look()?;
         }
@@ -74,9 +75,9 @@ fn do_what_is_asked(world: &mut World, round: usize) -> Held {
         |one: &&fleetprompt_core::directive::Directive| one.handler == HandlerKind::Manual && !one.status.is_settled();
     let reports: Vec<_> = world.seen.directives.values().filter(manual).map(|one| (one.id, one.tenant)).collect();
     for (id, tenant) in reports {
-        let house = house_of(world, tenant);
+        let house = world.house_of(tenant).clone();
         world.story.tell(|| format!("{id} went well"));
-        let reported = world.engine.directive_report(&house.owner, id, Ok(json!({"ok": true}).into()));
+        let reported = world.engine(house.partition).directive_report(&house.owner, id, Ok(json!({"ok": true}).into()));
         let is_settled = reported.is_ok() || world.seen.directives[&id].status.is_settled();
         hold(is_settled, || format!("{id} cannot be reported"))?;
         world.look()?;
@@ -84,7 +85,7 @@ fn do_what_is_asked(world: &mut World, round: usize) -> Held {
     for (number, (run, place)) in world.answerable().into_iter().enumerate() {
         let is_there = world.answerable().contains(&(run, place));
         if is_there && !matches!(world.seen.runs[&run].status, Status::Paused | Status::Parked) {
-            let house = house_of(world, world.seen.runs[&run].tenant);
+            let house = world.house_of(world.seen.runs[&run].tenant).clone();
             let key = format!("rest{round}_{number}_{}", world.seen.signals);
             let asked = world.answer_place(&house.owner, run, place, "output", json!({"ok": true}), key);
             hold(asked.is_ok_and(|asked| asked.directive.error.is_none()), || {
@@ -99,7 +100,7 @@ fn do_what_is_asked(world: &mut World, round: usize) -> Held {
         .flat_map(|run| awaited_signals(run).into_iter().map(|event| (run.tenant, event)))
         .collect();
     for (tenant, (name, payload)) in awaited {
-        let house = house_of(world, tenant);
+        let house = world.house_of(tenant).clone();
         world.tell(&house.owner, vec![plain_signal(&name, payload)], Vec::new())?;
         world.look()?;
         if round > 4 {
@@ -111,11 +112,7 @@ fn do_what_is_asked(world: &mut World, round: usize) -> Held {
 
 fn end(world: &mut World, task: &Task, output: Value) {
     world.story.tell(|| format!("{} ends: {output}", task.key));
-    world.engine.end(task, Ok(output.into()));
-}
-
-fn house_of(world: &World, tenant: fleetprompt_core::TenantId) -> House {
-    world.houses.iter().find(|house| house.tenant == tenant).cloned().expect("each record has a tenant")
+    world.engine_of(task.tenant).end(task, Ok(output.into()));
 }
 
 /// For each wait of a run the first signal that would end it.
@@ -139,7 +136,7 @@ fn start_nothing_new(world: &mut World) -> Held {
         for level in 0..house.levels {
             let slug = definition::slug(level).parse().expect("a slug");
             // One that is archived starts nothing either.
-            let _ = world.engine.workflow_status_set(&house.owner, slug, WorkflowStatus::Paused);
+            let _ = world.engine(house.partition).workflow_status_set(&house.owner, slug, WorkflowStatus::Paused);
         }
     }
     world.look()
@@ -155,7 +152,7 @@ fn let_all_end(world: &mut World) -> Held {
             Status::Parked => ("workflow.run.cancel", run.tenant),
             _ => continue,
         };
-        let house = house_of(world, tenant);
+        let house = world.house_of(tenant).clone();
         let payload = json!({"run_id": id, "reason": "it is time"});
         let key = format!("end{number}_{}", world.seen.signals);
         let asked = world.ask(&house.owner, name, key, payload);

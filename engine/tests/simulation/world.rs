@@ -1,9 +1,11 @@
-//! A small world over one store: some tenants, an engine that may die at any moment, and hands that
-//! carry out what it asks for, well or badly, once or twice, in time or too late.
+//! A small world over one store: some tenants, parted among engines that may each die, or lose their part, at any
+//! moment, and hands that carry out what these ask for, well or badly, once or twice, in time or too late.
+//!
+//! An engine decides for one partition, on a node whose clock may be ahead or behind; another takes its place as
+//! nodes do it (`partition.rs`). One that was taken for dead goes on, and does not know it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use fleetprompt_core::document::Format;
 use fleetprompt_core::tenant::Role;
@@ -13,37 +15,38 @@ use fleetprompt_store::memory::MemoryStore;
 use serde_json::json;
 
 use crate::chance::Chance;
+use crate::check::written::Written;
 use crate::check::{self, Held, hold};
+use crate::database::Database;
 use crate::definition::{self, LEVELS};
-use crate::fenced::Fenced;
 use crate::ledger::Ledger;
+use crate::partition::Partition;
 use crate::seen::Seen;
 use crate::story::Story;
 use crate::{panics, rest};
 
-const BEGINNING: Timestamp = Timestamp(1_700_000_000_000_000);
+pub const BEGINNING: Timestamp = Timestamp(1_700_000_000_000_000);
 
 pub struct World {
     pub seed: u64,
+    pub database: Arc<Database>,
     pub store: Arc<MemoryStore>,
-    epoch: Arc<AtomicU64>,
-    pub engine: ByHand,
-    /// One that was taken for dead, and does not know it yet.
-    pub before: Option<ByHand>,
+    pub partitions: Vec<Partition>,
     pub houses: Vec<House>,
-    /// What the engine that lives now has asked for, and has not heard of again.
+    /// As a clock has it that is right.
+    pub now: Timestamp,
+    /// What the engines that live now have asked for, and have not heard of again.
     pub tasks: Vec<Task>,
     /// What ended, or was asked for by an engine that is gone: it may come back once more.
     pub gone: Vec<Task>,
     pub seen: Seen,
     pub told: Told,
     pub ledger: Ledger,
+    pub written: Written,
     pub story: Story,
-    /// The last commit failed: what it held is decided again with the next input.
-    pub is_behind: bool,
     /// Answers get lost, as when the engine dies before it gives them.
     pub is_deaf: bool,
-    /// How many engines died.
+    /// How many engines have begun.
     pub lives: u64,
 }
 
@@ -51,6 +54,7 @@ pub struct World {
 #[derive(Clone)]
 pub struct House {
     pub tenant: TenantId,
+    pub partition: usize,
     pub owner: Scope,
     pub member: Scope,
     pub levels: usize,
@@ -84,27 +88,30 @@ pub fn go(seed: u64, schedule: &[u64], told: bool) -> Outcome {
 
 impl World {
     fn empty(seed: u64, told: bool) -> Self {
-        let store = Arc::new(MemoryStore::default());
-        let epoch = Arc::default();
-        let fenced = Arc::new(Fenced::take(store.clone(), &epoch));
-        let engine = ByHand::start(fenced, BEGINNING, seed).expect("a store in memory can be read");
-        Self {
+        let partitions = Chance::of(seed, 0).weighed(&[(2, 1), (3, 2), (2, 3)]);
+        let database = Arc::new(Database::of(partitions));
+        let mut world = Self {
             seed,
-            store,
-            epoch,
-            engine,
-            before: None,
+            store: database.store.clone(),
+            database,
+            partitions: Vec::new(),
             houses: Vec::new(),
+            now: BEGINNING,
             tasks: Vec::new(),
             gone: Vec::new(),
             seen: Seen::default(),
             told: Told::default(),
             ledger: Ledger::default(),
+            written: Written::default(),
             story: Story::new(told),
-            is_behind: false,
             is_deaf: false,
             lives: 0,
+        };
+        for number in 0..partitions {
+            let first = world.next_engine(number, Span::default()).expect("a store in memory can be read");
+            world.partitions.push(first);
         }
+        world
     }
 
     fn live(&mut self, schedule: &[u64]) -> Held {
@@ -120,7 +127,8 @@ impl World {
     /// Tenants, and what they register.
     fn settle_down(&mut self) -> Held {
         let mut chance = Chance::of(self.seed, 0);
-        for number in 0..chance.weighed(&[(3, 1), (2, 2), (1, 3)]) {
+        let count = chance.weighed(&[(3, 1), (2, 2), (1, 3)]).max(self.partitions.len());
+        for number in 0..count {
             let house = self.house(number, &mut chance).map_err(|error| format!("registering: {error}"))?;
             for level in (0..house.levels).rev() {
                 self.apply(&house, level, "1.0.0", &mut chance)?;
@@ -131,18 +139,20 @@ impl World {
     }
 
     fn house(&mut self, number: usize, chance: &mut Chance) -> Result<House, Error> {
+        let partition = number % self.partitions.len();
+        let engine = &mut self.partitions[partition].engine;
         let slug = format!("house{number}").parse().expect("a slug");
-        let (tenant, key) = self.engine.tenant_create(slug, Role::Member)?;
+        let (tenant, key) = engine.tenant_create(slug, Role::Member)?;
         let owner = Scope { tenant: tenant.id, actor: Party::new("operator", "test") };
         let member = Scope { tenant: tenant.id, actor: Party::new("key", key.key.id) };
         let agent = json!({"agent": {
             "slug": "helper", "name": "Helper", "model": {"provider": "scripted"}, "instructions": "Help.",
             "script": [{"output": {"ok": true}}]
         }});
-        self.engine.agent_apply(&owner, &agent.to_string(), Format::Json)?;
+        engine.agent_apply(&owner, &agent.to_string(), Format::Json)?;
         let function = json!({"function": {"name": "work.count", "handler": {"type": "worker"},
             "retry": {"max_attempts": 2, "initial": "1s"}}});
-        self.engine.function_apply(&owner, function.into())?;
+        engine.function_apply(&owner, function.into())?;
         for name in ["job.http", "job.manual", "undo.http", "undo.manual"] {
             let handler = match name.ends_with("http") {
                 true => {
@@ -152,9 +162,9 @@ impl World {
             };
             let retry = json!({"max_attempts": 2, "initial": "1s", "factor": 2.0, "max": "4s", "jitter": true});
             let of_type = json!({"directive_type": {"name": name, "handler": handler, "retry": retry}});
-            self.engine.directive_type_apply(&owner, of_type.into())?;
+            engine.directive_type_apply(&owner, of_type.into())?;
         }
-        Ok(House { tenant: tenant.id, owner, member, levels: chance.between(1, LEVELS) })
+        Ok(House { tenant: tenant.id, partition, owner, member, levels: chance.between(1, LEVELS) })
     }
 
     /// A new definition: the first that the reader takes.
@@ -163,7 +173,7 @@ impl World {
         let mut last = String::new();
         for _ in 0..TRIES {
             let document = definition::workflow(chance, level, house.levels, version);
-            match self.engine.workflow_apply(&house.owner, &document.to_string(), Format::Json) {
+            match self.engine(house.partition).workflow_apply(&house.owner, &document.to_string(), Format::Json) {
                 Ok(_) => {
                     self.story.tell(|| format!("      {} of {} is {document}", definition::slug(level), house.tenant));
                     return Ok(());
@@ -186,53 +196,66 @@ impl World {
         self.seen.read_workflows(&self.store)?;
         fresh.iter().for_each(|signal| self.story.signal(signal));
         self.ledger.recorded(&self.seen, &fresh)?;
-        for task in self.engine.take_tasks() {
-            self.story.tell(|| format!("      asks for attempt {} under {}", task.attempt, task.key));
-            self.ledger.begun(&self.seen, &self.tasks, &task)?;
-            self.tasks.push(task);
+        self.written.check(self.database.take_journal(), &self.houses, fresh.len())?;
+        for number in 0..self.partitions.len() {
+            for task in self.engine(number).take_tasks() {
+                self.story.tell(|| format!("      asks for attempt {} under {}", task.attempt, task.key));
+                let house = self.house_of(task.tenant);
+                hold(house.partition == number, || format!("{} is begun by an engine that has not got it", task.key))?;
+                self.ledger.begun(&self.seen, &task, self.partitions[number].view.epoch)?;
+                self.tasks.push(task);
+            }
         }
         check::all(self, &fresh)
+    }
+
+    // Who is where
+
+    pub fn house_of(&self, tenant: TenantId) -> &House {
+        self.houses.iter().find(|house| house.tenant == tenant).expect("each record has a tenant")
+    }
+
+    /// That of whoever decides for a tenant.
+    pub fn partition(&self, tenant: TenantId) -> &Partition {
+        &self.partitions[self.house_of(tenant).partition]
+    }
+
+    pub fn engine(&mut self, partition: usize) -> &mut ByHand {
+        &mut self.partitions[partition].engine
+    }
+
+    /// Requests find their way, whichever node they come to.
+    pub fn engine_of(&mut self, tenant: TenantId) -> &mut ByHand {
+        let partition = self.house_of(tenant).partition;
+        self.engine(partition)
     }
 
     // Time
 
     pub fn set_time(&mut self, now: Timestamp) {
         self.story.tell(|| format!("it is {now}"));
-        self.engine.set_time(now);
+        self.now = now;
+        self.partitions.iter_mut().for_each(|partition| partition.set_time(now));
     }
 
     pub fn pass(&mut self, span: Span) {
-        self.set_time(self.engine.now() + span);
+        self.set_time(self.now + span);
     }
 
-    // The end of an engine, and the next one
-
-    /// Everything that was not committed is gone.
-    pub fn crash(&mut self, clock: Timestamp) -> Held {
-        self.story.tell(|| format!("the engine dies, and another begins at {clock}"));
-        self.store.fail_next_commits(0);
-        self.lives += 1;
-        let seed = self.seed ^ (self.lives << 32);
-        let fenced = Arc::new(Fenced::take(self.store.clone(), &self.epoch));
-        let next = ByHand::start(fenced, clock, seed).map_err(|error| error.to_string())?;
-        self.before = Some(std::mem::replace(&mut self.engine, next));
-        self.gone.append(&mut self.tasks);
-        let too_many = self.gone.len().saturating_sub(40);
-        self.gone.drain(..too_many);
-        self.is_behind = false;
-        // What was due while nobody was there.
-        self.engine.set_time(clock);
-        self.verified()
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.partitions.iter().filter_map(Partition::next_due).min()
     }
 
     /// Memory says what the store says, and the rows say what the log says.
     pub fn verified(&self) -> Held {
         let report = verify(self.store.as_ref()).map_err(|error| error.to_string())?;
         hold(report.problems.is_empty(), || format!("verify: {}", report.problems.join("; ")))?;
-        if self.is_behind {
-            return Ok(());
+        for partition in self.partitions.iter().filter(|partition| !partition.is_behind()) {
+            let difference = partition.engine.memory_differs().map_err(|error| error.to_string())?;
+            hold(difference.is_none(), || {
+                format!("memory differs from the store: {}", difference.unwrap_or_default())
+            })?;
         }
-        let difference = self.engine.memory_differs().map_err(|error| error.to_string())?;
-        hold(difference.is_none(), || format!("memory differs from the store: {}", difference.unwrap_or_default()))
+        Ok(())
     }
 }

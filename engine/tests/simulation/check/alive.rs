@@ -2,7 +2,7 @@
 
 use fleetprompt_core::directive::{HandlerKind, Status as DirectiveStatus};
 use fleetprompt_core::run::{Awaited, Place, QueueReason, Run, Status, Step, StepStatus};
-use fleetprompt_core::{DirectiveId, RunId, Timestamp};
+use fleetprompt_core::{DirectiveId, RunId, TenantId, Timestamp};
 use fleetprompt_engine::TaskKind;
 
 use super::flow::{counted, holders, waits_for_lock};
@@ -19,14 +19,15 @@ pub fn check(world: &World) -> Held {
             })?,
         }
     }
-    // What could not be committed is still to be decided.
-    if world.is_behind {
-        return Ok(());
-    }
-    for run in world.seen.open_runs() {
+    for run in world.seen.open_runs().filter(|run| !is_behind(world, run.tenant)) {
         has_a_live_reason(world, run).map_err(|why| format!("{} is {}, and {why}", run.id, run.status))?;
     }
     directives(world)
+}
+
+/// What could not be committed is still to be decided.
+fn is_behind(world: &World, tenant: TenantId) -> bool {
+    world.partition(tenant).is_behind()
 }
 
 fn nothing_in_flight(world: &World, run: &Run) -> Held {
@@ -58,7 +59,7 @@ fn has_a_live_reason(world: &World, run: &Run) -> Held {
             .map_err(|why| format!("{}, which is {}, {why}", name(), step.status))?;
     }
     if run.status == Status::Running {
-        in_time(world, run.wake_at())?;
+        in_time(world, run.tenant, run.wake_at())?;
         free_locks_are_taken(world, run)?;
     }
     Ok(())
@@ -79,7 +80,7 @@ fn queued(world: &World, run: &Run) -> Held {
                 format!("there is room: {running} of {} run", rule.limit)
             })
         }
-        (_, Some(until)) => in_time(world, Some(until)),
+        (_, Some(until)) => in_time(world, run.tenant, Some(until)),
         (_, None) => Err("it does not say until when".into()),
     }
 }
@@ -95,10 +96,11 @@ fn waits_beside(one: &Run, other: &Run) -> bool {
 }
 
 /// What is due has been seen to, and the engine knows when the next thing is.
-fn in_time(world: &World, due: Option<Timestamp>) -> Held {
+fn in_time(world: &World, tenant: TenantId, due: Option<Timestamp>) -> Held {
     let Some(due) = due else { return Ok(()) };
-    hold(due > world.engine.now(), || format!("was due at {due}"))?;
-    let next = world.engine.next_due();
+    let engine = &world.partition(tenant).engine;
+    hold(due > engine.now(), || format!("was due at {due}"))?;
+    let next = engine.next_due();
     hold(next.is_some_and(|next| next <= due), || format!("is due at {due}, and the engine looks at {next:?} next"))
 }
 
@@ -150,8 +152,9 @@ fn free_locks_are_taken(world: &World, run: &Run) -> Held {
 }
 
 fn directives(world: &World) -> Held {
-    for row in world.seen.directives.values().filter(|row| !row.status.is_settled()) {
-        in_time(world, row.wake_at).map_err(|why| format!("{} {why}", row.id))?;
+    let open = world.seen.directives.values().filter(|row| !row.status.is_settled());
+    for row in open.filter(|row| !is_behind(world, row.tenant)) {
+        in_time(world, row.tenant, row.wake_at).map_err(|why| format!("{} {why}", row.id))?;
         let is_begun = row.status == DirectiveStatus::Running && row.handler != HandlerKind::BuiltIn;
         hold(is_begun, || format!("{} {} is {:?}, and nobody begins it", row.name, row.id, row.status))?;
         let is_this = |kind: &TaskKind| matches!(kind, TaskKind::Directive(one) if one.id == row.id);

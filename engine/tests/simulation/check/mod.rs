@@ -4,6 +4,7 @@ mod alive;
 mod flow;
 pub mod told;
 mod undo;
+pub mod written;
 
 use fleetprompt_core::Signal;
 

@@ -1,0 +1,61 @@
+//! What all engines of a world share: one store, whose tenants are parted; who may write for each part; and
+//! a journal of who did.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fleetprompt_core::{Signal, Slug, TenantId};
+use fleetprompt_store::memory::MemoryStore;
+use parking_lot::{Mutex, MutexGuard};
+
+pub struct Database {
+    pub store: Arc<MemoryStore>,
+    ownership: Mutex<Ownership>,
+}
+
+#[derive(Default)]
+pub struct Ownership {
+    /// Of whoever may write, for each partition.
+    pub epochs: Vec<u64>,
+    pub tenants: BTreeMap<TenantId, usize>,
+    pub journal: Vec<Entry>,
+}
+
+/// In the order in which it happened.
+pub enum Entry {
+    Begun { partition: usize, epoch: u64 },
+    Wrote { partition: usize, epoch: u64, tenants: Vec<TenantId>, signals: Vec<Arc<Signal>> },
+}
+
+impl Database {
+    pub fn of(partitions: usize) -> Self {
+        let ownership = Ownership { epochs: vec![0; partitions], ..Ownership::default() };
+        Self { store: Arc::default(), ownership: Mutex::new(ownership) }
+    }
+
+    pub fn ownership(&self) -> MutexGuard<'_, Ownership> {
+        self.ownership.lock()
+    }
+
+    /// From now on nobody else writes for a partition.
+    pub fn take(&self, partition: usize) -> u64 {
+        let mut ownership = self.ownership();
+        ownership.epochs[partition] += 1;
+        let epoch = ownership.epochs[partition];
+        ownership.journal.push(Entry::Begun { partition, epoch });
+        epoch
+    }
+
+    /// What happened since this was asked last.
+    pub fn take_journal(&self) -> Vec<Entry> {
+        std::mem::take(&mut self.ownership().journal)
+    }
+}
+
+impl Ownership {
+    /// Slugs end in a number.
+    pub fn partition_of(&self, slug: &Slug) -> usize {
+        let number = slug.as_str().bytes().last().map_or(0, |digit| usize::from(digit - b'0'));
+        number % self.epochs.len()
+    }
+}

@@ -1,0 +1,101 @@
+//! A part of the tenants, with the engine that decides for it; and how another takes the place of that one.
+
+use std::sync::Arc;
+
+use fleetprompt_core::{SignalId, Span, Timestamp};
+use fleetprompt_engine::{ByHand, Task};
+use fleetprompt_store::Store;
+
+use crate::check::{Held, hold};
+use crate::fenced::Fenced;
+use crate::world::World;
+
+/// More than this many of the effects that nobody waits for any more do not come back.
+const GONE_MAX: usize = 40;
+/// So many that were taken for dead may be alive at once.
+const GHOSTS_MAX: usize = 2;
+
+pub struct Partition {
+    pub engine: ByHand,
+    pub view: Arc<Fenced>,
+    /// Those that were taken for dead, and do not know it yet.
+    pub ghosts: Vec<ByHand>,
+    /// How far the clock of its node is ahead.
+    pub ahead: Span,
+    /// The last step had a commit that failed: what it held is decided again with the next input.
+    pub was_behind: bool,
+}
+
+impl Partition {
+    pub fn is_behind(&self) -> bool {
+        self.was_behind || self.view.has_failed()
+    }
+
+    pub fn set_time(&mut self, now: Timestamp) {
+        self.engine.set_time(now + self.ahead);
+    }
+
+    /// As a clock has it that is right.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.engine.next_due().map(|due| due + Span(-self.ahead.0))
+    }
+
+    /// The end of its log.
+    pub fn last(&self) -> Option<SignalId> {
+        self.view.last_signal_id().expect("a store in memory can be read")
+    }
+}
+
+impl World {
+    /// Takes up what there is of a partition, on a node with a clock of its own.
+    pub fn next_engine(&mut self, number: usize, ahead: Span) -> Result<Partition, String> {
+        self.lives += 1;
+        let view = Arc::new(Fenced::take(self.database.clone(), number));
+        let seed = self.seed ^ (self.lives << 32);
+        let engine = ByHand::start(view.clone(), self.now + ahead, seed).map_err(|error| error.to_string())?;
+        Ok(Partition { engine, view, ghosts: Vec::new(), ahead, was_behind: false })
+    }
+
+    /// From an engine that is dead, or only taken for it. What it had not committed is gone.
+    pub fn take(&mut self, number: usize, ahead: Span) -> Held {
+        let before = self.replace(number, ahead)?;
+        let ghosts = &mut self.partitions[number].ghosts;
+        ghosts.insert(0, before);
+        ghosts.truncate(GHOSTS_MAX);
+        Ok(())
+    }
+
+    /// From an engine that lets go of it, when what it knows of is on record.
+    pub fn hand_over(&mut self, number: usize, ahead: Span) -> Held {
+        self.partitions[number].set_time(self.now);
+        self.verified()?;
+        self.replace(number, ahead).map(drop)
+    }
+
+    fn replace(&mut self, number: usize, ahead: Span) -> Result<ByHand, String> {
+        self.story.tell(|| format!("another engine begins for partition {number}, {} us ahead", ahead.0));
+        self.store.fail_next_commits(0);
+        let elsewhere = self.elsewhere(number);
+        let next = self.next_engine(number, ahead)?;
+        let mut before = std::mem::replace(&mut self.partitions[number], next);
+        self.partitions[number].ghosts = std::mem::take(&mut before.ghosts);
+        let is_lost =
+            |task: &Task| self.houses.iter().any(|house| house.tenant == task.tenant && house.partition == number);
+        self.gone.extend(self.tasks.extract_if(.., |task| is_lost(task)));
+        // What it had begun, it had begun.
+        self.gone.extend(before.engine.take_tasks());
+        let too_many = self.gone.len().saturating_sub(GONE_MAX);
+        self.gone.drain(..too_many);
+        // What was due while nobody was there.
+        self.partitions[number].set_time(self.now);
+        hold(self.elsewhere(number) == elsewhere, || format!("the move of partition {number} moved others"))?;
+        self.verified()?;
+        Ok(before.engine)
+    }
+
+    /// How far the other partitions are.
+    fn elsewhere(&self, number: usize) -> Vec<(Option<SignalId>, Option<Timestamp>)> {
+        let others = self.partitions.iter().enumerate().filter(|(other, _)| *other != number);
+        others.map(|(_, other)| (other.last(), other.next_due())).collect()
+    }
+}
