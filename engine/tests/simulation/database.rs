@@ -19,6 +19,8 @@ pub struct Ownership {
     pub epochs: Vec<u64>,
     pub tenants: BTreeMap<TenantId, usize>,
     pub journal: Vec<Entry>,
+    /// How many commits there are still to be until somebody takes the partition of the one after them.
+    pub taken_after: Option<usize>,
 }
 
 /// In the order in which it happened.
@@ -44,6 +46,19 @@ impl Database {
         let epoch = ownership.epochs[partition];
         ownership.journal.push(Entry::Begun { partition, epoch });
         epoch
+    }
+
+    /// In the midst of what an engine does, another node may take what it has.
+    pub fn before_commit(&self, partition: usize) {
+        let taken_after = self.ownership().taken_after;
+        self.ownership().taken_after = taken_after.and_then(|commits| commits.checked_sub(1));
+        if taken_after == Some(0) {
+            self.take(partition);
+        }
+    }
+
+    pub fn is_over(&self, partition: usize, epoch: u64) -> bool {
+        self.ownership().epochs[partition] != epoch
     }
 
     /// What happened since this was asked last.

@@ -31,7 +31,11 @@ impl Fenced {
         Self { database, partition, epoch, has_failed: AtomicBool::new(false) }
     }
 
-    /// Whether a commit failed that may be tried again.
+    pub fn is_over(&self) -> bool {
+        self.database.is_over(self.partition, self.epoch)
+    }
+
+    /// Whether a commit did.
     pub fn has_failed(&self) -> bool {
         self.has_failed.load(Ordering::Relaxed)
     }
@@ -58,9 +62,9 @@ impl Fenced {
     }
 
     fn check_epoch(&self) -> Result<()> {
-        match self.database.ownership().epochs[self.partition] == self.epoch {
-            true => Ok(()),
-            false => Err(Error::Lost { why: "another engine has begun" }),
+        match self.is_over() {
+            true => Err(Error::Lost { why: "another engine has begun" }),
+            false => Ok(()),
         }
     }
 
@@ -96,8 +100,10 @@ macro_rules! asks_the_store {
 
 impl Store for Fenced {
     fn commit(&self, batch: &Batch) -> Result<()> {
-        self.check_epoch()?;
-        let written = self.write(batch);
+        if !self.is_over() {
+            self.database.before_commit(self.partition);
+        }
+        let written = self.check_epoch().and_then(|()| self.write(batch));
         self.has_failed.fetch_or(written.is_err(), Ordering::Relaxed);
         written
     }

@@ -24,6 +24,8 @@ enum Fault {
     CommitFails,
     /// The commit holds, and the engine dies before it says so.
     AnswerIsLost,
+    /// Another node takes the partition while its engine decides, before a commit.
+    Taken,
 }
 
 impl World {
@@ -31,19 +33,27 @@ impl World {
     /// world has come to.
     pub fn step(&mut self, number: u64) -> Held {
         let mut chance = Chance::of(self.seed, number);
-        let fault = chance.weighed(&[(40, Fault::None), (2, Fault::CommitFails), (1, Fault::AnswerIsLost)]);
+        let kinds = [(40, Fault::None), (2, Fault::CommitFails), (1, Fault::AnswerIsLost), (1, Fault::Taken)];
+        let fault = chance.weighed(&kinds);
         let before: Vec<_> = self.partitions.iter().map(Partition::last).collect();
         self.store.fail_next_commits(usize::from(fault == Fault::CommitFails));
+        self.database.ownership().taken_after = (fault == Fault::Taken).then(|| chance.weighed(&[(4, 0), (1, 1)]));
         self.is_deaf = fault == Fault::AnswerIsLost;
         self.play(&mut chance, number)?;
         self.is_deaf = false;
         self.store.fail_next_commits(0);
+        self.database.ownership().taken_after = None;
+        let lives = self.lives;
         for (number, before) in before.into_iter().enumerate() {
-            self.make_up(number, before)?;
             // Whoever wrote, dies before it says so.
-            if fault == Fault::AnswerIsLost && self.partitions[number].last() != before {
-                self.take(number, self.partitions[number].ahead)?;
+            let dies = fault == Fault::AnswerIsLost && self.partitions[number].last() != before;
+            match dies || self.partitions[number].view.is_over() {
+                true => self.take(number, self.partitions[number].ahead)?,
+                false => self.make_up(number, before)?,
             }
+        }
+        if self.lives > lives {
+            self.verified()?;
         }
         self.look()
     }

@@ -57,7 +57,7 @@ impl World {
     /// A node falls silent with one partition, or with all; after a while others take what it had.
     pub fn lose(&mut self, chance: &mut Chance, _: u64) -> Held {
         // What is in memory is what is in the store, or else what was behind would be lost unseen.
-        self.verified()?;
+        self.remembered()?;
         let count = self.partitions.len();
         let lost = if chance.one_in(4) { (0..count).collect() } else { vec![chance.below(count)] };
         self.now = self.now + Span(chance.pick(&[0, 0, 1, 10_000_000, 90_000_000]));
@@ -65,7 +65,8 @@ impl World {
         for number in (0..count).filter(|number| !lost.contains(number)) {
             self.partitions[number].set_time(now);
         }
-        lost.into_iter().try_for_each(|number| self.take(number, ahead(chance)))
+        lost.into_iter().try_for_each(|number| self.take(number, ahead(chance)))?;
+        self.verified()
     }
 
     /// A node lets go of a partition; of what has begun, some ends before it does.
@@ -80,7 +81,8 @@ impl World {
                 self.engine(number).end(&task, outcome);
             }
         }
-        self.hand_over(number, ahead(chance))
+        self.hand_over(number, ahead(chance))?;
+        self.verified()
     }
 
     fn is_of(&self, task: &Task, partition: usize) -> bool {

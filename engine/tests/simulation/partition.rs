@@ -68,13 +68,14 @@ impl World {
     /// From an engine that lets go of it, when what it knows of is on record.
     pub fn hand_over(&mut self, number: usize, ahead: Span) -> Held {
         self.partitions[number].set_time(self.now);
-        self.verified()?;
+        self.remembered()?;
         self.replace(number, ahead).map(drop)
     }
 
     fn replace(&mut self, number: usize, ahead: Span) -> Result<ByHand, String> {
         self.story.tell(|| format!("another engine begins for partition {number}, {} us ahead", ahead.0));
         self.store.fail_next_commits(0);
+        self.database.ownership().taken_after = None;
         let elsewhere = self.elsewhere(number);
         let next = self.next_engine(number, ahead)?;
         let mut before = std::mem::replace(&mut self.partitions[number], next);
@@ -89,7 +90,6 @@ impl World {
         // What was due while nobody was there.
         self.partitions[number].set_time(self.now);
         hold(self.elsewhere(number) == elsewhere, || format!("the move of partition {number} moved others"))?;
-        self.verified()?;
         Ok(before.engine)
     }
 

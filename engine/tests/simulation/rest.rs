@@ -24,6 +24,7 @@ pub fn come_to_rest(world: &mut World) -> Held {
     for number in 0..world.partitions.len() {
         world.take(number, world.partitions[number].ahead)?;
     }
+    world.verified()?;
     world.look()?;
     until_quiet(world, |run| matches!(run.status, Status::Paused | Status::Parked))?;
     let_all_end(world)?;

@@ -246,11 +246,22 @@ impl World {
         self.partitions.iter().filter_map(Partition::next_due).min()
     }
 
-    /// Memory says what the store says, and the rows say what the log says.
+    /// The rows say what the log says, and engines remember it.
     pub fn verified(&self) -> Held {
         let report = verify(self.store.as_ref()).map_err(|error| error.to_string())?;
         hold(report.problems.is_empty(), || format!("verify: {}", report.problems.join("; ")))?;
-        for partition in self.partitions.iter().filter(|partition| !partition.is_behind()) {
+        self.remembered()
+    }
+
+    /// Memory says what the store says, of the own tenants and no others.
+    pub fn remembered(&self) -> Held {
+        for (number, partition) in self.partitions.iter().enumerate() {
+            let directory = partition.engine.directory();
+            let is_right = |house: &House| directory.tenant(house.tenant).is_some() == (house.partition == number);
+            hold(self.houses.iter().all(is_right), || format!("partition {number} has not got the tenants it should"))?;
+            if partition.is_behind() {
+                continue;
+            }
             let difference = partition.engine.memory_differs().map_err(|error| error.to_string())?;
             hold(difference.is_none(), || {
                 format!("memory differs from the store: {}", difference.unwrap_or_default())
