@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
@@ -19,6 +20,8 @@ use crate::load::{Judge, Proof, Requests, Write};
 use crate::process::{free_address, output_of};
 use crate::workload::{BATCH, Workload, write_order};
 
+/// The first one, which is always there.
+pub const TENANT: &str = "bench";
 const BENCH: &str = include_str!("../workflows/bench.json");
 const REMOTE: &str = include_str!("../workflows/remote.json");
 /// What the steps of `REMOTE` ask of the worker.
@@ -26,27 +29,14 @@ const REMOTE_FUNCTION: &str = "scenario.echo";
 /// Of one worker: more than the clients that are measured, so that it is never the limit.
 const WORKER_SLOTS: &str = "512";
 const WAITING: &str = include_str!("../workflows/waiting.json");
+const STORED: &str = include_str!("../workflows/stored.json");
 /// No workflow is subscribed to it: W3 measures what it takes to keep a fact.
 const UNHEARD: &str = "bench.order.seen";
 /// How many runs are looked at afterwards, to prove that what was counted had completed.
 const SAMPLE: usize = 64;
 
-/// The server's command, and how to reach the server once it runs.
-pub struct Plan {
-    pub command: Command,
-    pub address: SocketAddr,
-    pub key: String,
-}
-
 /// The flag that says where everything is kept, and its value.
 pub type Keeps = [OsString; 2];
-
-/// Prepares the place with a tenant and its key.
-pub fn plan(server: &Path, keeps: &Keeps) -> anyhow::Result<Plan> {
-    let key = tenant_create(server, keeps)?;
-    let (command, address) = serve(server, keeps)?;
-    Ok(Plan { command, address, key })
-}
 
 /// The command that serves a prepared place, and where.
 pub fn serve(server: &Path, keeps: &Keeps) -> anyhow::Result<(Command, SocketAddr)> {
@@ -56,9 +46,10 @@ pub fn serve(server: &Path, keeps: &Keeps) -> anyhow::Result<(Command, SocketAdd
     Ok((command, address))
 }
 
-fn tenant_create(server: &Path, keeps: &Keeps) -> anyhow::Result<String> {
+/// Prepares the place with the first tenant, and gives its owner's key.
+pub fn tenant_create(server: &Path, keeps: &Keeps) -> anyhow::Result<String> {
     let mut command = Command::new(server);
-    command.args(["tenant", "create", "bench"]).args(keeps).args(["--output", "json"]);
+    command.args(["tenant", "create", TENANT]).args(keeps).args(["--output", "json"]);
     let created = output_of(&mut command)?;
     let created: Value = serde_json::from_str(&created).with_context(|| format!("read `{}`", created.trim()))?;
     Ok(created["key"]["secret"].as_str().context("`tenant create` printed no key.secret")?.to_owned())
@@ -79,13 +70,38 @@ pub fn default_binary() -> anyhow::Result<PathBuf> {
 pub struct Api {
     pub address: SocketAddr,
     pub key: String,
-    /// Ids of some runs that answers said were started.
-    pub sample: Rc<RefCell<Vec<String>>>,
+    /// Some runs that answers said were started, of all tenants together.
+    sample: Rc<RefCell<Vec<Sampled>>>,
+}
+
+struct Sampled {
+    key: String,
+    run: String,
 }
 
 impl Api {
     pub fn new(address: SocketAddr, key: String) -> Self {
         Self { address, key, sample: Rc::default() }
+    }
+
+    /// The same API at another node, or with another tenant's key.
+    pub fn with(&self, address: SocketAddr, key: String) -> Self {
+        Self { address, key, sample: Rc::clone(&self.sample) }
+    }
+
+    /// Takes an owner's key, and gives the new tenant's.
+    pub async fn tenant_create(&self, slug: &str) -> anyhow::Result<String> {
+        let made = self.post("/v1/tenants", &json!({"slug": slug})).await?;
+        Ok(made["key"]["secret"].as_str().context("`POST /v1/tenants` gave no key.secret")?.to_owned())
+    }
+
+    /// Whether so many nodes share the partitions evenly.
+    pub async fn is_shared_by(&self, count: usize) -> anyhow::Result<bool> {
+        let nodes = self.get("/v1/nodes").await?;
+        let nodes = nodes["items"].as_array().map_or(&[][..], Vec::as_slice).iter();
+        let shares: Vec<usize> = nodes.filter_map(|node| Some(node["partitions"].as_array()?.len())).collect();
+        let (least, most) = (shares.iter().min().unwrap_or(&0), shares.iter().max().unwrap_or(&0));
+        Ok(shares.len() == count && *least > 0 && most - least <= 1)
     }
 
     pub async fn prepare(&self, workload: Workload) -> anyhow::Result<()> {
@@ -119,8 +135,7 @@ impl Api {
     }
 
     pub async fn has_worker(&self) -> anyhow::Result<bool> {
-        let (status, body) = call(self.address, "GET", "/v1/workers", Some(&self.key), &Value::Null).await?;
-        ensure!(status == 200, "GET /v1/workers answered {status}: {body}");
+        let body = self.get("/v1/workers").await?;
         Ok(body["items"].as_array().is_some_and(|workers| !workers.is_empty()))
     }
 
@@ -131,19 +146,38 @@ impl Api {
         self.workflow_activate(WAITING).await
     }
 
+    /// A workflow whose runs complete in the commit of their signal.
+    pub async fn prepare_stored(&self) -> anyhow::Result<()> {
+        self.workflow_activate(STORED).await
+    }
+
     async fn workflow_activate(&self, definition: &str) -> anyhow::Result<()> {
         self.post("/v1/workflows?activate=true", &serde_json::from_str(definition)?).await?;
         Ok(())
     }
 
-    /// Starts `count` runs that wait, from the order numbered `first` on.
-    pub async fn open_tasks(&self, first: u64, count: usize) -> anyhow::Result<()> {
-        let signals: Vec<Value> = (first..)
-            .take(count)
-            .map(|number| json!({"name": "bench.task.opened", "payload": {"order_id": format!("o-{number:010}")}}))
-            .collect();
+    /// Starts a run that waits for each of these orders.
+    pub async fn open_tasks(&self, orders: Range<u64>) -> anyhow::Result<()> {
+        self.start_runs("bench.task.opened", orders, |number| json!({"order_id": format!("o-{number:010}")})).await
+    }
+
+    /// Starts a run that completes at once for each of these orders.
+    pub async fn store_orders(&self, orders: Range<u64>) -> anyhow::Result<()> {
+        let order = |number| {
+            let mut order = Vec::new();
+            write_order(&mut order, number);
+            serde_json::from_slice(&order).expect("an order is JSON")
+        };
+        self.start_runs("bench.order.stored", orders, order).await
+    }
+
+    /// One batch.
+    async fn start_runs(&self, name: &str, orders: Range<u64>, payload: impl Fn(u64) -> Value) -> anyhow::Result<()> {
+        let signals: Vec<Value> = orders.map(|number| json!({"name": name, "payload": payload(number)})).collect();
+        let count = signals.len();
+        let signals = json!(signals);
         for _ in 0..100 {
-            let (status, body) = call(self.address, "POST", "/v1/signals", Some(&self.key), &json!(signals)).await?;
+            let (status, body) = call(self.address, "POST", "/v1/signals", Some(&self.key), &signals).await?;
             match status {
                 200 => return self.every_item_started(&body, count),
                 429 | 503 => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -157,8 +191,14 @@ impl Api {
         let results = body["results"].as_array().map_or(&[][..], Vec::as_slice);
         let runs: Vec<&str> = results.iter().filter_map(|item| item["dispositions"][0]["run_id"].as_str()).collect();
         ensure!(runs.len() == count, "{} of {count} signals of a batch started a run: {}", runs.len(), results[0]);
-        remember(&self.sample, runs[0]);
+        remember(&self.sample, &self.key, runs[0]);
         Ok(())
+    }
+
+    async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let (status, answer) = call(self.address, "GET", path, Some(&self.key), &Value::Null).await?;
+        ensure!(status == 200, "GET {path} answered {status}: {answer}");
+        Ok(answer)
     }
 
     async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
@@ -176,14 +216,14 @@ impl Api {
             Workload::W3 => Box::new(move |n, out| write_signal(out, &key, UNHEARD, n)),
             Workload::W3Batch => Box::new(move |n, out| write_batch(out, &key, UNHEARD, n)),
         };
-        let sample = Rc::clone(&self.sample);
+        let (sample, key) = (Rc::clone(&self.sample), self.key.clone());
         let judge: Box<Judge> = match workload {
             Workload::W1 | Workload::W2 => {
-                Box::new(move |answer| judge_started(answer, &sample).map(|_| Proof::Complete(1)))
+                Box::new(move |answer| judge_started(answer, &sample, &key).map(|_| Proof::Complete(1)))
             }
             Workload::W3 => Box::new(|answer| answer.expect(201).map(|()| Proof::Complete(1))),
             Workload::W3Batch => Box::new(judge_batch),
-            Workload::W4 => Box::new(move |answer| judge_started(answer, &sample).map(Proof::Begun)),
+            Workload::W4 => Box::new(move |answer| judge_started(answer, &sample, &key).map(Proof::Begun)),
         };
         let ends = (workload == Workload::W4).then(|| Ends::of(self.address, self.key.clone(), clients));
         Requests { address: self.address, write, judge, ends }
@@ -192,10 +232,8 @@ impl Api {
     /// How many of the sampled runs have another status than `wanted`.
     pub async fn runs_not(&self, wanted: &[&str]) -> anyhow::Result<u64> {
         let mut others = 0;
-        for id in self.sample.take() {
-            let path = format!("/v1/runs/{id}");
-            let (status, body) = call(self.address, "GET", &path, Some(&self.key), &Value::Null).await?;
-            ensure!(status == 200, "GET {path} answered {status}: {body}");
+        for Sampled { key, run } in self.sample.take() {
+            let body = self.with(self.address, key).get(&format!("/v1/runs/{run}")).await?;
             let run_status = body["run"]["status"].as_str().unwrap_or_default();
             others += u64::from(!wanted.contains(&run_status));
         }
@@ -244,12 +282,12 @@ struct Disposition {
 
 /// The run of a 201 whose only disposition is `started`. Of a pure workflow it ended in the commit that
 /// recorded the signal; the sample proves it afterwards.
-fn judge_started(answer: &Answer<'_>, sample: &RefCell<Vec<String>>) -> Result<String, Fault> {
+fn judge_started(answer: &Answer<'_>, sample: &RefCell<Vec<Sampled>>, key: &str) -> Result<String, Fault> {
     answer.expect(201)?;
     let emitted: Emitted = serde_json::from_slice(answer.body).map_err(|_| Fault::Answer("not a signal's answer"))?;
     match <[Disposition; 1]>::try_from(emitted.dispositions) {
         Ok([Disposition { disposition, run_id: Some(run) }]) if disposition == "started" => {
-            remember(sample, &run);
+            remember(sample, key, &run);
             Ok(run)
         }
         _ => Err(Fault::Answer("the signal did not start exactly one run")),
@@ -257,12 +295,12 @@ fn judge_started(answer: &Answer<'_>, sample: &RefCell<Vec<String>>) -> Result<S
 }
 
 /// Keeps the first half of the sample and then always the latest.
-fn remember(sample: &RefCell<Vec<String>>, run: &str) {
+fn remember(sample: &RefCell<Vec<Sampled>>, key: &str, run: &str) {
     let mut sample = sample.borrow_mut();
     if sample.len() >= SAMPLE {
         sample.remove(SAMPLE / 2);
     }
-    sample.push(run.to_owned());
+    sample.push(Sampled { key: key.to_owned(), run: run.to_owned() });
 }
 
 #[derive(Deserialize)]
@@ -292,8 +330,9 @@ mod tests {
     #[test]
     fn a_run_counts_only_when_the_answer_names_it_as_started() {
         let sample = RefCell::default();
-        let judge =
-            |status, body: &Value| judge_started(&Answer { status, body: body.to_string().as_bytes() }, &sample);
+        let judge = |status, body: &Value| {
+            judge_started(&Answer { status, body: body.to_string().as_bytes() }, &sample, "fp_key")
+        };
         let answer = |disposition| {
             json!({"signal": {"id": "sig_1"}, "deduplicated": false,
                 "dispositions": [{"workflow": "bench", "disposition": disposition, "run_id": "run_1"}]})
@@ -302,7 +341,7 @@ mod tests {
         assert!(judge(201, &answer("deduplicated")).is_err());
         assert_eq!(judge(429, &answer("started")), Err(Fault::Status(429)));
         assert!(judge(201, &json!({"dispositions": []})).is_err());
-        assert_eq!(*sample.borrow(), ["run_1"]);
+        assert_eq!(sample.borrow().len(), 1);
     }
 
     #[test]
@@ -331,7 +370,7 @@ mod tests {
 
     #[test]
     fn the_definitions_are_json() {
-        for definition in [BENCH, REMOTE, WAITING] {
+        for definition in [BENCH, REMOTE, WAITING, STORED] {
             serde_json::from_str::<Value>(definition).expect("JSON");
         }
     }

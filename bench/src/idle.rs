@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use crate::fleetprompt::write_take;
 use crate::http::{Connection, Fault};
 use crate::subject::{Places, Subject, System};
-use crate::workload::BATCH;
+use crate::workload::batches;
 
 /// For checkpoints and the like, that belong to the work before.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -108,8 +108,8 @@ async fn open_runs(subject: &Subject, waiting: usize) -> anyhow::Result<Duration
     let api = subject.api()?;
     api.prepare_waiting().await?;
     let started = Instant::now();
-    for first in (0..waiting).step_by(BATCH) {
-        api.open_tasks(first as u64, BATCH.min(waiting - first)).await?;
+    for orders in batches(waiting) {
+        api.open_tasks(orders).await?;
     }
     Ok(started.elapsed())
 }

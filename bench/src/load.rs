@@ -90,21 +90,24 @@ impl Errors {
     }
 }
 
-/// Runs the load to its end. Must be called on a runtime of one thread.
+/// Runs the load to its end: each client sends one kind of requests, in turns. Must be called on a runtime of one thread.
 pub async fn run<Reading>(
     load: Load,
-    requests: Requests,
+    requests: Vec<Requests>,
     mut read: impl FnMut() -> anyhow::Result<Reading>,
 ) -> anyhow::Result<Outcome<Reading>> {
     let local = LocalSet::new();
-    let requests = Rc::new(requests);
-    let following = local.run_until(follow_ends(&requests)).await?;
+    let requests: Vec<Rc<Requests>> = requests.into_iter().map(Rc::new).collect();
+    let mut following = Vec::new();
+    for requests in &requests {
+        following.push(local.run_until(follow_ends(requests)).await?);
+    }
     let warm = Instant::now() + load.warm_up;
     let end = warm + load.window;
-    let shared = Rc::new(Shared { requests, warm, end, state: RefCell::new(State::new()) });
+    let shared = Rc::new(Shared { warm, end, state: RefCell::new(State::new()) });
     let mut clients = JoinSet::new();
-    for _ in 0..load.clients {
-        clients.spawn_local_on(client(Rc::clone(&shared)), &local);
+    for requests in requests.iter().cycle().take(load.clients) {
+        clients.spawn_local_on(client(Rc::clone(&shared), Rc::clone(requests)), &local);
     }
     let (before, after, elapsed) = local
         .run_until(async {
@@ -117,12 +120,13 @@ pub async fn run<Reading>(
         })
         .await?;
     let unanswered = clients.len() as u64;
-    let broken = if following.is_finished() { following.await? } else { None };
-    drop((clients, local));
     let mut state = shared.state.replace(State::new());
-    if let Some(fault) = broken {
-        state.errors.add(format!("following ends: {fault}"), 1);
+    for following in following.into_iter().filter(JoinHandle::is_finished) {
+        if let Some(fault) = following.await? {
+            state.errors.add(format!("following ends: {fault}"), 1);
+        }
     }
+    drop((clients, local));
     if unanswered > 0 {
         state.errors.add(format!("no answer {} s after the window", GRACE.as_secs()), unanswered);
     }
@@ -155,7 +159,6 @@ async fn follow_ends(requests: &Rc<Requests>) -> anyhow::Result<JoinHandle<Optio
 }
 
 struct Shared {
-    requests: Rc<Requests>,
     warm: Instant,
     end: Instant,
     state: RefCell<State>,
@@ -176,15 +179,15 @@ impl State {
     }
 }
 
-async fn client(shared: Rc<Shared>) {
+async fn client(shared: Rc<Shared>, requests: Rc<Requests>) {
     let mut connection = None;
     let mut request = Vec::with_capacity(2048);
     while Instant::now() < shared.end {
         let number = shared.next_number();
         request.clear();
-        (shared.requests.write)(number, &mut request);
+        (requests.write)(number, &mut request);
         let started = Instant::now();
-        match exchange(&shared.requests, &mut connection, &request).await {
+        match exchange(&requests, &mut connection, &request).await {
             Ok(operations) => shared.completed(started, operations),
             Err(fault) => {
                 if !fault.leaves_connection() {
@@ -197,7 +200,8 @@ async fn client(shared: Rc<Shared>) {
     }
 }
 
-async fn exchange(requests: &Requests, kept: &mut Option<Connection>, request: &[u8]) -> Result<u64, Fault> {
+/// Sends one request over the connection that was kept, or a new one, and tells how many operations it completed.
+pub async fn exchange(requests: &Requests, kept: &mut Option<Connection>, request: &[u8]) -> Result<u64, Fault> {
     if kept.as_ref().is_none_or(Connection::is_closing) {
         *kept = Some(Connection::open(requests.address).await?);
     }
@@ -275,7 +279,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_completes_is_counted_and_what_fails_is_counted_under_its_name() {
-        let outcome = run(short(4), posts(every_third_refused().await), || Ok(())).await.unwrap();
+        let outcome = run(short(4), vec![posts(every_third_refused().await)], || Ok(())).await.unwrap();
         assert!(outcome.operations > 0 && outcome.operations_total >= outcome.operations);
         assert_eq!(outcome.latencies_us.len(), outcome.operations);
         assert!(outcome.errors.kinds()["status 503"] > 0);
@@ -285,7 +289,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_is_not_there_gives_errors_and_no_operations() {
         let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let outcome = run(short(2), posts(nobody), || Ok(())).await.unwrap();
+        let outcome = run(short(2), vec![posts(nobody)], || Ok(())).await.unwrap();
         assert_eq!(outcome.operations_total, 0);
         assert!(outcome.errors.total() > 0);
         assert!(outcome.errors.kinds().keys().all(|kind| kind.starts_with("connect")));

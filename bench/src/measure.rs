@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::load::{self, Load, Outcome};
@@ -24,6 +25,8 @@ pub struct Times {
 pub struct Record {
     pub workload: Workload,
     pub system: System,
+    /// Servers over one database.
+    pub nodes: usize,
     pub clients: usize,
     pub round: usize,
     pub seconds: f64,
@@ -40,11 +43,13 @@ pub struct Record {
     pub cpu_seconds: f64,
     /// Of the process in which a peer's handlers run, or our worker.
     pub handler_cpu_seconds: Option<f64>,
+    /// Of all processes of the PostgreSQL server.
+    pub database_cpu_seconds: Option<f64>,
     /// Of the load itself. Near `seconds`, it is the one thread of the client that was measured.
     pub client_cpu_seconds: f64,
     /// Of everything else on the machine: what the system under test could not have.
     pub others_cpu_seconds: f64,
-    /// Of the server and the handlers.
+    /// Of the server, the handlers and the database.
     pub cpu_per_op_us: f64,
     pub idle_memory_mib: f64,
     pub peak_memory_mib: f64,
@@ -87,6 +92,7 @@ pub async fn measure(
     let outcome = put_under_load(&subject, case, times).await?;
     let disk = subject.disk_bytes().saturating_sub(disk_before);
     let mut record = record(case, system, round, &outcome);
+    record.nodes = if system == System::Fleetprompt { places.nodes } else { 1 };
     record.idle_memory_mib = idle.server.memory_mib;
     record.disk_bytes_per_op = per(disk as f64, outcome.operations_total);
     record.ready_ms = subject.ready.as_secs_f64() * 1e3;
@@ -107,7 +113,7 @@ pub async fn count_syncs(record: &mut Record, times: Times, places: &Places) -> 
     Ok(())
 }
 
-async fn put_under_load(subject: &Subject, case: Case, times: Times) -> anyhow::Result<Outcome<Reading>> {
+pub async fn put_under_load(subject: &Subject, case: Case, times: Times) -> anyhow::Result<Outcome<Reading>> {
     let load = Load { clients: case.clients, warm_up: times.warm_up, window: times.window };
     let mut outcome = load::run(load, subject.requests(case.workload, case.clients), || subject.read()).await?;
     let unfinished = subject.runs_not_completed().await?;
@@ -120,16 +126,19 @@ async fn put_under_load(subject: &Subject, case: Case, times: Times) -> anyhow::
 fn record(case: Case, system: System, round: usize, outcome: &Outcome<Reading>) -> Record {
     let Outcome { before, after, operations, .. } = outcome;
     let spent = |after: Usage, before: Usage| after.cpu_seconds - before.cpu_seconds;
+    let both = |pick: fn(&Reading) -> Option<f64>| pick(after).zip(pick(before)).map(|(after, before)| after - before);
     let cpu_seconds = spent(after.server, before.server);
-    let handler_cpu_seconds = after.handler.zip(before.handler).map(|(after, before)| spent(after, before));
+    let handler_cpu_seconds = both(|reading| reading.handler.map(|handler| handler.cpu_seconds));
+    let database_cpu_seconds = both(|reading| reading.database_cpu_seconds);
     let client_cpu_seconds = spent(after.client, before.client);
-    let ours = cpu_seconds + handler_cpu_seconds.unwrap_or(0.0) + client_cpu_seconds;
+    let system_cpu_seconds = cpu_seconds + handler_cpu_seconds.unwrap_or(0.0) + database_cpu_seconds.unwrap_or(0.0);
     let machine = after.machine_cpu_seconds - before.machine_cpu_seconds;
     let written = after.server.bytes_written.zip(before.server.bytes_written).map(|(after, before)| after - before);
-    let quantile_ms = |quantile| outcome.latencies_us.value_at_quantile(quantile) as f64 / 1e3;
+    let quantile_ms = |quantile| quantile_ms(&outcome.latencies_us, quantile);
     Record {
         workload: case.workload,
         system,
+        nodes: 1,
         clients: case.clients,
         round,
         seconds: outcome.elapsed.as_secs_f64(),
@@ -142,9 +151,10 @@ fn record(case: Case, system: System, round: usize, outcome: &Outcome<Reading>) 
         error_kinds: outcome.errors.kinds().clone(),
         cpu_seconds,
         handler_cpu_seconds,
+        database_cpu_seconds,
         client_cpu_seconds,
-        others_cpu_seconds: (machine - ours).max(0.0),
-        cpu_per_op_us: per(1e6 * (cpu_seconds + handler_cpu_seconds.unwrap_or(0.0)), *operations),
+        others_cpu_seconds: (machine - system_cpu_seconds - client_cpu_seconds).max(0.0),
+        cpu_per_op_us: per(1e6 * system_cpu_seconds, *operations),
         idle_memory_mib: 0.0,
         peak_memory_mib: after.server.memory_peak_mib,
         handler_peak_memory_mib: after.handler.map(|handler| handler.memory_peak_mib),
@@ -155,6 +165,10 @@ fn record(case: Case, system: System, round: usize, outcome: &Outcome<Reading>) 
         ready_ms: 0.0,
         filesystem: None,
     }
+}
+
+pub fn quantile_ms(latencies_us: &Histogram<u64>, quantile: f64) -> f64 {
+    latencies_us.value_at_quantile(quantile) as f64 / 1e3
 }
 
 /// Zero for no operations, so that a record of failures is still valid JSON.

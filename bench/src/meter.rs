@@ -1,5 +1,6 @@
 //! What a process costs, as Linux counts it: read from `/proc` and the folder it writes to.
 
+use std::fmt::Display;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -17,18 +18,41 @@ pub struct Usage {
     pub memory_peak_mib: f64,
 }
 
+impl Usage {
+    /// Of both together; the peak is that of the larger one.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            cpu_seconds: self.cpu_seconds + other.cpu_seconds,
+            bytes_written: self.bytes_written.zip(other.bytes_written).map(|(one, other)| one + other),
+            memory_mib: self.memory_mib + other.memory_mib,
+            memory_peak_mib: self.memory_peak_mib.max(other.memory_peak_mib),
+        }
+    }
+}
+
 pub fn usage(pid: u32) -> anyhow::Result<Usage> {
-    let read = |file: &str| {
-        std::fs::read_to_string(format!("/proc/{pid}/{file}"))
-            .with_context(|| format!("read /proc/{pid}/{file}: has the process ended?"))
-    };
-    let status = read("status")?;
+    let status = read(pid, "status")?;
     Ok(Usage {
-        cpu_seconds: cpu_seconds(&read("stat")?).context("read the CPU time of a process")?,
-        bytes_written: read("io").ok().and_then(|io| number_after(&io, "write_bytes:")),
+        cpu_seconds: cpu_seconds(&read(pid, "stat")?, OWN).context("read the CPU time of a process")?,
+        bytes_written: read(pid, "io").ok().and_then(|io| number_after(&io, "write_bytes:")),
         memory_mib: number_after(&status, "VmRSS:").unwrap_or(0) as f64 / 1024.0,
         memory_peak_mib: number_after(&status, "VmHWM:").unwrap_or(0) as f64 / 1024.0,
     })
+}
+
+/// Of a process and all its children, those that have ended included.
+pub fn cpu_seconds_of_family(pid: u32) -> anyhow::Result<f64> {
+    let children = read(pid, &format!("task/{pid}/children"))?;
+    // One that ends meanwhile is counted with its parent.
+    let children = children.split_whitespace().filter_map(|child| read(child, "stat").ok());
+    let living: f64 = children.filter_map(|stat| cpu_seconds(&stat, OWN)).sum();
+    let parent = cpu_seconds(&read(pid, "stat")?, OWN_AND_ENDED).context("read the CPU time of a process")?;
+    Ok(living + parent)
+}
+
+fn read(pid: impl Display, file: &str) -> anyhow::Result<String> {
+    std::fs::read_to_string(format!("/proc/{pid}/{file}"))
+        .with_context(|| format!("read /proc/{pid}/{file}: has the process ended?"))
 }
 
 /// What all processors together have spent on anything but being idle, since the machine started.
@@ -45,12 +69,16 @@ fn busy_seconds(stat: &str) -> Option<f64> {
     Some((user + nice + system + interrupts + soft_interrupts + stolen) / TICKS_PER_SECOND)
 }
 
-/// User and system time of `/proc/PID/stat`, whose second field may contain anything in brackets.
-fn cpu_seconds(stat: &str) -> Option<f64> {
-    let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(11);
-    let user: f64 = fields.next()?.parse().ok()?;
-    let system: f64 = fields.next()?.parse().ok()?;
-    Some((user + system) / TICKS_PER_SECOND)
+/// User and system time.
+const OWN: usize = 2;
+/// And that of children that have ended.
+const OWN_AND_ENDED: usize = 4;
+
+/// Of `/proc/PID/stat`, whose second field may contain anything in brackets.
+fn cpu_seconds(stat: &str, fields: usize) -> Option<f64> {
+    let times = stat.rsplit_once(") ")?.1.split(' ').skip(11).take(fields);
+    let ticks: f64 = times.map(str::parse::<f64>).sum::<Result<_, _>>().ok()?;
+    Some(ticks / TICKS_PER_SECOND)
 }
 
 fn number_after(text: &str, label: &str) -> Option<u64> {
@@ -96,9 +124,10 @@ mod tests {
 
     #[test]
     fn cpu_time_is_found_behind_a_name_with_spaces_and_brackets() {
-        let stat = "42 (a) b (c) S 1 42 42 0 -1 4194560 900 0 0 0 150 50 0 0 20 0 9 0 77 1 2 3";
-        assert_eq!(cpu_seconds(stat), Some(2.0));
-        assert_eq!(cpu_seconds("nonsense"), None);
+        let stat = "42 (a) b (c) S 1 42 42 0 -1 4194560 900 0 0 0 150 50 30 20 20 0 9 0 77 1 2 3";
+        assert_eq!(cpu_seconds(stat, OWN), Some(2.0));
+        assert_eq!(cpu_seconds(stat, OWN_AND_ENDED), Some(2.5));
+        assert_eq!(cpu_seconds("nonsense", OWN), None);
     }
 
     #[test]

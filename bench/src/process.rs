@@ -19,19 +19,19 @@ const READY_POLL: Duration = Duration::from_millis(5);
 
 pub struct Process {
     child: Child,
-    name: &'static str,
+    name: String,
     log: PathBuf,
 }
 
 impl Process {
     /// Starts `command` with its output in `folder/NAME.log`.
-    pub fn start(name: &'static str, mut command: Command, folder: &Path) -> anyhow::Result<Self> {
+    pub fn start(name: &str, mut command: Command, folder: &Path) -> anyhow::Result<Self> {
         let log = folder.join(format!("{name}.log"));
         let file = File::create(&log).with_context(|| format!("create {}", log.display()))?;
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).process_group(0);
         let program = command.get_program().to_owned();
         let child = command.spawn().with_context(|| format!("start {}", program.display()))?;
-        Ok(Self { child, name, log })
+        Ok(Self { child, name: name.to_owned(), log })
     }
 
     pub fn pid(&self) -> u32 {

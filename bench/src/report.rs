@@ -85,17 +85,18 @@ impl Medians {
         let cases: BTreeSet<Case> = self.0.keys().map(|&(case, _)| case).collect();
         for case in cases {
             let ours = self.0.get(&(case, System::Fleetprompt));
-            let Some((ours, theirs)) = ours.zip(self.peer_of(case)) else { continue };
+            let Some((ours, (peer, theirs))) = ours.zip(self.peer_of(case)) else { continue };
             writeln!(
                 out,
                 "{} at {} clients: {:.2} × the throughput, {:.2} × the p50, {:.2} × the p99, {:.2} × the CPU \
-                 of Restate",
+                 of {}",
                 case.workload.name(),
                 case.clients,
                 ours.throughput / theirs.throughput,
                 ours.p50_ms / theirs.p50_ms,
                 ours.p99_ms / theirs.p99_ms,
                 ours.cpu_per_op_us / theirs.cpu_per_op_us,
+                peer.name(),
             )
             .expect("a string takes what is written");
         }
@@ -103,13 +104,15 @@ impl Medians {
     }
 
     /// Batches are compared with the best that the peer reached with single calls.
-    fn peer_of(&self, case: Case) -> Option<&Median> {
-        if case.workload != Workload::W3Batch {
-            return self.0.get(&(case, System::Restate));
-        }
-        let singles =
-            self.0.iter().filter(|((case, system), _)| case.workload == Workload::W3 && *system == System::Restate);
-        singles.map(|(_, median)| median).max_by(|a, b| a.throughput.total_cmp(&b.throughput))
+    fn peer_of(&self, case: Case) -> Option<(System, &Median)> {
+        let mut peers = self.0.iter().filter(|((_, system), _)| *system != System::Fleetprompt);
+        let found = if case.workload == Workload::W3Batch {
+            let singles = peers.filter(|((case, _), _)| case.workload == Workload::W3);
+            singles.max_by(|(_, a), (_, b)| a.throughput.total_cmp(&b.throughput))
+        } else {
+            peers.find(|((other, _), _)| *other == case)
+        };
+        found.map(|((_, system), median)| (*system, median))
     }
 }
 

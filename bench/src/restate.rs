@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::http::{Answer, Fault, call, write_post};
+use crate::http::{call, write_post};
 use crate::load::{Proof, Requests};
+use crate::peer;
 use crate::process::{free_address, output_of};
 use crate::workload::{Workload, write_order};
 
@@ -27,23 +28,17 @@ pub struct Addresses {
     pub handler: SocketAddr,
 }
 
-fn peer_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/restate")
-}
+const NAME: &str = "restate";
 
 fn handler_binary() -> PathBuf {
-    peer_folder().join("target/release/fleetprompt-bench-restate")
+    peer::folder(NAME).join("target/release/fleetprompt-bench-restate")
 }
 
 /// Installs the server from npm and builds the handlers, each at the version that is locked here.
 pub fn install() -> anyhow::Result<()> {
-    let folder = peer_folder();
+    let folder = peer::folder(NAME);
     if server_binary().is_err() {
-        eprintln!("installing Restate with npm");
-        let mut npm = Command::new("npm");
-        // Its install script only reports usage.
-        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix"]).arg(&folder);
-        output_of(&mut npm)?;
+        peer::npm_install(NAME)?;
     }
     if !handler_binary().exists() {
         eprintln!("building Restate's handlers");
@@ -63,7 +58,7 @@ fn server_binary() -> anyhow::Result<PathBuf> {
         (os, arch) => bail!("Restate is not measured on {os} {arch}"),
     };
     let package = format!("node_modules/@restatedev/restate-server-{platform}/bin/restate-server");
-    let binary = peer_folder().join(package);
+    let binary = peer::folder(NAME).join(package);
     ensure!(binary.exists(), "{} does not exist", binary.display());
     Ok(binary)
 }
@@ -74,7 +69,7 @@ pub fn plan(data: &Path) -> anyhow::Result<Plan> {
     let mut server = Command::new(server_binary()?);
     server
         .arg("--config-file")
-        .arg(peer_folder().join("restate.toml"))
+        .arg(peer::folder(NAME).join("restate.toml"))
         .args(["--no-logo", "--listen-mode", "tcp", "--node-name", "bench", "--base-dir"])
         .arg(data)
         .current_dir(data)
@@ -116,20 +111,9 @@ pub fn requests(ingress: SocketAddr, workload: Workload) -> Requests {
             write_post(out, path, None, &order);
         }),
         judge: match workload {
-            Workload::W1 | Workload::W2 | Workload::W4 => Box::new(judge_completed),
+            Workload::W1 | Workload::W2 | Workload::W4 => Box::new(peer::judge_completed),
             Workload::W3 | Workload::W3Batch => Box::new(|answer| answer.expect(202).map(|()| Proof::Complete(1))),
         },
         ends: None,
-    }
-}
-
-/// The answer is the invocation's result, so it has completed; the result proves all three steps.
-fn judge_completed(answer: &Answer<'_>) -> Result<Proof, Fault> {
-    answer.expect(200)?;
-    let result: Value = serde_json::from_slice(answer.body).map_err(|_| Fault::Answer("not a result"))?;
-    if result["priced"]["total"].is_number() && result["checked"]["ok"] == true {
-        Ok(Proof::Complete(1))
-    } else {
-        Err(Fault::Answer("the result is not that of three steps"))
     }
 }

@@ -2,16 +2,18 @@
 //! inherits the files, caches or memory of another. Dropping it ends the processes and removes the
 //! folder.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use fleetprompt_testing::Postgres;
 use serde::Serialize;
 use tempfile::TempDir;
 
+use crate::database::Database;
+use crate::dbos;
 use crate::fleetprompt::{self, Api, Keeps};
 use crate::load::Requests;
 use crate::meter::{self, Usage};
@@ -19,11 +21,15 @@ use crate::process::{Process, traced};
 use crate::restate;
 use crate::workload::Workload;
 
+/// Of each node, when there are several: so many that each partition has some.
+const TENANTS_PER_NODE: usize = 16;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum System {
     Fleetprompt,
     Restate,
+    Dbos,
 }
 
 impl System {
@@ -31,12 +37,25 @@ impl System {
         match self {
             Self::Fleetprompt => "fleetprompt",
             Self::Restate => "restate",
+            Self::Dbos => "dbos",
         }
     }
 
-    /// Restate takes one call a request.
+    /// Peers take one call a request, and DBOS has no steps in another process.
     pub fn has(self, workload: Workload) -> bool {
-        self == Self::Fleetprompt || workload != Workload::W3Batch
+        match self {
+            Self::Fleetprompt => true,
+            Self::Restate => workload != Workload::W3Batch,
+            Self::Dbos => matches!(workload, Workload::W1 | Workload::W2 | Workload::W3),
+        }
+    }
+
+    pub fn install(self) -> anyhow::Result<()> {
+        match self {
+            Self::Fleetprompt => Ok(()),
+            Self::Restate => restate::install(),
+            Self::Dbos => dbos::install(),
+        }
     }
 }
 
@@ -48,24 +67,49 @@ pub struct Places {
     pub worker: String,
     /// Data folders are made inside.
     pub parent: PathBuf,
-    /// Everything is kept in a PostgreSQL server, and not in the folder.
+    /// FleetPrompt keeps everything in a PostgreSQL server, and not in the folder.
     pub postgres: bool,
+    /// FleetPrompt's servers over the one database.
+    pub nodes: usize,
+}
+
+impl Places {
+    /// Whose syncs are another process's, which is not traced.
+    pub fn are_in_postgres(&self, system: System) -> bool {
+        system == System::Dbos || (system == System::Fleetprompt && self.postgres)
+    }
 }
 
 pub struct Subject {
     access: Access,
-    server: Process,
+    /// FleetPrompt's nodes, or a peer's one server.
+    servers: Vec<Process>,
     handler: Option<Process>,
     pub ready: Duration,
     trace: Option<PathBuf>,
     folder: TempDir,
-    /// With the address of the database.
-    postgres: Option<(Postgres, String)>,
+    database: Option<Database>,
 }
 
 enum Access {
-    Fleetprompt(Api),
+    Fleetprompt(Nodes),
     Restate(restate::Addresses),
+    Dbos(SocketAddr),
+}
+
+struct Nodes {
+    addresses: Vec<SocketAddr>,
+    /// One for each tenant, the first one the owner's, in turns at the nodes.
+    tenants: Vec<Api>,
+}
+
+impl Nodes {
+    async fn tenant_create(&mut self, slug: &str) -> anyhow::Result<()> {
+        let key = self.tenants[0].tenant_create(slug).await?;
+        let address = self.addresses[self.tenants.len() % self.addresses.len()];
+        self.tenants.push(self.tenants[0].with(address, key));
+        Ok(())
+    }
 }
 
 /// What the processes have cost up to a moment.
@@ -73,6 +117,7 @@ enum Access {
 pub struct Reading {
     pub server: Usage,
     pub handler: Option<Usage>,
+    pub database_cpu_seconds: Option<f64>,
     /// Ourselves.
     pub client: Usage,
     pub machine_cpu_seconds: f64,
@@ -88,36 +133,91 @@ impl Subject {
         match system {
             System::Fleetprompt => Self::start_fleetprompt(places, folder, trace).await,
             System::Restate => Self::start_restate(folder, trace).await,
+            System::Dbos => Self::start_dbos(folder).await,
         }
     }
 
     async fn start_fleetprompt(places: &Places, folder: TempDir, trace: bool) -> anyhow::Result<Self> {
-        let postgres = places.postgres.then(start_postgres);
-        let plan = fleetprompt::plan(&places.server, &keeps(&folder, postgres.as_ref()))?;
-        let (command, trace) = with_trace(plan.command, trace, &folder);
-        let mut server = Process::start("fleetprompt", command, folder.path())?;
-        let ready = server.ready(plan.address, "/readyz").await?;
-        let access = Access::Fleetprompt(Api::new(plan.address, plan.key));
-        Ok(Self { access, server, handler: None, ready, trace, folder, postgres })
+        let database = places.postgres.then(Database::start).transpose()?;
+        let keeps = keeps(&folder, database.as_ref());
+        let key = fleetprompt::tenant_create(&places.server, &keeps)?;
+        let trace = trace.then(|| folder.path().join("trace"));
+        let (mut servers, mut addresses, mut ready) = (Vec::new(), Vec::new(), Duration::ZERO);
+        for number in 1..=places.nodes {
+            let (command, address) = fleetprompt::serve(&places.server, &keeps)?;
+            let command = with_trace(command, trace.as_ref());
+            let mut server = Process::start(&format!("fleetprompt-{number}"), command, folder.path())?;
+            ready = ready.max(server.ready(address, "/readyz").await?);
+            servers.push(server);
+            addresses.push(address);
+        }
+        let tenants = vec![Api::new(addresses[0], key)];
+        let access = Access::Fleetprompt(Nodes { addresses, tenants });
+        let mut subject = Self { access, servers, handler: None, ready, trace, folder, database };
+        if places.nodes > 1 {
+            subject.share(places.nodes).await?;
+        }
+        Ok(subject)
+    }
+
+    /// Until each node has its part of the tenants.
+    async fn share(&mut self, nodes: usize) -> anyhow::Result<()> {
+        let Access::Fleetprompt(Nodes { tenants, .. }) = &self.access else { return Ok(()) };
+        self.servers[0].ready_when(async || tenants[0].is_shared_by(nodes).await).await?;
+        self.tenants_create(nodes * TENANTS_PER_NODE).await
     }
 
     async fn start_restate(folder: TempDir, trace: bool) -> anyhow::Result<Self> {
         let plan = restate::plan(&data_of(&folder))?;
-        let (command, trace) = with_trace(plan.server, trace, &folder);
+        let trace = trace.then(|| folder.path().join("trace"));
         let handler = Process::start("handler", plan.handler, folder.path())?;
-        let mut server = Process::start("restate", command, folder.path())?;
+        let mut server = Process::start("restate", with_trace(plan.server, trace.as_ref()), folder.path())?;
         let admin_ready = server.ready(plan.addresses.admin, "/health").await?;
         let ready = admin_ready + server.ready(plan.addresses.ingress, "/restate/health").await?;
         restate::register(plan.addresses).await?;
         let access = Access::Restate(plan.addresses);
-        Ok(Self { access, server, handler: Some(handler), ready, trace, folder, postgres: None })
+        Ok(Self { access, servers: vec![server], handler: Some(handler), ready, trace, folder, database: None })
+    }
+
+    async fn start_dbos(folder: TempDir) -> anyhow::Result<Self> {
+        let database = Database::start()?;
+        let (command, address) = dbos::plan(&database.address)?;
+        let mut server = Process::start("dbos", command, folder.path())?;
+        let ready = server.ready(address, "/health").await?;
+        let (access, database) = (Access::Dbos(address), Some(database));
+        Ok(Self { access, servers: vec![server], handler: None, ready, trace: None, folder, database })
+    }
+
+    /// Makes tenants until there are `count`.
+    pub async fn tenants_create(&mut self, count: usize) -> anyhow::Result<()> {
+        let nodes = self.nodes()?;
+        for number in nodes.tenants.len()..count {
+            nodes.tenant_create(&format!("tenant-{number}")).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes a tenant that shares all with the first one: over PostgreSQL a partition, and so a writer, as well.
+    pub async fn neighbour_create(&mut self) -> anyhow::Result<()> {
+        for number in 1..1_000 {
+            let slug = format!("neighbour-{number}");
+            self.nodes()?.tenant_create(&slug).await?;
+            let database = self.database.as_ref();
+            if database.is_none_or(|database| database.are_of_one_partition(fleetprompt::TENANT, &slug)) {
+                return Ok(());
+            }
+        }
+        bail!("no tenant fell into the partition of `{}`", fleetprompt::TENANT)
     }
 
     /// Applies and starts what the workload needs.
     pub async fn prepare(&mut self, workload: Workload, places: &Places) -> anyhow::Result<()> {
-        let Access::Fleetprompt(api) = &self.access else { return Ok(()) };
-        api.prepare(workload).await?;
+        let Access::Fleetprompt(Nodes { tenants, .. }) = &self.access else { return Ok(()) };
+        for api in tenants {
+            api.prepare(workload).await?;
+        }
         if workload == Workload::W4 {
+            let api = &tenants[0];
             let mut worker = Process::start("worker", api.worker(&places.worker).await?, self.folder.path())?;
             worker.ready_when(async || api.has_worker().await).await?;
             self.handler = Some(worker);
@@ -125,46 +225,70 @@ impl Subject {
         Ok(())
     }
 
-    pub fn requests(&self, workload: Workload, clients: usize) -> Requests {
+    /// What clients send, each of one tenant.
+    pub fn requests(&self, workload: Workload, clients: usize) -> Vec<Requests> {
         match &self.access {
-            Access::Fleetprompt(api) => api.requests(workload, clients),
-            Access::Restate(addresses) => restate::requests(addresses.ingress, workload),
+            Access::Fleetprompt(Nodes { tenants, .. }) => {
+                tenants.iter().take(clients).map(|api| api.requests(workload, clients)).collect()
+            }
+            Access::Restate(addresses) => vec![restate::requests(addresses.ingress, workload)],
+            Access::Dbos(address) => vec![dbos::requests(*address, workload)],
         }
     }
 
     /// How many of the runs that were sampled have not completed.
     pub async fn runs_not_completed(&self) -> anyhow::Result<u64> {
         match &self.access {
-            Access::Fleetprompt(api) => api.runs_not(&["completed"]).await,
-            Access::Restate(_) => Ok(0),
+            Access::Fleetprompt(Nodes { tenants, .. }) => tenants[0].runs_not(&["completed"]).await,
+            Access::Restate(_) | Access::Dbos(_) => Ok(0),
         }
     }
 
-    /// FleetPrompt's API, for what only FleetPrompt has.
-    pub fn api(&self) -> anyhow::Result<&Api> {
+    /// FleetPrompt's API, for what only FleetPrompt has, with the key of each tenant.
+    pub fn tenants(&self) -> anyhow::Result<&[Api]> {
         match &self.access {
-            Access::Fleetprompt(api) => Ok(api),
-            Access::Restate(_) => bail!("Restate has no such workload"),
+            Access::Fleetprompt(nodes) => Ok(&nodes.tenants),
+            Access::Restate(_) | Access::Dbos(_) => bail!("only FleetPrompt has this workload"),
+        }
+    }
+
+    pub fn api(&self) -> anyhow::Result<&Api> {
+        Ok(&self.tenants()?[0])
+    }
+
+    fn nodes(&mut self) -> anyhow::Result<&mut Nodes> {
+        match &mut self.access {
+            Access::Fleetprompt(nodes) => Ok(nodes),
+            Access::Restate(_) | Access::Dbos(_) => bail!("only FleetPrompt has tenants"),
         }
     }
 
     /// Ends FleetPrompt's server the hard way and starts it again on the same data.
-    pub async fn restart(self, places: &Places) -> anyhow::Result<Self> {
-        let Self { access: Access::Fleetprompt(api), server, folder, postgres, .. } = self else {
-            bail!("only FleetPrompt is started again");
-        };
-        drop(server);
-        let (command, address) = fleetprompt::serve(&places.server, &keeps(&folder, postgres.as_ref()))?;
-        let mut server = Process::start("fleetprompt", command, folder.path())?;
-        let ready = server.ready(address, "/readyz").await?;
-        let access = Access::Fleetprompt(Api { address, ..api });
-        Ok(Self { access, server, handler: None, ready, trace: None, folder, postgres })
+    pub async fn restart(mut self, places: &Places) -> anyhow::Result<Self> {
+        self.servers.clear();
+        let (command, address) = fleetprompt::serve(&places.server, &keeps(&self.folder, self.database.as_ref()))?;
+        let mut server = Process::start("fleetprompt-again", command, self.folder.path())?;
+        self.ready = server.ready(address, "/readyz").await?;
+        self.servers.push(server);
+        Ok(self)
+    }
+
+    /// Lets PostgreSQL do what filling it has left to be done.
+    pub fn settle(&self) {
+        if let Some(database) = &self.database {
+            database.settle();
+        }
     }
 
     pub fn read(&self) -> anyhow::Result<Reading> {
+        let mut server = Usage::default();
+        for process in &self.servers {
+            server = server.and(meter::usage(process.pid())?);
+        }
         Ok(Reading {
-            server: meter::usage(self.server.pid())?,
+            server,
             handler: self.handler.as_ref().map(|handler| meter::usage(handler.pid())).transpose()?,
+            database_cpu_seconds: self.database.as_ref().map(Database::cpu_seconds).transpose()?,
             client: meter::usage(std::process::id())?,
             machine_cpu_seconds: meter::machine_cpu_seconds()?,
             syncs: self.trace.as_deref().map(meter::syncs),
@@ -172,7 +296,7 @@ impl Subject {
     }
 
     pub fn disk_bytes(&self) -> u64 {
-        meter::disk_bytes(&data_of(&self.folder))
+        self.database.as_ref().map_or_else(|| meter::disk_bytes(&data_of(&self.folder)), Database::bytes)
     }
 
     pub fn filesystem(&self) -> Option<String> {
@@ -180,25 +304,16 @@ impl Subject {
     }
 }
 
-fn with_trace(command: Command, trace: bool, folder: &TempDir) -> (Command, Option<PathBuf>) {
-    if !trace {
-        return (command, None);
+fn with_trace(command: Command, trace: Option<&PathBuf>) -> Command {
+    match trace {
+        Some(trace) => traced(&command, trace),
+        None => command,
     }
-    let trace = folder.path().join("trace");
-    (traced(&command, &trace), Some(trace))
 }
 
-/// One that syncs, which those for tests do not.
-fn start_postgres() -> (Postgres, String) {
-    let postgres =
-        Postgres::start_with(&["fsync=on", "full_page_writes=on", "shared_buffers=256MB", "max_wal_size=4GB"]);
-    let address = postgres.database();
-    (postgres, address)
-}
-
-fn keeps(folder: &TempDir, postgres: Option<&(Postgres, String)>) -> Keeps {
-    match postgres {
-        Some((_, address)) => ["--database".into(), address.into()],
+fn keeps(folder: &TempDir, database: Option<&Database>) -> Keeps {
+    match database {
+        Some(Database { address, .. }) => ["--database".into(), address.into()],
         None => ["--data".into(), data_of(folder).into()],
     }
 }

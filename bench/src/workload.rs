@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Write;
+use std::ops::Range;
 
 use serde::Serialize;
 
@@ -21,6 +22,11 @@ pub enum Workload {
     W3Batch,
     /// Three steps in a row, each performed by a worker that is a process of its own.
     W4,
+}
+
+/// The numbers of so many orders, as many together as one batch takes.
+pub fn batches(orders: usize) -> impl Iterator<Item = Range<u64>> {
+    (0..orders).step_by(BATCH).map(move |first| first as u64..orders.min(first + BATCH) as u64)
 }
 
 impl Workload {
@@ -70,6 +76,12 @@ pub fn write_order(out: &mut Vec<u8>, number: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn batches_hold_every_order_once() {
+        assert_eq!(batches(250).collect::<Vec<_>>(), [0..100, 100..200, 200..250]);
+        assert_eq!(batches(0).count(), 0);
+    }
 
     #[test]
     fn every_order_is_json_of_about_300_bytes_and_unlike_the_others() {

@@ -1,0 +1,158 @@
+//! W6: what a quiet tenant notices of another tenant's flood.
+//!
+//! The quiet one sends a signal at a fixed pace, whether the one before is answered or not: a late answer delays those
+//! behind it, and each counts from the moment it was due. It has a thread of its own, so that it does not wait for the
+//! clients of the flood.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use hdrhistogram::Histogram;
+use serde::Serialize;
+use tokio::time::{sleep, timeout};
+
+use crate::fleetprompt::Api;
+use crate::load::{self, Errors, Load};
+use crate::measure::{Times, quantile_ms};
+use crate::subject::{Places, Subject, System};
+use crate::workload::{Case, Workload};
+
+const PACE: Duration = Duration::from_millis(20);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Serialize)]
+pub struct Record {
+    workload: &'static str,
+    system: System,
+    round: usize,
+    /// None when the quiet tenant is alone.
+    flood: Option<Workload>,
+    flood_clients: usize,
+    flood_throughput: f64,
+    flood_errors: u64,
+    /// Of the quiet tenant, as all that follows.
+    operations: u64,
+    p50_ms: f64,
+    p99_ms: f64,
+    max_ms: f64,
+    /// To what it was alone.
+    p99_ratio: Option<f64>,
+    quiet_errors: u64,
+    error_kinds: BTreeMap<String, u64>,
+}
+
+impl Record {
+    pub fn errors(&self) -> u64 {
+        self.flood_errors + self.quiet_errors
+    }
+
+    /// One line for a person.
+    pub fn summary(&self) -> String {
+        let during = match (self.flood, self.p99_ratio) {
+            (Some(flood), Some(ratio)) => {
+                format!(
+                    "under {flood} of {} clients ({:.0} ops/s): {ratio:.2} × the p99, ",
+                    self.flood_clients, self.flood_throughput
+                )
+            }
+            _ => "alone: ".to_owned(),
+        };
+        format!(
+            "w6 a quiet tenant {during}p50 {:.2} ms, p99 {:.2} ms, {} failed",
+            self.p50_ms, self.p99_ms, self.quiet_errors
+        )
+    }
+}
+
+/// Alone first, then under each flood.
+pub async fn measure(floods: &[Case], times: Times, places: &Places, round: usize) -> anyhow::Result<Vec<Record>> {
+    let alone = measure_under(None, times, places, round).await?;
+    let alone_p99_ms = alone.p99_ms.max(0.001);
+    let mut records = vec![alone];
+    for flood in floods {
+        let mut record = measure_under(Some(*flood), times, places, round).await?;
+        record.p99_ratio = Some(record.p99_ms / alone_p99_ms);
+        records.push(record);
+    }
+    Ok(records)
+}
+
+async fn measure_under(flood: Option<Case>, times: Times, places: &Places, round: usize) -> anyhow::Result<Record> {
+    let mut subject = Subject::start(System::Fleetprompt, places, false).await?;
+    subject.neighbour_create().await?;
+    subject.prepare(Workload::W1, places).await?;
+    let [quiet, .., neighbour] = subject.tenants()? else { return Err(anyhow!("a tenant is missing")) };
+
+    let (address, key) = (quiet.address, quiet.key.clone());
+    let quiet = std::thread::spawn(move || be_quiet(address, key, times));
+    let (flood_throughput, flood_errors) = match flood {
+        Some(flood) => pour(neighbour, flood, times).await?,
+        None => {
+            sleep(times.warm_up + times.window).await;
+            (0.0, 0)
+        }
+    };
+    let (latencies_us, errors) = quiet.join().map_err(|_| anyhow!("the quiet tenant's thread panicked"))??;
+    Ok(Record {
+        workload: "w6",
+        system: System::Fleetprompt,
+        round,
+        flood: flood.map(|flood| flood.workload),
+        flood_clients: flood.map_or(0, |flood| flood.clients),
+        flood_throughput,
+        flood_errors,
+        operations: latencies_us.len(),
+        p50_ms: quantile_ms(&latencies_us, 0.5),
+        p99_ms: quantile_ms(&latencies_us, 0.99),
+        max_ms: quantile_ms(&latencies_us, 1.0),
+        p99_ratio: None,
+        quiet_errors: errors.total(),
+        error_kinds: errors.kinds().clone(),
+    })
+}
+
+/// Gives operations a second, and how many requests failed.
+async fn pour(api: &Api, flood: Case, times: Times) -> anyhow::Result<(f64, u64)> {
+    let load = Load { clients: flood.clients, warm_up: times.warm_up, window: times.window };
+    let requests = vec![api.requests(flood.workload, flood.clients)];
+    let outcome = load::run(load, requests, || Ok(())).await?;
+    let unfinished = api.runs_not(&["completed"]).await?;
+    Ok((outcome.operations as f64 / outcome.elapsed.as_secs_f64(), outcome.errors.total() + unfinished))
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn be_quiet(address: SocketAddr, key: String, times: Times) -> anyhow::Result<(Histogram<u64>, Errors)> {
+    let api = Api::new(address, key);
+    let requests = api.requests(Workload::W2, 1);
+    let (mut connection, mut request) = (None, Vec::new());
+    let (mut latencies_us, mut errors) = (Histogram::new(3)?, Errors::default());
+    let started = Instant::now();
+    for number in 0.. {
+        let due = PACE * number;
+        if due >= times.warm_up + times.window {
+            break;
+        }
+        // Nothing else is done on this thread, and a timer of the runtime would be late by up to a millisecond.
+        std::thread::sleep(due.saturating_sub(started.elapsed()));
+        request.clear();
+        (requests.write)(number.into(), &mut request);
+        let exchange = load::exchange(&requests, &mut connection, &request);
+        match timeout(ANSWER_TIMEOUT, exchange).await.context("the quiet tenant waits for an answer")? {
+            Ok(_) if due >= times.warm_up => latencies_us.record((started.elapsed() - due).as_micros() as u64)?,
+            Ok(_) => {}
+            Err(fault) => {
+                if !fault.leaves_connection() {
+                    connection = None;
+                }
+                errors.add(fault.to_string(), 1);
+            }
+        }
+    }
+    let unfinished = api.runs_not(&["completed"]).await?;
+    if unfinished > 0 {
+        errors.add("sampled run had not completed".to_owned(), unfinished);
+    }
+    Ok((latencies_us, errors))
+}
