@@ -1,20 +1,23 @@
 //! W6: what a quiet tenant notices of another tenant's flood.
 //!
-//! The quiet one sends a signal at a fixed pace, whether the one before is answered or not: a late answer delays those
-//! behind it, and each counts from the moment it was due. It has a thread of its own, so that it does not wait for the
-//! clients of the flood.
+//! The quiet one sends a signal at a fixed pace, whether the one before is answered or not, and latencies count from the
+//! moment that a signal was due. It has a thread of its own, so that it does not wait for the clients of the flood.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
+use futures_util::{StreamExt, stream};
 use hdrhistogram::Histogram;
 use serde::Serialize;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{sleep, timeout};
 
 use crate::fleetprompt::Api;
-use crate::load::{self, Errors, Load};
+use crate::http::Connection;
+use crate::load::{self, Errors, Load, Requests};
 use crate::measure::{Times, quantile_ms};
 use crate::subject::{Places, Subject, System};
 use crate::workload::{Case, Workload};
@@ -122,37 +125,67 @@ async fn pour(api: &Api, flood: Case, times: Times) -> anyhow::Result<(f64, u64)
     Ok((outcome.operations as f64 / outcome.elapsed.as_secs_f64(), outcome.errors.total() + unfinished))
 }
 
+/// Gives the latencies of what was due within the window, and what failed.
 #[tokio::main(flavor = "current_thread")]
 async fn be_quiet(address: SocketAddr, key: String, times: Times) -> anyhow::Result<(Histogram<u64>, Errors)> {
     let api = Api::new(address, key);
-    let requests = api.requests(Workload::W2, 1);
-    let (mut connection, mut request) = (None, Vec::new());
-    let (mut latencies_us, mut errors) = (Histogram::new(3)?, Errors::default());
-    let started = Instant::now();
-    for number in 0.. {
-        let due = PACE * number;
-        if due >= times.warm_up + times.window {
-            break;
-        }
-        // Nothing else is done on this thread, and a timer of the runtime would be late by up to a millisecond.
-        std::thread::sleep(due.saturating_sub(started.elapsed()));
-        request.clear();
-        (requests.write)(number.into(), &mut request);
-        let exchange = load::exchange(&requests, &mut connection, &request);
-        match timeout(ANSWER_TIMEOUT, exchange).await.context("the quiet tenant waits for an answer")? {
-            Ok(_) if due >= times.warm_up => latencies_us.record((started.elapsed() - due).as_micros() as u64)?,
-            Ok(_) => {}
-            Err(fault) => {
-                if !fault.leaves_connection() {
-                    connection = None;
-                }
-                errors.add(fault.to_string(), 1);
-            }
-        }
-    }
+    let quiet = Quiet {
+        requests: api.requests(Workload::W2, 1),
+        idle: RefCell::default(),
+        latencies_us: RefCell::new(load::latencies_us()),
+        errors: RefCell::default(),
+    };
+    let warm = Instant::now() + times.warm_up;
+    let mut pace = keep_pace(times.warm_up + times.window);
+    let due = stream::poll_fn(move |context| pace.poll_recv(context)).enumerate();
+    due.for_each_concurrent(None, |(number, due)| quiet.send(number as u64, due, due >= warm)).await;
+    let mut errors = quiet.errors.take();
     let unfinished = api.runs_not(&["completed"]).await?;
     if unfinished > 0 {
         errors.add("sampled run had not completed".to_owned(), unfinished);
     }
-    Ok((latencies_us, errors))
+    Ok((quiet.latencies_us.into_inner(), errors))
+}
+
+/// Tells each time when something is due. By a thread, because a timer of the runtime may be a millisecond late.
+fn keep_pace(span: Duration) -> UnboundedReceiver<Instant> {
+    let (tell, told) = unbounded_channel();
+    let started = Instant::now();
+    std::thread::spawn(move || {
+        for due in (0..).map(|number| PACE * number).take_while(|due| *due < span) {
+            std::thread::sleep(due.saturating_sub(started.elapsed()));
+            // Nobody listens any more when the measurement has failed.
+            if tell.send(started + due).is_err() {
+                return;
+            }
+        }
+    });
+    told
+}
+
+struct Quiet {
+    requests: Requests,
+    /// Connections on which nothing is under way: as long as answers come in time, there is one.
+    idle: RefCell<Vec<Connection>>,
+    latencies_us: RefCell<Histogram<u64>>,
+    errors: RefCell<Errors>,
+}
+
+impl Quiet {
+    async fn send(&self, number: u64, due: Instant, counts: bool) {
+        let mut request = Vec::new();
+        (self.requests.write)(number, &mut request);
+        let mut connection = self.idle.borrow_mut().pop();
+        let exchange = load::exchange(&self.requests, &mut connection, &request);
+        match timeout(ANSWER_TIMEOUT, exchange).await {
+            Ok(Ok(_)) => {
+                self.idle.borrow_mut().extend(connection);
+                if counts {
+                    self.latencies_us.borrow_mut().saturating_record(due.elapsed().as_micros() as u64);
+                }
+            }
+            Ok(Err(fault)) => self.errors.borrow_mut().add(fault.to_string(), 1),
+            Err(_) => self.errors.borrow_mut().add(format!("no answer after {} s", ANSWER_TIMEOUT.as_secs()), 1),
+        }
+    }
 }

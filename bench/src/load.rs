@@ -174,9 +174,12 @@ struct State {
 
 impl State {
     fn new() -> Self {
-        let latencies_us = Histogram::new_with_bounds(1, LATENCY_US_MAX, 3).expect("the bounds are in order");
-        Self { sent: 0, operations: 0, operations_total: 0, latencies_us, errors: Errors::default() }
+        Self { sent: 0, operations: 0, operations_total: 0, latencies_us: latencies_us(), errors: Errors::default() }
     }
+}
+
+pub fn latencies_us() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LATENCY_US_MAX, 3).expect("the bounds are in order")
 }
 
 async fn client(shared: Rc<Shared>, requests: Rc<Requests>) {
