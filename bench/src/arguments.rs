@@ -34,7 +34,7 @@ pub struct Arguments {
     /// How often everything is measured; the table shows medians
     #[arg(long, default_value_t = 1)]
     rounds: usize,
-    /// Numbers of clients for w1, w3 and w4, and the first of them for w5 [default: 64,256]
+    /// Numbers of clients for w1, w3 and w4; the first is that of w5, the largest that of w6's flood [default: 64,256]
     #[arg(long, value_delimiter = ',')]
     clients: Vec<usize>,
     /// Completed runs that w5's full server holds
@@ -59,7 +59,8 @@ pub struct Arguments {
     /// `scenario`, beside the server]
     #[arg(long)]
     worker: Option<String>,
-    /// Where data folders are made; must be a real disk [default: the system's temporary folder]
+    /// Where data folders are made; must be a real disk [default: the system's temporary folder, where PostgreSQL's
+    /// always are]
     #[arg(long)]
     folder: Option<PathBuf>,
     /// Keep FleetPrompt's data in a PostgreSQL server of its own, which syncs, instead of SQLite

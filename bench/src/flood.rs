@@ -1,7 +1,8 @@
 //! W6: what a quiet tenant notices of another tenant's flood.
 //!
-//! The quiet one sends a signal at a fixed pace, whether the one before is answered or not, and latencies count from the
-//! moment that a signal was due. It has a thread of its own, so that it does not wait for the clients of the flood.
+//! The quiet one sends a signal at a fixed pace, whether the one before is answered or not, and latencies
+//! count from the moment that a signal was due. It has a thread of its own, so that it does not wait for
+//! the clients of the flood.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -59,8 +59,8 @@ impl Record {
     /// One line for a person.
     pub fn summary(&self) -> String {
         format!(
-            "w5 {} runs stored and {} waiting, of {} tenants: {:.2} × the throughput ({:.0} after {:.0} runs/s), {:.2} × the p99 \
-             ({:.1} after {:.1} ms) of an empty server",
+            "w5 {} runs stored and {} waiting, of {} tenants: {:.2} × the throughput ({:.0} after {:.0} runs/s), \
+             {:.2} × the p99 ({:.1} after {:.1} ms) of an empty server",
             self.stored_runs,
             self.waiting_runs,
             self.tenants,

@@ -90,7 +90,7 @@ impl Errors {
     }
 }
 
-/// Runs the load to its end: each client sends one kind of requests, in turns. Must be called on a runtime of one thread.
+/// Runs the load to its end; the requests are given to clients in turns. Must be called on a runtime of one thread.
 pub async fn run<Reading>(
     load: Load,
     requests: Vec<Requests>,

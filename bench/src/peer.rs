@@ -13,7 +13,7 @@ pub fn folder(peer: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(peer)
 }
 
-/// Installs what is locked in the peer's folder, without running anything of it: an install script could only report usage.
+/// Installs what is locked in the peer's folder, without its install scripts, which only report usage.
 pub fn npm_install(peer: &str) -> anyhow::Result<()> {
     eprintln!("installing {peer} with npm");
     let mut npm = Command::new("npm");
