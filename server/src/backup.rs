@@ -1,33 +1,51 @@
-//! `fleetprompt backup`: a copy of a data folder's database, also while a server uses it.
+//! `fleetprompt backup`: everything in one file, also while servers are at work.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::ensure;
-use fleetprompt_store::sqlite;
+use fleetprompt_store::copy::Progress;
+use fleetprompt_store::postgres::PostgresStore;
+use fleetprompt_store::sqlite::{self, SqliteStore};
+
+use crate::copy;
+use crate::place::{Named, Place};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-To restore it, put it into an empty folder as fleetprompt.db, and serve that. A PostgreSQL database is copied by
-pg_dump, or by whoever runs it.
+The file holds one moment, and has its name only when it is whole and on disk. It is an SQLite database, whatever it
+was made from. What comes out of a PostgreSQL database is one transaction that only reads; the file is then compared
+with it. `fleetprompt restore` puts it back, into either.
 
 Examples:
-  fleetprompt backup --data /var/lib/fleetprompt /backup/2026-01-31.db")]
+  fleetprompt backup --data /var/lib/fleetprompt /backup/2026-01-31.db
+  fleetprompt backup --database postgres://fleetprompt:secret@db/fleetprompt /backup/2026-01-31.db")]
 pub struct Args {
-    /// The data folder, of a server that may be running
-    #[arg(long, env = "FLEETPROMPT_DATA", value_name = "DIR")]
-    pub data: PathBuf,
+    #[command(flatten)]
+    from: Named,
     /// Where the copy is written; there must be no file yet
     #[arg(value_name = "FILE")]
-    pub to: PathBuf,
+    to: PathBuf,
 }
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let database = args.data.join("fleetprompt.db");
-    ensure!(database.exists(), "there is no database in {}", args.data.display());
-    let to = args.to.clone();
-    tokio::task::spawn_blocking(move || sqlite::backup(&database, &to)).await??;
+    let (from, to) = (args.from.place()?, args.to.clone());
+    let held = tokio::task::spawn_blocking(move || match &from {
+        Place::Folder(folder) => of_folder(folder, &to).map(|()| None),
+        Place::Database(url) => of_database(url, &to).map(Some),
+    });
+    let held = held.await??.map(|all| format!(", {}", copy::told(all))).unwrap_or_default();
     let bytes = std::fs::metadata(&args.to)?.len();
-    println!("{}: {:.1} MiB", args.to.display(), bytes as f64 / f64::from(1 << 20));
+    println!("{}: {:.1} MiB{held}", args.to.display(), bytes as f64 / f64::from(1 << 20));
     Ok(ExitCode::SUCCESS)
+}
+
+fn of_folder(folder: &Path, to: &Path) -> anyhow::Result<()> {
+    let database = folder.join("fleetprompt.db");
+    ensure!(database.exists(), "there is no database in {}", folder.display());
+    Ok(sqlite::backup(&database, to)?)
+}
+
+fn of_database(url: &str, to: &Path) -> anyhow::Result<Progress> {
+    sqlite::create(to, |partial| copy::into_file(&PostgresStore::snapshot(url)?, &SqliteStore::open(partial)?))
 }

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod backup;
 pub mod cli;
+pub mod copy;
 pub mod demo;
 pub mod dev;
 pub mod doctor;
@@ -10,6 +11,7 @@ pub mod migrate;
 pub mod node;
 pub mod offline;
 pub mod place;
+pub mod restore;
 pub mod serve;
 pub mod settings;
 mod traces;

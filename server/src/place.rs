@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow, bail};
+use fleetprompt_store::Store;
 use fleetprompt_store::postgres::{Database, Options};
 use fleetprompt_store::sqlite::SqliteStore;
 
+use crate::cli::exit::Usage;
 use crate::settings::Settings;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +29,17 @@ pub struct Given {
     data: Option<PathBuf>,
     /// Work on this PostgreSQL database instead of asking a server
     #[arg(long, value_name = "URL", conflicts_with_all = ["url", "data"])]
+    database: Option<String>,
+}
+
+/// One of both, for commands that are about nothing else.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Named {
+    /// The data folder [env: FLEETPROMPT_DATA]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The PostgreSQL database, like postgres://user:password@host/name [env: FLEETPROMPT_DATABASE]
+    #[arg(long, value_name = "URL", conflicts_with = "data")]
     database: Option<String>,
 }
 
@@ -49,6 +62,26 @@ impl Given {
     }
 }
 
+impl Named {
+    /// What stands on the command line; else in the environment, where a database counts more, as for `serve`.
+    pub fn place(&self) -> anyhow::Result<Place> {
+        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        if let Some(url) = &self.database {
+            return Ok(Place::Database(url.clone()));
+        }
+        if let Some(folder) = &self.data {
+            return Ok(Place::Folder(folder.clone()));
+        }
+        if let Some(url) = set("FLEETPROMPT_DATABASE") {
+            return Ok(Place::Database(url.into_string().map_err(|_| anyhow!("FLEETPROMPT_DATABASE is not Unicode"))?));
+        }
+        match set("FLEETPROMPT_DATA") {
+            Some(folder) => Ok(Place::Folder(folder.into())),
+            None => Err(Usage("say where: --data DIR or --database URL".to_owned()).into()),
+        }
+    }
+}
+
 impl Place {
     pub fn open(&self, settings: &Settings) -> anyhow::Result<Opened> {
         match self {
@@ -60,6 +93,26 @@ impl Place {
                 Ok(Opened::Database(Database::open(url, options)?))
             }
         }
+    }
+}
+
+impl Opened {
+    /// All tenants, to be read.
+    pub fn whole(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Folder(folder) => folder.store.clone(),
+            Self::Database(database) => Arc::new(Database::whole(database)),
+        }
+    }
+
+    /// A folder is locked; a database says who is at work.
+    pub fn must_be_unused(&self) -> anyhow::Result<()> {
+        if let Self::Database(database) = self
+            && let Some(node) = database.node_at_work()?
+        {
+            bail!("the node `{node}` is at work on the database; stop it first");
+        }
+        Ok(())
     }
 }
 
@@ -91,13 +144,13 @@ pub fn node() -> String {
 }
 
 /// A data folder that no other process uses while this is held.
-struct DataFolder {
+pub struct DataFolder {
     path: PathBuf,
     _lock: File,
 }
 
 impl DataFolder {
-    fn open(path: &Path) -> anyhow::Result<Self> {
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
         // It holds payloads and signing secrets: what is made here is for its owner alone.
         let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
         made.with_context(|| format!("the data folder {} cannot be made", path.display()))?;
@@ -113,7 +166,13 @@ impl DataFolder {
         Ok(Self { path: path.to_owned(), _lock: file })
     }
 
-    fn database(&self) -> PathBuf {
+    /// One that was made in vain.
+    pub fn remove_empty(path: &Path) {
+        let _ = std::fs::remove_file(path.join("lock"));
+        let _ = std::fs::remove_dir(path);
+    }
+
+    pub fn database(&self) -> PathBuf {
         self.path.join("fleetprompt.db")
     }
 }

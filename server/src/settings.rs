@@ -154,6 +154,13 @@ impl Settings {
         })
     }
 
+    /// Those of a process that does not serve, for a place that may be new.
+    pub fn with_partitions(partitions: Option<u16>) -> Self {
+        let default = Self::default();
+        let partitions = partitions.unwrap_or(default.partitions).clamp(1, Options::PARTITIONS_MAX);
+        Self { partitions, ..default }
+    }
+
     /// Where it keeps everything.
     pub fn place(&self) -> Place {
         match &self.database {

@@ -1,41 +1,32 @@
 //! `fleetprompt verify`: whether what is stored is what the log says.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::ensure;
 
-use crate::place::{Opened, Place};
+use crate::place::{Named, Place};
 use crate::settings::Settings;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+No server may use it. Status 1 means that something is not as the log says.
+
+Examples:
+  fleetprompt verify --data /var/lib/fleetprompt
+  fleetprompt verify --database postgres://fleetprompt:secret@db/fleetprompt")]
 pub struct Args {
-    /// The data folder of a server that is not running
-    #[arg(long, env = "FLEETPROMPT_DATA", value_name = "DIR", required_unless_present = "database")]
-    pub data: Option<PathBuf>,
-    /// The PostgreSQL database of servers that are not running
-    #[arg(long, env = "FLEETPROMPT_DATABASE", value_name = "URL", hide_env_values = true, conflicts_with = "data")]
-    pub database: Option<String>,
+    #[command(flatten)]
+    place: Named,
 }
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let place = match (args.data, args.database) {
-        (Some(data), _) => {
-            ensure!(data.join("fleetprompt.db").exists(), "there is no database in {}", data.display());
-            Place::Folder(data)
-        }
-        (None, url) => Place::Database(url.context("--data or --database")?),
-    };
+    let place = args.place.place()?;
+    if let Place::Folder(folder) = &place {
+        ensure!(folder.join("fleetprompt.db").exists(), "there is no database in {}", folder.display());
+    }
     let opened = place.open(&Settings::default())?;
-    let report = match &opened {
-        Opened::Folder(folder) => fleetprompt_engine::verify(folder.store.as_ref())?,
-        Opened::Database(database) => {
-            if let Some(node) = database.node_at_work()? {
-                bail!("the node `{node}` is at work on the database; stop it first");
-            }
-            fleetprompt_engine::verify(&database.whole())?
-        }
-    };
+    opened.must_be_unused()?;
+    let report = fleetprompt_engine::verify(&*opened.whole())?;
     println!(
         "{} signals, {} runs ({} open), {} directives, {} schedules of {} tenants: {}",
         report.signals,

@@ -72,7 +72,8 @@ Serve:
   dev             Serve ./.fleetprompt; apply what is in its folders when it changes
   serve           Serve a data folder or a database in production
   doctor          Look whether a server would run well here, and what to do if not
-  backup          Copy a data folder's database, also while a server uses it
+  backup          Copy everything into a file, also while servers are at work
+  restore         Put a backup into a new data folder or an empty database
   migrate         Copy everything from a data folder into a PostgreSQL database, or back
   verify          Check what is stored: fold the log and compare
 
@@ -128,8 +129,10 @@ enum Command {
     Serve(crate::serve::Args),
     /// Look whether a server would run well here, and what to do if not
     Doctor(crate::doctor::Args),
-    /// Copy a data folder's database, also while a server uses it
+    /// Copy everything into a file, also while servers are at work
     Backup(crate::backup::Args),
+    /// Put a backup into a new data folder or an empty database
+    Restore(crate::restore::Args),
     /// Copy everything from a data folder into a PostgreSQL database, or back
     Migrate(crate::migrate::Args),
     /// Check what is stored: fold the log and compare
@@ -184,6 +187,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Serve(args) => crate::serve::run(args).await,
         Command::Doctor(args) => crate::doctor::run(args).await,
         Command::Backup(args) => crate::backup::run(args).await,
+        Command::Restore(args) => crate::restore::run(args).await,
         Command::Migrate(args) => crate::migrate::run(args).await,
         Command::Verify(args) => crate::verify::run(args).await,
         Command::Signal(noun) => noun.run().await,

@@ -81,7 +81,11 @@ impl Database {
         let connections = Connections::open(url)?;
         let partitions = connections.wait(migrations::apply(&connections.writers, options.partitions))?;
         connections.writers.resize(WRITERS_SPARE + usize::from(partitions));
-        Ok(Arc::new(Self {
+        Ok(Self::new(connections, options, partitions))
+    }
+
+    pub(super) fn new(connections: Connections, options: Options, partitions: u16) -> Arc<Self> {
+        Arc::new(Self {
             connections,
             node: Uuid::now_v7(),
             options,
@@ -89,7 +93,7 @@ impl Database {
             is_away: AtomicBool::new(false),
             is_alone: AtomicBool::new(false),
             is_kept: AtomicBool::new(false),
-        }))
+        })
     }
 
     /// This process, among the nodes.
@@ -189,18 +193,27 @@ pub(super) enum Whose {
     Tenants(TenantId),
 }
 
+impl Whose {
+    /// For the transaction that has begun.
+    pub fn named(&self) -> String {
+        let tenant = match self {
+            Self::Everybodys => "*".to_owned(),
+            Self::Tenants(tenant) => tenant.0.to_string(),
+        };
+        format!("SET LOCAL fleetprompt.tenant = '{tenant}'")
+    }
+}
+
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
 pub(super) async fn snapshot<T>(
     pool: &Pool,
     whose: Whose,
     read: impl AsyncFnOnce(&View<'_>) -> fault::Result<T>,
 ) -> fault::Result<T> {
-    let tenant = match whose {
-        Whose::Everybodys => "*".to_owned(),
-        Whose::Tenants(tenant) => tenant.0.to_string(),
-    };
-    let begin = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL fleetprompt.tenant = '{tenant}'");
-    let lent = Lent(Some(pool.get().await?));
-    let client = lent.0.as_ref().expect("it was put there just now");
+    let begin = format!("{BEGIN}; {}", whose.named());
+    let lent = Lent::from(pool).await?;
+    let client = lent.client();
     let answer = async {
         client.batch_execute(&begin).await?;
         let answer = read(&View { client }).await?;
@@ -214,9 +227,17 @@ pub(super) async fn snapshot<T>(
 
 /// A connection in a transaction. Whatever happens to it before it is given back, nobody gets it in that state: also
 /// when whoever reads does not wait for the end.
-struct Lent(Option<Client>);
+pub(super) struct Lent(Option<Client>);
 
 impl Lent {
+    pub async fn from(pool: &Pool) -> fault::Result<Self> {
+        Ok(Self(Some(pool.get().await?)))
+    }
+
+    pub fn client(&self) -> &Client {
+        self.0.as_ref().expect("it is there until it is given back")
+    }
+
     fn give_back(mut self) {
         drop(self.0.take());
     }

@@ -38,9 +38,6 @@ async fn locked(client: &Client, partitions: u16) -> Result<u16> {
         applied(client).await
     };
     let applied = prepare.await.map_err(|fault| fault.while_("read the schema version"))?;
-    if let Some((found, ..)) = applied.last().filter(|(version, ..)| *version > KNOWN) {
-        return Err(Error::Newer { path: "the database".to_owned(), found: *found, known: KNOWN });
-    }
     check(&applied)?;
     let there = async {
         apply_from(client, applied.len()).await?;
@@ -49,11 +46,30 @@ async fn locked(client: &Client, partitions: u16) -> Result<u16> {
     there.await.map_err(|fault| fault.while_("bring the schema up to date"))
 }
 
+/// The schema must be the newest, and stays as it is. Says how many partitions there are.
+pub async fn check_current(client: &Client) -> Result<u16> {
+    let applied = applied(client).await.map_err(|fault| fault.while_("read the schema version"))?;
+    check(&applied)?;
+    let lacking = match applied.len() {
+        0 => "it is empty".to_owned(),
+        there if there < MIGRATIONS.len() => format!(
+            "its schema is version {there}, and this program knows {KNOWN}: let a node of this version start, which \
+             brings it up to date, or use the older fleetprompt"
+        ),
+        _ => return partitions(client).await.map_err(|fault| fault.while_("count the partitions")),
+    };
+    Err(Error::Unavailable { doing: "read the database", cause: lacking })
+}
+
 /// Which tenant is of which partition depends on their number, so it never changes.
-async fn parted(client: &Client, partitions: u16) -> FaultResult<u16> {
+async fn parted(client: &Client, count: u16) -> FaultResult<u16> {
     let sql = "INSERT INTO partitions (number) SELECT generate_series(0, $1::int - 1)
         WHERE NOT EXISTS (SELECT FROM partitions)";
-    client.execute(sql, &[&i32::from(partitions)]).await?;
+    client.execute(sql, &[&i32::from(count)]).await?;
+    partitions(client).await
+}
+
+async fn partitions(client: &Client) -> FaultResult<u16> {
     let there: i64 = client.query_one("SELECT count(*) FROM partitions", &[]).await?.try_get(0)?;
     u16::try_from(there).map_err(|_| Fault::damaged("the partitions", format!("there are {there}")))
 }
@@ -78,6 +94,9 @@ async fn applied(client: &Client) -> FaultResult<Vec<Applied>> {
 }
 
 fn check(applied: &[Applied]) -> Result<()> {
+    if let Some((found, ..)) = applied.last().filter(|(version, ..)| *version > KNOWN) {
+        return Err(Error::Newer { path: "the database".to_owned(), found: *found, known: KNOWN });
+    }
     for (place, ((version, name, checksum), known)) in applied.iter().zip(&MIGRATIONS).enumerate() {
         if *version != place as i64 + 1 || name != known.name || *checksum != known.checksum() {
             return Err(Error::Damaged(format!(

@@ -20,6 +20,7 @@ mod places;
 mod registrations;
 mod runs;
 mod signals;
+mod snapshot;
 mod work;
 
 use std::collections::HashSet;
@@ -39,16 +40,19 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 pub use self::database::{Database, Options};
-use self::database::{Whose, bounded, snapshot};
+use self::database::{Whose, bounded};
 pub use self::examine::{Examination, examine};
 use self::fault::Fault;
 pub use self::mail::{Answer, Notices, Request};
 pub use self::nodes::{Cluster, NodeEntry, Waiting};
 use self::ownership::Writer;
+use self::snapshot::Held;
 use crate::{Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RunFilter, SignalFilter, Store, WaitingFilter};
 
 /// One partition of a database, as the node that writes for it knows it; or all of it, to be read.
 pub struct PostgresStore {
+    /// One moment, of which everything is read.
+    held: Option<Held>,
     database: Arc<Database>,
     /// None: all tenants.
     partition: Option<u16>,
@@ -75,6 +79,7 @@ impl PostgresStore {
 
     fn new(database: Arc<Database>, partition: Option<u16>, writer: Writer) -> Self {
         Self {
+            held: None,
             database,
             partition,
             is_over: AtomicBool::new(false),
@@ -96,11 +101,18 @@ impl PostgresStore {
         read: impl AsyncFnOnce(&View<'_>) -> fault::Result<T>,
     ) -> Result<T> {
         let connections = &self.database.connections;
-        connections.wait(snapshot(&connections.readers, whose, read)).map_err(|fault| fault.while_(doing))
+        let answer = match &self.held {
+            Some(held) => held.read(connections, whose, read),
+            None => connections.wait(database::snapshot(&connections.readers, whose, read)),
+        };
+        answer.map_err(|fault| fault.while_(doing))
     }
 
     /// Reads for the engine, which is about to write, on the connection that writes.
     fn read_ahead<T>(&self, doing: &'static str, read: impl AsyncFnOnce(&View<'_>) -> fault::Result<T>) -> Result<T> {
+        if self.held.is_some() {
+            return self.read(doing, Whose::Everybodys, read);
+        }
         let mut writer = self.writer.lock();
         let connections = &self.database.connections;
         let reading = bounded(writer.read(&connections.writers, read));

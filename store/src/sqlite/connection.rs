@@ -43,7 +43,7 @@ pub fn checkpoint(writer: &Connection) -> rusqlite::Result<()> {
     writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
-fn check_ours(writer: &Connection, path: &Path) -> Result<()> {
+pub fn check_ours(writer: &Connection, path: &Path) -> Result<()> {
     let read = || -> rusqlite::Result<(i64, i64)> {
         let application = writer.query_row("PRAGMA application_id", [], |row| row.get(0))?;
         let objects = writer.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;

@@ -26,23 +26,29 @@ const MIGRATIONS: [Migration; 6] = [
 
 /// Checks what was applied, and applies the rest.
 pub fn apply(writer: &mut Connection, path: &Path) -> Result<()> {
-    let applied = applied(writer).map_err(|fault| fault.while_("read the schema version"))?;
+    let applied = known(writer, path)?;
+    apply_from(writer, applied).map_err(|fault| fault.while_("bring the schema up to date"))
+}
+
+/// How many were applied; this program knows all of them.
+pub fn known(sql: &Connection, path: &Path) -> Result<usize> {
+    let applied = applied(sql).map_err(|fault| fault.while_("read the schema version"))?;
     let known = MIGRATIONS.len() as i64;
     if let Some((found, ..)) = applied.last().filter(|(version, ..)| *version > known) {
         return Err(Error::Newer { path: path.display().to_string(), found: *found, known });
     }
     check(&applied)?;
-    apply_from(writer, applied.len()).map_err(|fault| fault.while_("bring the schema up to date"))
+    Ok(applied.len())
 }
 
 type Applied = (i64, String, String);
 
-fn applied(writer: &Connection) -> FaultResult<Vec<Applied>> {
+fn applied(sql: &Connection) -> FaultResult<Vec<Applied>> {
     let table = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'migrations'";
-    if writer.query_row(table, [], |_| Ok(())).optional()?.is_none() {
+    if sql.query_row(table, [], |_| Ok(())).optional()?.is_none() {
         return Ok(Vec::new());
     }
-    let mut statement = writer.prepare("SELECT version, name, checksum FROM migrations ORDER BY version")?;
+    let mut statement = sql.prepare("SELECT version, name, checksum FROM migrations ORDER BY version")?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

@@ -17,6 +17,7 @@ mod places;
 mod plans;
 mod readers;
 mod registrations;
+mod restore;
 mod runs;
 mod signals;
 mod work;
@@ -33,9 +34,10 @@ use fleetprompt_core::{DirectiveId, RunId, Signal, SignalId, Slug, TenantId, Tim
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
-pub use self::backup::backup;
+pub use self::backup::{backup, create};
 use self::intern::Interned;
 use self::readers::Readers;
+pub use self::restore::restore;
 use crate::{Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RunFilter, SignalFilter, Store, WaitingFilter};
 
 pub struct SqliteStore {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use fleetprompt_core::directive::{Input, Request};
 use fleetprompt_core::run::{Place, RunChange, StepChange};
 use fleetprompt_core::{Failure, Span};
-use fleetprompt_store::sqlite::SqliteStore;
+use fleetprompt_store::sqlite::{SqliteStore, restore};
 use fleetprompt_store::{Batch, Error, Page, SignalFilter, Store};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -287,4 +287,19 @@ fn a_batch_that_fails_late_is_as_if_it_never_was() {
     store.commit(&Batch { ..batch }).expect("committed");
     drop(store);
     assert_eq!(file.open().run(tenant.id, run.id).expect("read"), Some(run));
+}
+
+#[test]
+fn a_backup_of_another_version_is_refused_by_its_name_or_brought_up_to_date() {
+    let (file, mut samples) = (File::new(), Samples::new());
+    let tenant = samples.tenant("acme");
+    file.open().commit(&tenants(&[&tenant])).expect("committed");
+    let old = of_the_first_schema(&file);
+    restore(&old.path(), &file.folder.path().join("restored.db")).expect("restored");
+    let restored = SqliteStore::open(&file.folder.path().join("restored.db")).expect("brought up to date");
+    assert_eq!(restored.directory().expect("read").tenants, [tenant]);
+
+    file.change("INSERT INTO migrations VALUES (99, 'from the future', 'x', 0)");
+    let refusal = restore(&file.path(), &file.folder.path().join("newer.db")).expect_err("newer");
+    assert!(matches!(&refusal, Error::Newer { path, found: 99, .. } if path.ends_with("store.db")), "{refusal}");
 }
