@@ -13,9 +13,9 @@ use crate::place::{Named, Place};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The file holds one moment, and has its name only when it is whole and on disk. It is an SQLite database, whatever it
-was made from. What comes out of a PostgreSQL database is one transaction that only reads; the file is then compared
-with it. `fleetprompt restore` puts it back, into either.
+The file holds one moment, and has its name only when it is whole and on disk. It is an SQLite
+database, whatever it was made from. A PostgreSQL database is read in one transaction that writes
+nothing, and then compared with the file. `fleetprompt restore` puts it back, into either.
 
 Examples:
   fleetprompt backup --data /var/lib/fleetprompt /backup/2026-01-31.db

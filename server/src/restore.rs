@@ -12,10 +12,10 @@ use crate::settings::Settings;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The folder must have no database yet, or the database be empty, and no server may use it. What is put there is read
-from end to end and compared with FILE, which stays as it is. A backup of an older version is brought up to date.
-For a database, FILE is first copied into the folder for temporary files, TMPDIR. If that breaks off, empty the
-database and begin anew.
+The folder must have no database yet, or the database be empty, and no server may use it. What is
+put there is read from end to end and compared with FILE, which stays as it is. A backup of an
+older version is brought up to date. For a database, FILE is first copied into the folder for
+temporary files, TMPDIR; if it breaks off, empty the database and begin anew.
 
 Examples:
   fleetprompt restore /backup/2026-01-31.db --data /var/lib/fleetprompt
