@@ -203,10 +203,10 @@ impl Decider {
     }
 
     fn run(mut self) {
-        while let Some((inputs, outcomes)) = self.wait() {
-            let cost = inputs.iter().map(Input::weight).sum::<usize>() + outcomes.len();
+        while let Some(works) = self.wait() {
             let begun = Instant::now();
-            self.tick(inputs, outcomes);
+            let until = self.inputs.is_shared().then_some(begun + Pace::LONG);
+            let cost = self.tick(works, until);
             self.pace.took(cost, begun.elapsed());
             if self.is_lost {
                 tracing::error!(target: "engine", "the engine ends: what it decides would never be written");
@@ -218,7 +218,7 @@ impl Decider {
     }
 
     /// Everything that waits, up to a batch; `None` when it is time to stop.
-    fn wait(&mut self) -> Option<(Vec<Input>, Vec<Outcome>)> {
+    fn wait(&mut self) -> Option<Vec<Work>> {
         let mut outcomes = Vec::new();
         let timeout = if self.inputs.len() > 0 { Duration::ZERO } else { self.until_next() };
         select! {
@@ -238,14 +238,7 @@ impl Decider {
             let weight = directory.tenant(tenant).map(|known| known.tenant.weight);
             self.inputs.put(tenant, weight.unwrap_or_default(), outcome);
         }
-        let (mut inputs, mut outcomes) = (Vec::new(), Vec::new());
-        for work in self.inputs.take(self.pace.next(self.inputs.is_shared())) {
-            match work {
-                Work::Input(input) => inputs.push(*input),
-                Work::Outcome(outcome) => outcomes.push(outcome),
-            }
-        }
-        Some((inputs, outcomes))
+        Some(self.inputs.take(self.pace.next(self.inputs.is_shared())))
     }
 
     fn until_next(&self) -> Duration {
@@ -279,7 +272,7 @@ impl Decider {
 
     /// One tick of an engine that nobody else drives, with everything that is due by now.
     pub fn tick_by_hand(&mut self, inputs: Vec<Input>, mut outcomes: Vec<Outcome>) {
-        let mut inputs = Some(inputs);
+        let mut inputs = Some(inputs.into_iter().map(|input| Work::Input(Box::new(input))));
         loop {
             outcomes.extend(std::mem::take(&mut self.again).into_iter().map(|(_, outcome)| outcome));
             outcomes.extend(self.take_due());
@@ -287,7 +280,8 @@ impl Decider {
                 return;
             }
             let commits_failed = self.metrics.commits_failed.get();
-            self.tick(inputs.take().unwrap_or_default(), std::mem::take(&mut outcomes));
+            let works = outcomes.drain(..).map(Work::Outcome).chain(inputs.take().into_iter().flatten());
+            self.tick(works.collect(), None);
             // What could not be committed waits for the next tick, as it would for a while.
             if self.metrics.commits_failed.get() > commits_failed {
                 return;
@@ -304,46 +298,52 @@ impl Decider {
         self.standing.differs(&other.standing).or_else(|| self.timers.differs(&other.timers))
     }
 
-    fn tick(&mut self, inputs: Vec<Input>, outcomes: Vec<Outcome>) {
+    /// Decides these in turn, and commits what they came to. What there is no time for goes back to where it was. Says
+    /// how much was decided.
+    fn tick(&mut self, works: Vec<Work>, until: Option<Instant>) -> usize {
         self.pass_time();
         self.queued.set(self.inputs.len() as i64);
-        let known = match self.known_keys(&inputs) {
+        let known = match self.known_keys(&works) {
             Ok(known) => known,
             Err(error) => {
-                inputs.into_iter().for_each(|input| input.refuse(error.clone()));
-                self.try_again(outcomes);
-                return;
+                works.into_iter().for_each(|work| self.put_off(work, &error));
+                return 0;
             }
         };
-        let mut open = Open::default();
-        for outcome in outcomes {
-            if open.stage.is_full() {
-                self.commit(std::mem::take(&mut open));
-            }
-            self.decide_outcome(&mut open, outcome);
-        }
-        self.decide_all(open, inputs, &known);
-    }
-
-    fn decide_all(&mut self, mut open: Open, inputs: Vec<Input>, known: &KnownKeys) {
-        let mut committed = false;
-        for input in inputs {
+        let (mut open, mut committed, mut cost) = (Open::default(), false, 0);
+        let mut works = works.into_iter();
+        for work in works.by_ref() {
+            cost += work.cost();
             // What is registered must be there for the next input to see, so it is a commit of its own.
-            if open.stage.is_full() || matches!(input, Input::Register(_)) {
+            if open.stage.is_full() || work.is_registration() {
                 self.commit(std::mem::take(&mut open));
                 committed = true;
             }
-            match input {
-                Input::Register(registration) => self.register_safely(registration),
-                // What was committed just now may have told this fact first.
-                input if committed => match self.known_keys(std::slice::from_ref(&input)) {
-                    Ok(known) => self.decide(&mut open, input, &known),
-                    Err(error) => input.refuse(error),
+            // What was committed just now may have told this fact first.
+            let again = if committed { self.known_keys(std::slice::from_ref(&work)) } else { Ok(KnownKeys::default()) };
+            match (work, again) {
+                (work, Err(error)) => self.put_off(work, &error),
+                (Work::Outcome(outcome), _) => self.decide_outcome(&mut open, outcome),
+                (Work::Input(input), Ok(again)) => match *input {
+                    Input::Register(registration) => self.register_safely(registration),
+                    input => self.decide(&mut open, input, if committed { &again } else { &known }),
                 },
-                input => self.decide(&mut open, input, known),
+            }
+            if until.is_some_and(|until| Instant::now() >= until) {
+                break;
             }
         }
+        self.inputs.put_back(works.collect());
         self.commit(open);
+        cost
+    }
+
+    /// The store did not answer: whoever can ask again does, and what cannot is decided again.
+    fn put_off(&mut self, work: Work, error: &Error) {
+        match work {
+            Work::Input(input) => input.refuse(error.clone()),
+            Work::Outcome(outcome) => self.try_again([outcome]),
+        }
     }
 
     /// Documents are strangers' as well: a mistake in reading one ends with its request.
@@ -561,11 +561,13 @@ impl Decider {
         self.again.extend(outcomes.into_iter().map(|outcome| (at, outcome)));
     }
 
-    /// One question to the store for the dedupe keys of all signals that wait.
-    fn known_keys(&self, inputs: &[Input]) -> Result<KnownKeys, Error> {
+    /// One question to the store for the dedupe keys of all signals among these.
+    fn known_keys(&self, works: &[Work]) -> Result<KnownKeys, Error> {
         let mut keys = Vec::new();
-        for input in inputs {
-            if let Input::Emit { scope, signals, .. } = input {
+        for work in works {
+            if let Work::Input(input) = work
+                && let Input::Emit { scope, signals, .. } = &**input
+            {
                 let of_signal = |signal: &fleetprompt_core::signal::NewSignal| signal.dedupe_keys();
                 keys.extend(signals.iter().flat_map(of_signal).map(|key| (scope.tenant, key)));
             }
@@ -641,23 +643,23 @@ impl Decider {
         let end = Instant::now() + self.grace;
         // What has come back already, and what no commit has held so far.
         let waiting = std::mem::take(&mut self.again).into_iter().map(|(_, outcome)| outcome);
-        let mut waiting: Vec<_> = waiting.chain(self.outcomes.try_iter()).collect();
+        let mut waiting: Vec<_> = waiting.chain(self.outcomes.try_iter()).map(Work::Outcome).collect();
         for work in self.inputs.close() {
             match work {
                 Work::Input(input) => input.refuse(Error::Unavailable("the engine is stopping".into())),
-                Work::Outcome(outcome) => waiting.push(outcome),
+                outcome => waiting.push(outcome),
             }
         }
-        self.tick(Vec::new(), waiting);
+        self.tick(waiting, None);
         while self.performer.in_flight() > 0 {
             let left = end.saturating_duration_since(Instant::now());
             let Ok(outcome) = self.outcomes.recv_timeout(left) else { return };
-            let outcomes = std::iter::once(outcome).chain(self.outcomes.try_iter()).collect();
-            self.tick(Vec::new(), outcomes);
+            let outcomes = std::iter::once(outcome).chain(self.outcomes.try_iter());
+            self.tick(outcomes.map(Work::Outcome).collect(), None);
         }
         // An effect sends its outcome before it no longer counts as under way.
-        let last = self.outcomes.try_iter().collect();
-        self.tick(Vec::new(), last);
+        let last = self.outcomes.try_iter().map(Work::Outcome).collect();
+        self.tick(last, None);
     }
 }
 

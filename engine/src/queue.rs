@@ -104,6 +104,15 @@ impl Exit {
         taken
     }
 
+    /// There was no time for these: they wait on where they were.
+    pub fn put_back(&self, works: Vec<Work>) {
+        let mut lines = self.lines.lock();
+        for work in works.into_iter().rev() {
+            lines.len += 1;
+            lines.turns.of(work.whose()).works.push_front(work);
+        }
+    }
+
     pub fn len(&self) -> usize {
         self.lines.lock().len
     }
@@ -165,10 +174,22 @@ impl Lines {
 }
 
 impl Work {
-    fn cost(&self) -> usize {
+    /// How much there is to decide.
+    pub fn cost(&self) -> usize {
         match self {
             Self::Input(input) => input.weight().max(1),
             Self::Outcome(_) => 1,
+        }
+    }
+
+    pub fn is_registration(&self) -> bool {
+        matches!(self, Self::Input(input) if matches!(**input, Input::Register(_)))
+    }
+
+    fn whose(&self) -> Whose {
+        match self {
+            Self::Input(input) => input.tenant(),
+            Self::Outcome(outcome) => Some(outcome.tenant()),
         }
     }
 }
@@ -181,7 +202,8 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    const LONG: Duration = Duration::from_millis(4);
+    /// What is decided in one batch may take so long.
+    pub const LONG: Duration = Duration::from_millis(4);
     const LEAST: usize = 8;
 
     pub fn new(most: usize) -> Self {
@@ -241,6 +263,19 @@ mod tests {
         put(&entrance, 2, 2);
         assert_eq!(taken(&exit, 6), [2, 1, 2, 1, 1, 1]);
         assert_eq!(exit.len(), 492);
+    }
+
+    #[test]
+    fn what_there_was_no_time_for_keeps_its_place() {
+        let (entrance, exit) = queue(1_000);
+        put(&entrance, 1, 2);
+        put(&entrance, 2, 2);
+        let works = exit.take(3);
+        put(&entrance, 1, 1);
+        exit.put_back(works);
+        assert_eq!(exit.len(), 5);
+        let order = taken(&exit, 5);
+        assert_eq!(order.iter().filter(|whose| **whose == 1).count(), 3, "{order:?}");
     }
 
     #[test]

@@ -69,13 +69,19 @@ async fn a_trace_leads_from_the_caller_through_a_killed_server_to_the_endpoint()
     let (status, told) = server.send(told.json(&lead)).await;
     assert_eq!(status, 201, "{told}");
     let run = told["dispositions"][0]["run_id"].as_str().unwrap().to_owned();
+    let sent = async {
+        while !spans(&collector).await.iter().any(|span| span.name == "signal lead.created") {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), sent).await.expect("spans are sent each second");
     server.kill();
 
     let server = Server::start_with(&data, port, key, &more).await;
     let take = json!({"worker": {"name": "w"}, "performs": ["*"], "wait": "20s"});
     let taken = server.post("/v1/attempts/take", &take).await;
     let attempt = &taken["attempts"][0];
-    let done = json!({"worker": {"name": "w"}, "results": [
+    let done = json!({"worker": {"name": "w"}, "outcomes": [
         {"id": attempt["id"], "status": "succeeded", "output": {"score": 1}}]});
     server.post("/v1/attempts/report", &done).await;
     server.until_quiet().await;

@@ -617,7 +617,9 @@ class Operations:
         it was known already. A JSON array, or one object a line as `application/x-ndjson`, is
         up to 1,000 signals in 10 MiB: 200, with one result for each, in order; one that is
         refused has its `error` and keeps no other out. An answer means that the signals are on
-        disk, and says what became of each.
+        disk, and says what became of each. With the header `traceparent` and no
+        `correlation_id` or `causation_id`, a signal and all that follows from it belong to the
+        caller's trace.
         """
         answer: EmitAnswer = self._call("POST", "/v1/signals", body=body)
         return answer
@@ -1492,7 +1494,9 @@ class AsyncOperations:
         it was known already. A JSON array, or one object a line as `application/x-ndjson`, is
         up to 1,000 signals in 10 MiB: 200, with one result for each, in order; one that is
         refused has its `error` and keeps no other out. An answer means that the signals are on
-        disk, and says what became of each.
+        disk, and says what became of each. With the header `traceparent` and no
+        `correlation_id` or `causation_id`, a signal and all that follows from it belong to the
+        caller's trace.
         """
         answer: EmitAnswer = await self._call("POST", "/v1/signals", body=body)
         return answer
