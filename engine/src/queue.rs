@@ -203,7 +203,7 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// What is decided in one batch may take so long.
-    pub const LONG: Duration = Duration::from_millis(4);
+    pub const LONG: Duration = Duration::from_millis(2);
     const LEAST: usize = 8;
 
     pub fn new(most: usize) -> Self {
@@ -314,7 +314,7 @@ mod tests {
     fn batches_become_as_large_as_they_may_take_long() {
         let mut pace = Pace::new(1_024);
         pace.took(1_024, Duration::from_millis(64));
-        assert_eq!((pace.next(true), pace.next(false)), (64, 1_024));
+        assert_eq!((pace.next(true), pace.next(false)), (32, 1_024));
         pace.took(64, Duration::from_secs(60));
         assert_eq!(pace.next(true), Pace::LEAST);
         (0..100).for_each(|_| pace.took(pace.next(true), Duration::from_millis(1)));

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 /// "Flee", so that `file` and `sqlite3` can tell whose file it is.
 pub const APPLICATION_ID: i64 = 0x466c_6565;
 
-/// A large log and rare checkpoints keep the slowest commits near the others.
+/// Where nobody else takes the log into the file, as while it is made.
 const CHECKPOINT_PAGES: i64 = 16_000;
 const LOG_BYTES_KEPT: i64 = 128 << 20;
 const PAGE_BYTES: i64 = 4_096;
@@ -36,6 +36,16 @@ pub fn reader(path: &Path) -> FaultResult<Connection> {
     let reader = Connection::open_with_flags(path, flags)?;
     prepare_any(&reader, READER_CACHE_KIB)?;
     Ok(reader)
+}
+
+/// A connection that takes the log into the file while the writer goes on.
+pub fn beside(path: &Path) -> FaultResult<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    prepare_any(&connection, READER_CACHE_KIB)?;
+    Ok(connection)
 }
 
 /// Takes the log into the file and cuts it to nothing.

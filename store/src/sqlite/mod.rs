@@ -1,9 +1,10 @@
 //! One SQLite file in WAL mode: one connection writes, a few read beside it.
 //!
-//! The writer is the only one that commits and checkpoints. Every read sees one commit whole. What
+//! The writer is the only one that commits. Every read sees one commit whole. What
 //! was committed survives a crash (`synchronous = FULL`); a commit that failed leaves no trace.
 
 mod backup;
+mod checkpoints;
 mod columns;
 mod commit;
 mod connection;
@@ -35,6 +36,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 
 pub use self::backup::{backup, create};
+use self::checkpoints::Checkpoints;
 use self::intern::Interned;
 use self::readers::Readers;
 pub use self::restore::restore;
@@ -43,8 +45,13 @@ use crate::{Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RunFilter
 pub struct SqliteStore {
     // Dropped before the writer, which can then take the whole log into the file.
     readers: Readers,
-    writer: Mutex<Connection>,
+    writer: Mutex<Writer>,
     interned: Interned,
+}
+
+struct Writer {
+    sql: Connection,
+    checkpoints: Checkpoints,
 }
 
 /// What a read is given: a snapshot, and the numbers that its rows use.
@@ -59,7 +66,8 @@ impl SqliteStore {
         let mut writer = connection::writer(path)?;
         migrations::apply(&mut writer, path)?;
         let interned = Interned::load(&writer).map_err(|fault| fault.while_("read the tenants"))?;
-        Ok(Self { readers: Readers::new(path), writer: Mutex::new(writer), interned })
+        let checkpoints = Checkpoints::of(&mut writer, path)?;
+        Ok(Self { readers: Readers::new(path), writer: Mutex::new(Writer { sql: writer, checkpoints }), interned })
     }
 
     fn read<T>(&self, doing: &'static str, read: impl FnOnce(&View) -> fault::Result<T>) -> Result<T> {
@@ -71,7 +79,7 @@ impl SqliteStore {
     /// while it is held nothing is committed.
     fn read_ahead<T>(&self, doing: &'static str, read: impl FnOnce(&View) -> fault::Result<T>) -> Result<T> {
         let writer = self.writer.lock();
-        read(&View { sql: &writer, interned: &self.interned }).map_err(|fault| fault.while_(doing))
+        read(&View { sql: &writer.sql, interned: &self.interned }).map_err(|fault| fault.while_(doing))
     }
 
     fn snapshot<T>(
@@ -91,7 +99,11 @@ impl Store for SqliteStore {
         if batch.is_empty() {
             return Ok(());
         }
-        commit::commit(&mut self.writer.lock(), &self.interned, batch).map_err(|fault| fault.while_("commit"))
+        let mut writer = self.writer.lock();
+        let Writer { sql, checkpoints } = &mut *writer;
+        commit::commit(sql, &self.interned, batch).map_err(|fault| fault.while_("commit"))?;
+        checkpoints.after_commit(sql);
+        Ok(())
     }
 
     fn directory(&self) -> Result<Directory> {
@@ -183,7 +195,9 @@ impl Drop for SqliteStore {
     /// Leaves one file behind. What this does not get to, the next open does.
     fn drop(&mut self) {
         self.readers.close();
-        if let Err(error) = connection::checkpoint(self.writer.get_mut()) {
+        let writer = self.writer.get_mut();
+        writer.checkpoints.close();
+        if let Err(error) = connection::checkpoint(&writer.sql) {
             tracing::warn!(%error, "the write-ahead log was not taken into the file");
         }
     }

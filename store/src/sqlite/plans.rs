@@ -20,12 +20,12 @@ fn plans(select: impl Fn(&View, i64, Page) -> fault::Result<Option<Query>>) -> V
     let tenant = Tenant { id: TenantId(ID), slug, name: "Acme".into(), weight, created_at: Timestamp(0) };
     store.commit(&Batch { tenants: vec![tenant], ..Batch::default() }).expect("committed");
     let writer = store.writer.lock();
-    writer.execute("INSERT INTO names (name) VALUES ('forum.thread.created'), ('triage')", []).expect("written");
-    let view = View { sql: &writer, interned: &store.interned };
+    writer.sql.execute("INSERT INTO names (name) VALUES ('forum.thread.created'), ('triage')", []).expect("written");
+    let view = View { sql: &writer.sql, interned: &store.interned };
     let pages = [Order::NewestFirst, Order::OldestFirst]
         .into_iter()
         .flat_map(|order| [None, Some(ID)].map(|cursor| Page { order, cursor, limit: 50 }));
-    pages.map(|page| select(&view, 1, page).expect("read").expect("rows may match").plan(&writer)).collect()
+    pages.map(|page| select(&view, 1, page).expect("read").expect("rows may match").plan(&writer.sql)).collect()
 }
 
 fn expect(plans: Vec<String>, searches: &str) {
@@ -131,7 +131,7 @@ fn what_waits_and_what_is_counted_is_read_off_an_index() {
         (runs::IN_FLIGHT.to_owned(), "COVERING INDEX runs_open (tenant=? AND workflow=?"),
         (runs::BEGUN_SINCE.to_owned(), "INDEX runs_throttled (tenant=? AND workflow=? AND <expr>>?"),
     ] {
-        let mut statement = writer.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a statement");
+        let mut statement = writer.sql.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a statement");
         let unbound = vec![rusqlite::types::Null; statement.parameter_count()];
         let rows = statement.query_map(rusqlite::params_from_iter(unbound), |row| row.get::<_, String>(3));
         let rows = rows.expect("a plan");

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use fleetprompt_core::directive::{Input, Request};
 use fleetprompt_core::run::{Place, RunChange, StepChange};
-use fleetprompt_core::{Failure, Span};
+use fleetprompt_core::{Failure, Signal, Span};
 use fleetprompt_store::sqlite::{SqliteStore, restore};
 use fleetprompt_store::{Batch, Error, Page, SignalFilter, Store};
 use rusqlite::Connection;
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::samples::{Samples, changed, facts, started_by, tenants, whole};
@@ -54,6 +55,26 @@ fn a_file_that_is_opened_again_holds_what_was_committed() {
     let (next, batch) = samples.cascade(tenant.id, "triage", 3);
     store.commit(&batch).expect("committed");
     assert_eq!(store.run(tenant.id, next.id).expect("read"), Some(next));
+}
+
+#[test]
+fn the_log_begins_anew_while_commits_go_on_and_loses_nothing() {
+    const COMMITS: usize = 160;
+    let (file, mut samples) = (File::new(), Samples::new());
+    let tenant = samples.tenant("acme");
+    let store = file.open();
+    store.commit(&tenants(&[&tenant])).expect("committed");
+    for _ in 0..COMMITS {
+        let payload = json!({"text": "x".repeat(1_000_000)});
+        let fact = Signal { payload: payload.into(), ..samples.fact(tenant.id, "forum.thread.created") };
+        store.commit(&facts([fact])).expect("committed");
+    }
+    let log = fs::metadata(file.path().with_extension("db-wal")).expect("a log").len();
+    assert!(log < 100 << 20, "the log has {} MiB after {COMMITS} of them", log >> 20);
+    let page = Page::newest(COMMITS * 2);
+    assert_eq!(store.signals(tenant.id, &SignalFilter::default(), page).expect("read").len(), COMMITS);
+    drop(store);
+    assert!(!file.path().with_extension("db-wal").exists(), "a closed store is one file");
 }
 
 #[test]
