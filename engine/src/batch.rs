@@ -23,7 +23,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::input::{Input, Outcome, Registration};
 use crate::metrics::{Ended, Part};
 use crate::perform::{Perform, Performer, When};
-use crate::queue::{Exit, Pace, Work, queue};
+use crate::queue::{Exit, Pace, Ticket, Work, queue};
 use crate::standing::Standing;
 use crate::stop::Shutdown;
 use crate::timers::{Owner, Timers};
@@ -205,8 +205,8 @@ impl Decider {
     fn run(mut self) {
         while let Some(works) = self.wait() {
             let begun = Instant::now();
-            let until = self.inputs.is_shared().then_some(begun + Pace::LONG);
-            let cost = self.tick(works, until);
+            let within = self.inputs.is_shared().then_some(Pace::LONG);
+            let cost = self.tick(works, within);
             self.pace.took(cost, begun.elapsed());
             if self.is_lost {
                 tracing::error!(target: "engine", "the engine ends: what it decides would never be written");
@@ -218,7 +218,7 @@ impl Decider {
     }
 
     /// Everything that waits, up to a batch; `None` when it is time to stop.
-    fn wait(&mut self) -> Option<Vec<Work>> {
+    fn wait(&mut self) -> Option<Vec<(Work, Ticket)>> {
         let mut outcomes = Vec::new();
         let timeout = if self.inputs.len() > 0 { Duration::ZERO } else { self.until_next() };
         select! {
@@ -281,7 +281,7 @@ impl Decider {
             }
             let commits_failed = self.metrics.commits_failed.get();
             let works = outcomes.drain(..).map(Work::Outcome).chain(inputs.take().into_iter().flatten());
-            self.tick(works.collect(), None);
+            self.tick(works.map(untaken).collect(), None);
             // What could not be committed waits for the next tick, as it would for a while.
             if self.metrics.commits_failed.get() > commits_failed {
                 return;
@@ -300,19 +300,20 @@ impl Decider {
 
     /// Decides these in turn, and commits what they came to. What there is no time for goes back to where it was. Says
     /// how much was decided.
-    fn tick(&mut self, works: Vec<Work>, until: Option<Instant>) -> usize {
+    fn tick(&mut self, works: Vec<(Work, Ticket)>, within: Option<Duration>) -> usize {
         self.pass_time();
         self.queued.set(self.inputs.len() as i64);
-        let known = match self.known_keys(&works) {
+        let known = match self.known_keys(works.iter().map(|(work, _)| work)) {
             Ok(known) => known,
             Err(error) => {
-                works.into_iter().for_each(|work| self.put_off(work, &error));
+                works.into_iter().for_each(|(work, _)| self.put_off(work, &error));
                 return 0;
             }
         };
         let (mut open, mut committed, mut cost) = (Open::default(), false, 0);
+        let begun = Instant::now();
         let mut works = works.into_iter();
-        for work in works.by_ref() {
+        for (work, _) in works.by_ref() {
             cost += work.cost();
             // What is registered must be there for the next input to see, so it is a commit of its own.
             if open.stage.is_full() || work.is_registration() {
@@ -320,7 +321,7 @@ impl Decider {
                 committed = true;
             }
             // What was committed just now may have told this fact first.
-            let again = if committed { self.known_keys(std::slice::from_ref(&work)) } else { Ok(KnownKeys::default()) };
+            let again = if committed { self.known_keys([&work]) } else { Ok(KnownKeys::default()) };
             match (work, again) {
                 (work, Err(error)) => self.put_off(work, &error),
                 (Work::Outcome(outcome), _) => self.decide_outcome(&mut open, outcome),
@@ -329,7 +330,7 @@ impl Decider {
                     input => self.decide(&mut open, input, if committed { &again } else { &known }),
                 },
             }
-            if until.is_some_and(|until| Instant::now() >= until) {
+            if within.is_some_and(|within| begun.elapsed() >= within) {
                 break;
             }
         }
@@ -463,10 +464,10 @@ impl Decider {
                 self.committed.send_modify(|commits| *commits += 1);
                 self.standing.settle();
                 answers.into_iter().for_each(|answer| answer(Ok(())));
+                self.take_effect(stage);
                 if let Some(observer) = &self.observer {
                     observer.committed(&batch, &self.directory.load());
                 }
-                self.take_effect(stage);
             }
             Err(error) => {
                 tracing::error!(target: "store", %error, "a commit failed, and none of its callers is told that it held");
@@ -562,7 +563,7 @@ impl Decider {
     }
 
     /// One question to the store for the dedupe keys of all signals among these.
-    fn known_keys(&self, works: &[Work]) -> Result<KnownKeys, Error> {
+    fn known_keys<'a>(&self, works: impl IntoIterator<Item = &'a Work>) -> Result<KnownKeys, Error> {
         let mut keys = Vec::new();
         for work in works {
             if let Work::Input(input) = work
@@ -641,26 +642,33 @@ impl Decider {
     /// Takes no more; what has begun may end within the grace, and is recorded.
     fn drain(&mut self) {
         let end = Instant::now() + self.grace;
-        // What has come back already, and what no commit has held so far.
+        // What has come back already, and what no commit has held so far. What is due is on record as due.
         let waiting = std::mem::take(&mut self.again).into_iter().map(|(_, outcome)| outcome);
-        let mut waiting: Vec<_> = waiting.chain(self.outcomes.try_iter()).map(Work::Outcome).collect();
+        let mut waiting: Vec<_> = waiting.chain(self.outcomes.try_iter()).collect();
         for work in self.inputs.close() {
             match work {
                 Work::Input(input) => input.refuse(Error::Unavailable("the engine is stopping".into())),
-                outcome => waiting.push(outcome),
+                Work::Outcome(outcome) => waiting.push(outcome),
             }
         }
+        waiting.retain(Outcome::is_told_once);
+        let waiting = waiting.into_iter().map(Work::Outcome).map(untaken).collect();
         self.tick(waiting, None);
         while self.performer.in_flight() > 0 {
             let left = end.saturating_duration_since(Instant::now());
             let Ok(outcome) = self.outcomes.recv_timeout(left) else { return };
             let outcomes = std::iter::once(outcome).chain(self.outcomes.try_iter());
-            self.tick(outcomes.map(Work::Outcome).collect(), None);
+            self.tick(outcomes.map(Work::Outcome).map(untaken).collect(), None);
         }
         // An effect sends its outcome before it no longer counts as under way.
-        let last = self.outcomes.try_iter().map(Work::Outcome).collect();
+        let last = self.outcomes.try_iter().map(Work::Outcome).map(untaken).collect();
         self.tick(last, None);
     }
+}
+
+/// What did not come out of the lines.
+fn untaken(work: Work) -> (Work, Ticket) {
+    (work, Ticket::default())
 }
 
 fn answer<T: 'static>(open: &mut Open, reply: crate::input::Reply<T>, result: Result<T, Error>) {

@@ -314,7 +314,7 @@ pub(crate) enum Outcome {
 
 impl Input {
     /// How much there is to decide.
-    pub fn weight(&self) -> usize {
+    pub fn cost(&self) -> usize {
         match self {
             Self::Emit { signals, .. } => signals.len(),
             Self::Outcomes { outcomes, .. } => outcomes.len(),
@@ -350,6 +350,11 @@ impl Input {
 }
 
 impl Outcome {
+    /// Whoever comes next would not find it in the store.
+    pub fn is_told_once(&self) -> bool {
+        matches!(self, Self::Step { .. } | Self::Directive { .. })
+    }
+
     pub fn tenant(&self) -> TenantId {
         match self {
             Self::Step { tenant, .. } | Self::Directive { tenant, .. } | Self::RunDue { tenant, .. } => *tenant,

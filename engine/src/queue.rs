@@ -11,7 +11,9 @@ use fleetprompt_core::tenant::Weight;
 use parking_lot::Mutex;
 
 use crate::input::{Input, Outcome};
-use crate::turns::{Turns, price};
+use crate::turns::{Turn, Turns, price};
+
+const LATELY: Duration = Duration::from_secs(60);
 
 /// Whose turn it is. None: of whoever makes tenants.
 type Whose = Option<TenantId>;
@@ -19,6 +21,13 @@ type Whose = Option<TenantId>;
 pub(crate) enum Work {
     Input(Box<Input>),
     Outcome(Outcome),
+}
+
+/// With which one that was taken finds its place again.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Ticket {
+    turn: Turn,
+    weight: Weight,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,9 +56,12 @@ pub(crate) struct Exit {
 struct Lines {
     turns: Turns<Whose, Line>,
     len: usize,
+    /// Of them those that callers wait for.
+    inputs: usize,
+    /// As many of these may wait.
     max: usize,
     is_closed: bool,
-    last: Option<(Whose, Instant)>,
+    last: Option<(TenantId, Instant)>,
     shared_at: Option<Instant>,
 }
 
@@ -57,6 +69,7 @@ struct Lines {
 struct Line {
     weight: Weight,
     works: VecDeque<Work>,
+    inputs: usize,
 }
 
 pub(crate) fn queue(max: usize) -> (Entrance, Exit) {
@@ -73,10 +86,10 @@ impl Entrance {
             if lines.is_closed {
                 return Err(Turned::Off);
             }
-            if lines.is_full_for(whose) {
+            // What workers report is bounded by what they were given.
+            if lines.is_full_for(whose) && !matches!(*input, Input::Outcomes { .. }) {
                 return Err(Turned::Away);
             }
-            lines.saw(whose, Instant::now());
             lines.push(whose, weight, Work::Input(input));
         }
         // When it has rung and nobody has heard it yet, that will do.
@@ -92,24 +105,29 @@ impl Exit {
     }
 
     /// By turns, until it comes to `most`.
-    pub fn take(&self, most: usize) -> Vec<Work> {
+    pub fn take(&self, most: usize) -> Vec<(Work, Ticket)> {
         let mut lines = self.lines.lock();
         let (mut taken, mut cost) = (Vec::new(), 0);
         while cost < most
-            && let Some(work) = lines.pop()
+            && let Some((work, ticket)) = lines.pop()
         {
             cost += work.cost();
-            taken.push(work);
+            taken.push((work, ticket));
         }
         taken
     }
 
-    /// There was no time for these: they wait on where they were.
-    pub fn put_back(&self, works: Vec<Work>) {
+    /// There was no time for these, of the last that were taken: they wait on as if they had not been.
+    pub fn put_back(&self, works: Vec<(Work, Ticket)>) {
         let mut lines = self.lines.lock();
-        for work in works.into_iter().rev() {
-            lines.len += 1;
-            lines.turns.of(work.whose()).works.push_front(work);
+        for (work, ticket) in works.into_iter().rev() {
+            let whose = work.whose();
+            lines.count(&work, 1);
+            let line = lines.turns.of(whose);
+            line.inputs += usize::from(work.is_input());
+            line.weight = ticket.weight;
+            line.works.push_front(work);
+            lines.turns.restore(&whose, ticket.turn);
         }
     }
 
@@ -117,9 +135,8 @@ impl Exit {
         self.lines.lock().len
     }
 
-    /// Whether more than one tenant has come within the last minute: then nobody's batch may be long.
+    /// Whether more than one tenant has had something to decide within a minute: then nobody's batch may be long.
     pub fn is_shared(&self) -> bool {
-        const LATELY: Duration = Duration::from_secs(60);
         self.lines.lock().shared_at.is_some_and(|at| at.elapsed() < LATELY)
     }
 
@@ -127,7 +144,7 @@ impl Exit {
     pub fn close(&self) -> Vec<Work> {
         let mut lines = self.lines.lock();
         lines.is_closed = true;
-        lines.len = 0;
+        (lines.len, lines.inputs) = (0, 0);
         std::mem::take(&mut lines.turns).into_lines().flat_map(|line| line.works).collect()
     }
 }
@@ -143,33 +160,44 @@ impl Lines {
     /// Beyond `max` in all, each tenant may still have its part of it: who is quiet is not turned away for those who
     /// are not.
     fn is_full_for(&self, whose: Whose) -> bool {
-        let of_one = self.turns.peek(&whose).map_or(0, |line| line.works.len());
+        let of_one = self.turns.peek(&whose).map_or(0, |line| line.inputs);
         let of_each = self.max / (self.turns.len() + 1);
-        self.len >= self.max && of_one >= of_each || of_one >= (self.max - self.max / 4).max(1)
+        self.inputs >= self.max && of_one >= of_each || of_one >= (self.max - self.max / 4).max(1)
     }
 
-    fn saw(&mut self, whose: Whose, now: Instant) {
-        if self.last.is_some_and(|(last, _)| last != whose) {
+    fn saw(&mut self, tenant: TenantId, now: Instant) {
+        if self.last.is_some_and(|(last, at)| last != tenant && now.duration_since(at) < LATELY) {
             self.shared_at = Some(now);
         }
-        self.last = Some((whose, now));
+        self.last = Some((tenant, now));
     }
 
     fn push(&mut self, whose: Whose, weight: Weight, work: Work) {
+        if let Some(tenant) = whose {
+            self.saw(tenant, Instant::now());
+        }
+        self.count(&work, 1);
         let line = self.turns.of(whose);
+        line.inputs += usize::from(work.is_input());
         line.weight = weight;
         line.works.push_back(work);
-        self.len += 1;
     }
 
-    fn pop(&mut self) -> Option<Work> {
+    fn pop(&mut self) -> Option<(Work, Ticket)> {
         let whose = self.turns.next()?;
+        let turn = self.turns.turn(&whose)?;
         let line = self.turns.of(whose);
         let work = line.works.pop_front()?;
-        let price = price(work.cost(), line.weight);
-        self.turns.served(&whose, price, |line| line.works.is_empty());
-        self.len -= 1;
-        Some(work)
+        line.inputs -= usize::from(work.is_input());
+        let weight = line.weight;
+        self.turns.served(&whose, price(work.cost(), weight), |line| line.works.is_empty());
+        self.count(&work, -1);
+        Some((work, Ticket { turn, weight }))
+    }
+
+    fn count(&mut self, work: &Work, by: isize) {
+        self.len = self.len.saturating_add_signed(by);
+        self.inputs = self.inputs.saturating_add_signed(if work.is_input() { by } else { 0 });
     }
 }
 
@@ -177,9 +205,13 @@ impl Work {
     /// How much there is to decide.
     pub fn cost(&self) -> usize {
         match self {
-            Self::Input(input) => input.weight().max(1),
+            Self::Input(input) => input.cost().max(1),
             Self::Outcome(_) => 1,
         }
+    }
+
+    fn is_input(&self) -> bool {
+        matches!(self, Self::Input(_))
     }
 
     pub fn is_registration(&self) -> bool {
@@ -194,20 +226,23 @@ impl Work {
     }
 }
 
-/// How much one batch takes when tenants share the engine: as much as can be decided and committed before somebody who
-/// has just come would notice that he waits.
+/// How much one batch takes when tenants share the engine: as much as can be decided and written before somebody who has
+/// just come would notice that he waits. What a commit takes however small it is, no smaller batch would save.
 pub(crate) struct Pace {
     most: usize,
     now: usize,
+    fixed: Duration,
 }
 
 impl Pace {
     /// What is decided in one batch may take so long.
     pub const LONG: Duration = Duration::from_millis(2);
     const LEAST: usize = 8;
+    /// So few take hardly longer than none.
+    const FEW: usize = 16;
 
     pub fn new(most: usize) -> Self {
-        Self { most, now: most }
+        Self { most, now: most, fixed: Duration::ZERO }
     }
 
     pub fn next(&self, is_shared: bool) -> usize {
@@ -216,6 +251,12 @@ impl Pace {
 
     /// The last batch was so large, and took so long.
     pub fn took(&mut self, cost: usize, time: Duration) {
+        if (1..=Self::FEW).contains(&cost) {
+            // The least of late: slower ones waited for something else as well.
+            let of_late = self.fixed + self.fixed / 64;
+            self.fixed = if self.fixed.is_zero() { time } else { time.min(of_late) };
+        }
+        let time = time.saturating_sub(self.fixed);
         if time > Self::LONG {
             let in_time = cost as f64 * Self::LONG.as_secs_f64() / time.as_secs_f64();
             self.now = (in_time as usize).clamp(Self::LEAST.min(self.most), self.most);
@@ -248,7 +289,7 @@ mod tests {
     }
 
     fn taken(exit: &Exit, most: usize) -> Vec<u128> {
-        let whose = |work: Work| match work {
+        let whose = |(work, _)| match work {
             Work::Input(input) => input.tenant().map_or(0, |tenant| tenant.0.as_u128()),
             Work::Outcome(_) => 0,
         };
@@ -274,8 +315,22 @@ mod tests {
         put(&entrance, 1, 1);
         exit.put_back(works);
         assert_eq!(exit.len(), 5);
-        let order = taken(&exit, 5);
-        assert_eq!(order.iter().filter(|whose| **whose == 1).count(), 3, "{order:?}");
+        assert_eq!(taken(&exit, 5), [1, 2, 1, 2, 1]);
+    }
+
+    #[test]
+    fn who_is_cut_off_again_and_again_has_its_turn() {
+        let (entrance, exit) = queue(1_000);
+        put(&entrance, 1, 40);
+        put(&entrance, 2, 40);
+        let mut decided = [0, 0];
+        for _ in 0..40 {
+            let mut works = exit.take(8);
+            let rest = works.split_off(1);
+            decided[usize::from(works[0].0.whose() == Some(tenant(2)))] += 1;
+            exit.put_back(rest);
+        }
+        assert_eq!(decided, [20, 20]);
     }
 
     #[test]
@@ -321,5 +376,16 @@ mod tests {
         assert_eq!(pace.next(true), 1_024);
         pace.took(1, Duration::from_millis(1));
         assert_eq!(pace.next(true), 1_024, "a small batch tells nothing");
+    }
+
+    #[test]
+    fn what_each_commit_takes_makes_no_batch_smaller() {
+        let mut pace = Pace::new(1_024);
+        (0..1_000).for_each(|_| pace.took(1, Duration::from_millis(10)));
+        for _ in 0..100 {
+            let cost = pace.next(true);
+            pace.took(cost, Duration::from_millis(10) + Duration::from_micros(50) * cost as u32);
+        }
+        assert!((30..60).contains(&pace.next(true)), "{}", pace.next(true));
     }
 }

@@ -67,6 +67,15 @@ impl<K: Clone + Ord + Hash, L: Default> Turns<K, L> {
         self.lines.values().map(|(_, line)| line)
     }
 
+    /// Its turn is this one, as it was before.
+    pub fn restore(&mut self, key: &K, before: Turn) {
+        if let Some((turn, _)) = self.lines.get_mut(key) {
+            self.turns.remove(&(*turn, key.clone()));
+            *turn = before;
+            self.turns.insert((before, key.clone()));
+        }
+    }
+
     /// It had its turn, at this price; an empty line goes.
     pub fn served(&mut self, key: &K, price: u64, is_empty: impl Fn(&L) -> bool) {
         let Some((turn, line)) = self.lines.get_mut(key) else { return };

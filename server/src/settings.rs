@@ -53,7 +53,7 @@ pub struct Partial {
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
     pub otlp_endpoint: Option<String>,
     /// How much of all traces is sent, from 0 to 1 [default: 1]
-    #[arg(long, env = "OTEL_TRACES_SAMPLER_ARG", value_name = "RATIO")]
+    #[arg(long, env = "FLEETPROMPT_OTLP_RATIO", value_name = "RATIO")]
     pub otlp_ratio: Option<f64>,
     /// How far the clock is wrong, in tests
     #[arg(long, env = "FLEETPROMPT_CLOCK_AHEAD_MS", hide = true, allow_negative_numbers = true)]

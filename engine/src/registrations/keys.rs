@@ -32,7 +32,7 @@ impl Decider {
         let created = self.new_key(tenant.id, NewKey::of_role("first key", role));
         open.stage.registered.tenants.push(tenant.clone());
         open.stage.registered.keys.push(created.key.clone());
-        let payload = json!({"tenant": tenant.slug, "name": tenant.name});
+        let payload = json!({"tenant": tenant.slug, "name": tenant.name, "weight": tenant.weight});
         self.audit(&mut open, tenant.id, actor, "tenant.created", load::subject(&tenant), payload)?;
         self.audit(&mut open, tenant.id, actor, "key.created", subject(&created.key), about(&created.key))?;
         directory.put_tenant(tenant.clone());

@@ -100,8 +100,8 @@ impl Queue {
     }
 
     /// In each lane that fits it is some tenant's turn; of these comes the one that was served least, and of its
-    /// lanes the one whose turn has waited longest. One pop of so many takes what waits longest, whosever it is: a
-    /// tenant that is served much under one name may wait under another, but not for ever.
+    /// lanes the one whose turn has waited longest. One pop of so many looks at that alone: a tenant that is served much
+    /// under one name may wait under another, but not for ever.
     pub fn pop(&mut self, taker: &Taker) -> Option<Waiting> {
         let by_age = self.pops % LONGEST_OF == LONGEST_OF - 1;
         let fitting = self.lanes.iter().filter(|((name, labels), _)| taker.performs(name) && taker.has(labels));

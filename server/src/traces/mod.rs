@@ -6,7 +6,9 @@
 
 mod spans;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -23,9 +25,9 @@ use tokio::task::JoinHandle;
 
 use self::spans::Sampling;
 
-/// Commits whose spans may wait to be sent.
-const WAITING_MAX: usize = 1_024;
-/// Spans in one request, about.
+/// Spans that may wait to be sent.
+const WAITING_MAX: usize = 65_536;
+/// Spans in one request.
 const REQUEST_MAX: usize = 2_048;
 const EVERY: Duration = Duration::from_secs(1);
 /// A collector that takes longer loses what it was sent.
@@ -33,7 +35,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 pub struct Traces {
     sampling: Sampling,
-    spans: mpsc::Sender<Vec<SpanData>>,
+    spans: mpsc::UnboundedSender<Vec<SpanData>>,
+    waiting: Arc<AtomicUsize>,
     metrics: Arc<Metrics>,
 }
 
@@ -65,10 +68,12 @@ pub fn start(endpoint: &str, ratio: f64, metrics: Arc<Metrics>) -> anyhow::Resul
         .with_context(|| format!("traces cannot be sent to {url}"))?;
     let resource = Resource::builder().with_service_name(service_name()).build();
     exporter.set_resource(&resource);
-    let (spans, waiting) = mpsc::channel(WAITING_MAX);
+    let (spans, committed) = mpsc::unbounded_channel();
+    let waiting = Arc::<AtomicUsize>::default();
     let (stopping, stopped) = watch::channel(false);
-    let task = tokio::spawn(send(exporter, waiting, stopped, metrics.clone()));
-    Ok((Traces { sampling: Sampling::new(ratio), spans, metrics }, Sending { stopping, task }))
+    let sender = Sender { exporter, committed, waiting: waiting.clone(), metrics: metrics.clone() };
+    let task = tokio::spawn(sender.send(stopped));
+    Ok((Traces { sampling: Sampling::new(ratio), spans, waiting, metrics }, Sending { stopping, task }))
 }
 
 /// As OpenTelemetry's own variable says, if it does.
@@ -79,50 +84,66 @@ fn service_name() -> String {
 impl Observer for Traces {
     fn committed(&self, batch: &Batch, directory: &Directory) {
         let spans = spans::of_batch(batch, directory, self.sampling);
-        let count = spans.len() as u64;
-        if count > 0 && self.spans.try_send(spans).is_err() {
-            self.metrics.spans_dropped(count);
+        let count = spans.len();
+        if count == 0 {
+            return;
         }
+        if self.waiting.load(Ordering::Relaxed) + count > WAITING_MAX {
+            self.metrics.spans_dropped(count as u64);
+            return;
+        }
+        self.waiting.fetch_add(count, Ordering::Relaxed);
+        // Whoever takes them lives as long as the node.
+        let _ = self.spans.send(spans);
     }
 }
 
-async fn send(
+struct Sender {
     exporter: SpanExporter,
-    mut waiting: mpsc::Receiver<Vec<SpanData>>,
-    mut stopped: watch::Receiver<bool>,
+    committed: mpsc::UnboundedReceiver<Vec<SpanData>>,
+    waiting: Arc<AtomicUsize>,
     metrics: Arc<Metrics>,
-) {
-    let mut is_stopping = false;
-    let mut is_failing = false;
-    loop {
-        let mut spans = Vec::new();
-        if !is_stopping {
-            tokio::select! {
-                () = tokio::time::sleep(EVERY) => {}
-                _ = stopped.wait_for(|stopped| *stopped) => is_stopping = true,
-            }
-        }
-        while spans.len() < REQUEST_MAX
-            && let Ok(more) = waiting.try_recv()
-        {
-            spans.extend(more);
-        }
-        if spans.is_empty() {
-            if is_stopping {
-                return;
-            }
-            continue;
-        }
-        let count = spans.len() as u64;
-        match exporter.export(spans).await {
-            Ok(()) => is_failing = false,
-            Err(error) => {
-                metrics.spans_dropped(count);
-                // Once, and not each second until it is back.
-                if !std::mem::replace(&mut is_failing, true) {
-                    tracing::warn!(target: "traces", %error, "the collector did not take spans; they are dropped");
+}
+
+impl Sender {
+    async fn send(mut self, mut stopped: watch::Receiver<bool>) {
+        let (mut is_stopping, mut is_failing) = (false, false);
+        let mut spans = VecDeque::new();
+        loop {
+            // What fills a request goes at once.
+            if !is_stopping && spans.len() < REQUEST_MAX {
+                tokio::select! {
+                    () = tokio::time::sleep(EVERY) => {}
+                    _ = stopped.wait_for(|stopped| *stopped) => is_stopping = true,
                 }
             }
+            while spans.len() < REQUEST_MAX
+                && let Ok(more) = self.committed.try_recv()
+            {
+                spans.extend(more);
+            }
+            if spans.is_empty() && is_stopping {
+                return;
+            }
+            let request: Vec<SpanData> = spans.drain(..spans.len().min(REQUEST_MAX)).collect();
+            if !request.is_empty() {
+                self.export(request, &mut is_failing).await;
+            }
+        }
+    }
+
+    async fn export(&self, spans: Vec<SpanData>, is_failing: &mut bool) {
+        let count = spans.len();
+        let exported = self.exporter.export(spans).await;
+        self.waiting.fetch_sub(count, Ordering::Relaxed);
+        let Err(error) = exported else {
+            *is_failing = false;
+            return;
+        };
+        self.metrics.spans_dropped(count as u64);
+        // Once, and not each second until it is back.
+        if !std::mem::replace(is_failing, true) {
+            tracing::warn!(target: "traces", %error, "the collector did not take spans; they are dropped");
         }
     }
 }

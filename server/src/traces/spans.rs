@@ -5,14 +5,15 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use fleetprompt_core::directive::{self, Directive};
-use fleetprompt_core::run::{Place, Run, Step, StepRecord, StepStatus};
+use fleetprompt_core::run::{Place, Run, Step, StepStatus};
 use fleetprompt_core::trace::{SpanId, Trace};
-use fleetprompt_core::{Failure, Lineage, Signal, SignalId, TenantId, Timestamp};
+use fleetprompt_core::{Failure, Lineage, RecordId, Signal, SignalId, TenantId, Timestamp};
 use fleetprompt_engine::Directory;
 use fleetprompt_store::{Batch, RunWrite};
 use opentelemetry::trace::{SpanContext, SpanKind, Status, TraceFlags, TraceId, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
+use serde::Deserialize;
 
 /// What of all traces is kept.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +50,13 @@ struct Spans<'a> {
     all: Vec<SpanData>,
 }
 
+/// Of the record of a step no more is read than which it is.
+#[derive(Deserialize)]
+struct Named<'a> {
+    #[serde(borrow)]
+    step: Cow<'a, str>,
+}
+
 /// What a span is about, and when.
 struct About {
     id: SpanId,
@@ -66,10 +74,25 @@ impl<'a> Spans<'a> {
         self.signals.get(&by?).copied()
     }
 
+    /// What caused it. Where that is what a run or a directive says of itself, then these.
+    fn above(&self, lineage: &Lineage) -> Option<SpanId> {
+        let cause = lineage.causation_id?;
+        let said = match cause {
+            RecordId::Signal(id) => self.fresh(Some(id)),
+            RecordId::Directive(_) | RecordId::Run(_) => None,
+        };
+        let of_whom = said.and_then(|signal| {
+            let run = signal.run_id.map(RecordId::from);
+            run.or_else(|| signal.directive_id.map(RecordId::from))
+        });
+        Some(SpanId::of(of_whom.unwrap_or(cause)))
+    }
+
     fn signal(&mut self, signal: &Signal) {
+        let parent = self.above(&signal.lineage);
         self.add(signal.tenant, &signal.lineage, || About {
             id: SpanId::of(signal.id),
-            parent: signal.lineage.causation_id.map(SpanId::of),
+            parent,
             kind: SpanKind::Producer,
             name: format!("signal {}", signal.name),
             from: signal.recorded_at,
@@ -109,8 +132,8 @@ impl<'a> Spans<'a> {
         // What was never begun is no work, and would only be in the way.
         let Some(started) = step.started_at.filter(|_| step.status != StepStatus::Skipped) else { return };
         self.add(run.tenant, &run.lineage, || {
-            let record = serde_json::from_str::<StepRecord>(by.payload.text());
-            let id = record.map(|record| record.step).unwrap_or_default();
+            let named = serde_json::from_str::<Named>(by.payload.text());
+            let id = named.map(|named| named.step.into_owned()).unwrap_or_default();
             let part = match (place.undo, place.item) {
                 (true, _) => "undo",
                 (false, Some(_)) => "item of",
@@ -140,11 +163,12 @@ impl<'a> Spans<'a> {
     fn directive(&mut self, directive: &Directive) {
         let settled = directive.settled_at.filter(|_| self.fresh(directive.settled_by).is_some());
         let Some(settled) = settled else { return };
+        let above = self.above(&directive.lineage);
         self.add(directive.tenant, &directive.lineage, || About {
             id: SpanId::of(directive.id),
             parent: match directive.origin {
                 Some(origin) => Some(SpanId::of_step(origin.run_id, origin.place)),
-                None => directive.lineage.causation_id.map(SpanId::of),
+                None => above,
             },
             kind: match directive.handler {
                 directive::HandlerKind::BuiltIn => SpanKind::Internal,

@@ -12,7 +12,10 @@ struct Migration {
 }
 
 /// The version of a migration is its place here, from 1.
-const MIGRATIONS: [Migration; 1] = [Migration { name: "initial", sql: include_str!("migrations/0001_initial.sql") }];
+const MIGRATIONS: [Migration; 2] = [
+    Migration { name: "initial", sql: include_str!("migrations/0001_initial.sql") },
+    Migration { name: "weights", sql: include_str!("migrations/0002_weights.sql") },
+];
 
 /// The newest version of the schema.
 pub const KNOWN: i64 = MIGRATIONS.len() as i64;

@@ -24,7 +24,7 @@ const FEW: i32 = 200;
 
 pub struct Checkpoints {
     log: Arc<Log>,
-    /// How long the log was when it was last taken whole, unless it has begun anew since.
+    /// How much of the log stood in the file when somebody last looked.
     taken: i32,
     begin: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -34,7 +34,8 @@ pub struct Checkpoints {
 struct Log {
     pages: AtomicI32,
     is_under_way: AtomicBool,
-    is_nearly_taken: AtomicBool,
+    /// The rest is for the writer, however much it is: where the disk is slower than it, it has to wait.
+    is_writers_turn: AtomicBool,
 }
 
 impl Checkpoints {
@@ -61,10 +62,12 @@ impl Checkpoints {
         if pages < self.taken {
             self.taken = 0;
         }
-        if self.log.is_nearly_taken.swap(false, Ordering::Acquire) || pages - self.taken >= PAGES_MAX {
-            take(writer);
-            self.taken = pages;
-        } else if pages - self.taken >= PAGES && !self.log.is_under_way.swap(true, Ordering::AcqRel) {
+        let left = pages - self.taken;
+        // Somebody may have read in an old part of it, and then it is asked again before long.
+        let is_time = left >= if pages >= PAGES * 4 { FEW } else { PAGES };
+        if self.log.is_writers_turn.swap(false, Ordering::Acquire) || left >= PAGES_MAX {
+            self.taken = take(writer).unwrap_or(self.taken);
+        } else if is_time && !self.log.is_under_way.swap(true, Ordering::AcqRel) {
             self.begin.as_ref().map(|begin| begin.try_send(()));
         }
     }
@@ -89,10 +92,9 @@ fn beside(path: &Path, log: &Log, begin: &Receiver<()>) {
         });
         if let Some(connection) = &connection {
             // What comes while the first part is taken is less than that, and so on.
-            let is_nearly_taken =
-                (0..4).any(|_| take(connection).is_some_and(|taken| log.pages.load(Ordering::Relaxed) - taken < FEW));
-            tracing::trace!(is_nearly_taken, "took the write-ahead log into the file");
-            log.is_nearly_taken.store(true, Ordering::Release);
+            let few_are_left = |taken: i32| log.pages.load(Ordering::Relaxed) - taken < FEW;
+            let _ = (0..4).find(|_| take(connection).is_none_or(few_are_left));
+            log.is_writers_turn.store(true, Ordering::Release);
         }
         log.is_under_way.store(false, Ordering::Release);
     }
@@ -101,7 +103,8 @@ fn beside(path: &Path, log: &Log, begin: &Receiver<()>) {
 /// As much as nobody needs to read from it. Says how many pages of it stand in the file now.
 fn take(connection: &Connection) -> Option<i32> {
     match connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(2)) {
-        Ok(taken) => Some(taken),
+        // Below zero: somebody else is at it.
+        Ok(taken) => Some(taken).filter(|taken| *taken >= 0),
         Err(error) => {
             tracing::warn!(%error, "the write-ahead log was not taken into the file");
             None

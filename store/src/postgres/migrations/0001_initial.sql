@@ -10,7 +10,6 @@ CREATE TABLE tenants (
   slug       text NOT NULL,
   name       text NOT NULL,
   created_at bigint NOT NULL,
-  weight     integer NOT NULL,
   partition  integer NOT NULL   -- by its slug
 );
 
