@@ -169,10 +169,30 @@ impl Arguments {
         if !(1..=8).contains(&self.nodes) {
             bail!("--nodes: between 1 and 8");
         }
+        self.check_comparison()?;
         if self.nodes > 1 && !(self.postgres && matches!(self.what, What::W1 | What::W2 | What::W3)) {
             bail!("--nodes: several share a database, so with --postgres, and for w1, w2 and w3 only");
         }
         Ok(())
+    }
+
+    /// What is unlike on both sides is not compared: figures of it would say nothing.
+    fn check_comparison(&self) -> anyhow::Result<()> {
+        let Some(peer) = self.peer else { return Ok(()) };
+        if self.nodes > 1 {
+            bail!("--nodes: a peer is one server, so only one node is compared with it; leave out --nodes or --peer");
+        }
+        match peer {
+            Peer::Dbos if !self.postgres && !self.only_peer => {
+                bail!("--peer dbos: DBOS keeps its data in PostgreSQL, so FleetPrompt must as well; add --postgres")
+            }
+            Peer::Restate if self.postgres => {
+                bail!(
+                    "--peer restate: Restate keeps its data in files, so FleetPrompt must as well; leave out --postgres"
+                )
+            }
+            Peer::Dbos | Peer::Restate => Ok(()),
+        }
     }
 
     fn systems(&self) -> Vec<System> {
@@ -233,5 +253,27 @@ fn seconds(flag: &str, value: f64) -> anyhow::Result<Duration> {
     match Duration::try_from_secs_f64(value) {
         Ok(duration) if duration <= Duration::from_secs(3600) => Ok(duration),
         _ => bail!("{flag}: between 0 and 3600"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_alike_is_compared() {
+        let check = |line: &str| Arguments::parse_from(line.split(' ')).check();
+        for alike in ["bench all --smoke", "bench w1 --peer restate", "bench w1 --peer dbos --postgres"] {
+            check(alike).unwrap();
+        }
+        check("bench w1 --peer dbos --only-peer").unwrap();
+        for (unlike, advice) in [
+            ("bench w1 --peer dbos", "add --postgres"),
+            ("bench w1 --peer restate --postgres", "leave out --postgres"),
+            ("bench w1 --peer dbos --postgres --nodes 3", "leave out --nodes"),
+        ] {
+            let refused = check(unlike).unwrap_err().to_string();
+            assert!(refused.contains(advice), "{unlike}: {refused}");
+        }
     }
 }

@@ -12,11 +12,12 @@ use crate::workload::{Workload, write_order};
 
 const NAME: &str = "dbos";
 
+/// Installs it from npm, at the version that is locked here.
 pub fn install() -> anyhow::Result<()> {
-    if peer::folder(NAME).join("node_modules/@dbos-inc/dbos-sdk").exists() {
-        return Ok(());
+    if !peer::is_installed(NAME)? {
+        peer::npm_install(NAME)?;
     }
-    peer::npm_install(NAME)
+    Ok(())
 }
 
 /// The command of its process over a database, and where it will listen.

@@ -2,7 +2,7 @@
 //!
 //! Each measurement prints one line of JSON on standard output; what a person reads goes to
 //! standard error. Servers are children on loopback with their data in a temporary folder; both
-//! are gone when this program ends, Ctrl-C included.
+//! are gone when this program ends, by Ctrl-C and SIGTERM as well.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -27,7 +27,10 @@ mod workload;
 
 use std::process::ExitCode;
 
+use anyhow::{Context, bail};
 use clap::Parser;
+use tokio::signal::ctrl_c;
+use tokio::signal::unix::{SignalKind, signal};
 
 use arguments::{Arguments, Plan};
 use measure::Record;
@@ -38,8 +41,9 @@ use workload::Case;
 async fn main() -> ExitCode {
     // Whoever wins, dropping the other ends every child and removes every folder.
     let outcome = tokio::select! {
+        biased; // so that signals are heard before the first child is there
+        outcome = stopped() => outcome,
         outcome = measure_all() => outcome,
-        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
     };
     match outcome {
         Ok(errors) => ExitCode::from(u8::from(errors > 0)),
@@ -48,6 +52,16 @@ async fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Somebody wants it to end before it has.
+async fn stopped() -> anyhow::Result<u64> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let how = tokio::select! {
+        _ = ctrl_c() => "interrupted",
+        _ = terminate.recv() => "terminated",
+    };
+    bail!(how)
 }
 
 /// Gives the number of failed requests: figures with failures in them are no figures.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use anyhow::Context;
 use serde_json::Value;
 
 use crate::http::{Answer, Fault};
@@ -11,6 +12,24 @@ use crate::process::output_of;
 
 pub fn folder(peer: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(peer)
+}
+
+/// Whether each package is there, in the version that is locked. Those for other platforms are optional.
+pub fn is_installed(peer: &str) -> anyhow::Result<bool> {
+    let folder = folder(peer);
+    let lock = read(&folder.join("package-lock.json"))?;
+    let packages = lock["packages"].as_object().context("package-lock.json names no packages")?;
+    // The one without a path is the peer's folder itself.
+    let mut locked = packages.iter().filter(|(path, _)| !path.is_empty());
+    Ok(locked.all(|(path, package)| match read(&folder.join(path).join("package.json")) {
+        Ok(installed) => installed["version"] == package["version"],
+        Err(_) => package["optional"] == true,
+    }))
+}
+
+fn read(path: &Path) -> anyhow::Result<Value> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("read {}", path.display()))
 }
 
 /// Installs what is locked in the peer's folder, without its install scripts, which only report usage.

@@ -37,16 +37,15 @@ fn handler_binary() -> PathBuf {
 /// Installs the server from npm and builds the handlers, each at the version that is locked here.
 pub fn install() -> anyhow::Result<()> {
     let folder = peer::folder(NAME);
-    if server_binary().is_err() {
+    if !peer::is_installed(NAME)? || server_binary().is_err() {
         peer::npm_install(NAME)?;
     }
-    if !handler_binary().exists() {
-        eprintln!("building Restate's handlers");
-        let mut cargo = Command::new("cargo");
-        cargo.args(["build", "--release", "--locked", "--manifest-path"]).arg(folder.join("Cargo.toml"));
-        cargo.arg("--target-dir").arg(folder.join("target"));
-        output_of(&mut cargo)?;
-    }
+    // Cargo knows best whether they are what is here.
+    eprintln!("building Restate's handlers, unless they are built");
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--release", "--locked", "--manifest-path"]).arg(folder.join("Cargo.toml"));
+    cargo.arg("--target-dir").arg(folder.join("target"));
+    output_of(&mut cargo)?;
     Ok(())
 }
 
