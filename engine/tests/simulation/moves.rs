@@ -5,7 +5,7 @@ use fleetprompt_core::directive::{Directive, HandlerKind, Status as DirectiveSta
 use fleetprompt_core::registration::WorkflowStatus;
 use fleetprompt_core::run::{Awaited, Place, Run, StepStatus};
 use fleetprompt_core::signal::NewSignal;
-use fleetprompt_core::{Failure, Json, RunId, Scope, SignalId};
+use fleetprompt_core::{Failure, Json, Name, RunId, Scope, SignalId};
 use fleetprompt_engine::{Error, NewDirective, Requested, Task};
 use fleetprompt_store::Store;
 use serde_json::{Value, json};
@@ -194,11 +194,11 @@ impl World {
 
     pub fn ask(&mut self, scope: &Scope, name: &str, key: String, payload: Value) -> Result<Requested, Error> {
         self.story.tell(|| format!("{} asks for {name} {payload}", scope.actor.kind));
-        let name = name.parse().expect("a name");
+        let name: Name = name.parse().expect("a name");
         let directive = NewDirective {
-            name,
+            name: name.clone(),
             payload: payload.into(),
-            idempotency_key: key,
+            idempotency_key: key.clone(),
             correlation_id: None,
             causation_id: None,
         };
@@ -210,6 +210,11 @@ impl World {
             },
             Err(error) => format!("      which was refused: {error}"),
         });
+        if let Ok(asked) = &asked
+            && !self.is_deaf
+        {
+            self.told.directives.insert(asked.directive.id, (scope.tenant, name, key));
+        }
         asked
     }
 

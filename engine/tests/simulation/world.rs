@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use fleetprompt_core::document::Format;
 use fleetprompt_core::tenant::Role;
-use fleetprompt_core::{Party, Scope, SignalId, Span, TenantId, Timestamp};
+use fleetprompt_core::{DirectiveId, Name, Party, Scope, SignalId, Span, TenantId, Timestamp};
 use fleetprompt_engine::{ByHand, Error, Task, verify};
 use fleetprompt_store::memory::MemoryStore;
 use serde_json::json;
@@ -65,6 +65,8 @@ pub struct House {
 pub struct Told {
     pub signals: BTreeMap<SignalId, (TenantId, String)>,
     pub dedupe_keys: BTreeMap<(TenantId, String), SignalId>,
+    /// Under which name and idempotency key each was asked for.
+    pub directives: BTreeMap<DirectiveId, (TenantId, Name, String)>,
 }
 
 /// How a world went.

@@ -54,5 +54,15 @@ pub fn all_there(world: &World) -> Held {
         let is_there = found.is_some_and(|signal| signal.payload.text() == payload);
         hold(is_there, || format!("{id} was acknowledged, and is not there as it was told"))?;
     }
+    for ((tenant, key), id) in &world.told.dedupe_keys {
+        let found = world.store.signal(*tenant, *id).map_err(|error| error.to_string())?;
+        let is_there = found.is_some_and(|signal| signal.dedupe_key.as_ref() == Some(key));
+        hold(is_there, || format!("{id} was the first under the dedupe key {key}, and is not there with it"))?;
+    }
+    for (id, (tenant, name, key)) in &world.told.directives {
+        let found = world.store.directive(*tenant, *id).map_err(|error| error.to_string())?;
+        let is_there = found.is_some_and(|row| row.name == *name && row.idempotency_key == *key);
+        hold(is_there, || format!("{id} was acknowledged as {name} under {key}, and is not there as such"))?;
+    }
     Ok(())
 }
