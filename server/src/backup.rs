@@ -8,6 +8,8 @@ use fleetprompt_store::copy::Progress;
 use fleetprompt_store::postgres::PostgresStore;
 use fleetprompt_store::sqlite::{self, SqliteStore};
 
+use crate::begun::{self, Begun};
+use crate::cli::exit::Usage;
 use crate::copy;
 use crate::place::{Named, Place};
 
@@ -30,22 +32,31 @@ pub struct Args {
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (from, to) = (args.from.place()?, args.to.clone());
-    let held = tokio::task::spawn_blocking(move || match &from {
-        Place::Folder(folder) => of_folder(folder, &to).map(|()| None),
-        Place::Database(url) => of_database(url, &to).map(Some),
+    if to.to_str().is_none() {
+        return Err(Usage(format!("FILE is not Unicode: {}; choose another name", to.display())).into());
+    }
+    let held = begun::do_or_undo(move |begun| match &from {
+        Place::Folder(folder) => of_folder(folder, &to, begun).map(|()| None),
+        Place::Database(url) => of_database(url, &to, begun).map(Some),
     });
-    let held = held.await??.map(|all| format!(", {}", copy::told(all))).unwrap_or_default();
+    let held = held.await?.map(|all| format!(", {}", copy::told(all))).unwrap_or_default();
     let bytes = std::fs::metadata(&args.to)?.len();
     println!("{}: {:.1} MiB{held}", args.to.display(), bytes as f64 / f64::from(1 << 20));
     Ok(ExitCode::SUCCESS)
 }
 
-fn of_folder(folder: &Path, to: &Path) -> anyhow::Result<()> {
+fn of_folder(folder: &Path, to: &Path, begun: &Begun) -> anyhow::Result<()> {
     let database = folder.join("fleetprompt.db");
     ensure!(database.exists(), "there is no database in {}", folder.display());
-    Ok(sqlite::backup(&database, to)?)
+    sqlite::create(to, |partial| {
+        begun.partial(partial);
+        Ok(sqlite::backup(&database, partial)?)
+    })
 }
 
-fn of_database(url: &str, to: &Path) -> anyhow::Result<Progress> {
-    sqlite::create(to, |partial| copy::into_file(&PostgresStore::snapshot(url)?, &SqliteStore::open(partial)?))
+fn of_database(url: &str, to: &Path, begun: &Begun) -> anyhow::Result<Progress> {
+    sqlite::create(to, |partial| {
+        begun.partial(partial);
+        copy::into_file(&PostgresStore::snapshot(url)?, &SqliteStore::open(partial)?)
+    })
 }

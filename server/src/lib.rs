@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod backup;
+mod begun;
 pub mod cli;
 pub mod copy;
 pub mod demo;

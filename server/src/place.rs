@@ -128,10 +128,14 @@ impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Folder(path) => path.display().fmt(f),
-            // What stands before it may be a password, and what stands after it a setting.
+            // A password may stand before the `@`, and in a setting after the `?`.
             Self::Database(url) => {
-                let address = url.rsplit_once('@').map_or(url.as_str(), |(_, address)| address);
-                f.write_str(address.split('?').next().unwrap_or_default())
+                let address = url.split('?').next().unwrap_or_default();
+                f.write_str(match address.rsplit_once('@') {
+                    Some((_, address)) => address,
+                    None if address.starts_with("postgres") && !url.contains('@') => address,
+                    None => "the database",
+                })
             }
         }
     }
@@ -166,7 +170,7 @@ impl DataFolder {
         Ok(Self { path: path.to_owned(), _lock: file })
     }
 
-    /// One that was made in vain.
+    /// One that was made in vain; for whoever holds it.
     pub fn remove_empty(path: &Path) {
         let _ = std::fs::remove_file(path.join("lock"));
         let _ = std::fs::remove_dir(path);
@@ -174,5 +178,26 @@ impl DataFolder {
 
     pub fn database(&self) -> PathBuf {
         self.path.join("fleetprompt.db")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_any_part_of_a_password() {
+        for (url, shown) in [
+            ("postgres://ada:secret@db:5432/acme?sslmode=require", "db:5432/acme"),
+            ("postgres://ada:se@cret@db/acme", "db/acme"),
+            ("postgres://ada@db/acme?password=se@cret", "db/acme"),
+            ("postgres://db/acme?sslmode=require", "postgres://db/acme"),
+            // What of these is the password, one cannot tell.
+            ("postgres://db/acme?password=se@cret", "the database"),
+            ("postgres://ada:se?cret@db/acme", "the database"),
+            ("host=db user=ada password=secret", "the database"),
+        ] {
+            assert_eq!(Place::Database(url.to_owned()).to_string(), shown, "{url}");
+        }
     }
 }

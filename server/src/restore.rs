@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use fleetprompt_store::copy::Progress;
 use fleetprompt_store::sqlite::{self, SqliteStore};
 
+use crate::begun::{self, Begun};
 use crate::copy;
 use crate::place::{DataFolder, Named, Place};
 use crate::settings::Settings;
@@ -34,22 +35,27 @@ pub struct Args {
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (file, to, settings) = (args.file.clone(), args.to.place()?, Settings::with_partitions(args.partitions));
     let shown = to.to_string();
-    let restored = tokio::task::spawn_blocking(move || match &to {
-        Place::Folder(folder) => into_folder(&file, folder),
-        Place::Database(_) => into_database(&file, &to, &settings),
+    let restored = begun::do_or_undo(move |begun| match &to {
+        Place::Folder(folder) => into_folder(&file, folder, begun),
+        Place::Database(_) => into_database(&file, &to, &settings, begun),
     });
-    let restored = copy::told(restored.await??);
+    let restored = copy::told(restored.await?);
     println!("{restored}: {} and {shown} say the same", args.file.display());
     Ok(ExitCode::SUCCESS)
 }
 
-fn into_folder(file: &Path, path: &Path) -> anyhow::Result<Progress> {
+fn into_folder(file: &Path, path: &Path, begun: &Begun) -> anyhow::Result<Progress> {
     let was_there = path.exists();
-    let restored = DataFolder::open(path).and_then(|folder| {
-        sqlite::create(&folder.database(), |partial| {
-            sqlite::restore(file, partial)?;
-            copy::read(&SqliteStore::open(partial)?)
-        })
+    // Until it is ours, another's lock may stand in it.
+    let folder = DataFolder::open(path)?;
+    if !was_there {
+        let path = path.to_owned();
+        begun.undo_by(move || DataFolder::remove_empty(&path));
+    }
+    let restored = sqlite::create(&folder.database(), |partial| {
+        begun.partial(partial);
+        sqlite::restore(file, partial)?;
+        copy::read(&SqliteStore::open(partial)?)
     });
     if restored.is_err() && !was_there {
         DataFolder::remove_empty(path);
@@ -57,8 +63,10 @@ fn into_folder(file: &Path, path: &Path) -> anyhow::Result<Progress> {
     restored
 }
 
-fn into_database(file: &Path, to: &Place, settings: &Settings) -> anyhow::Result<Progress> {
-    let folder = tempfile::tempdir()?;
+fn into_database(file: &Path, to: &Place, settings: &Settings, begun: &Begun) -> anyhow::Result<Progress> {
+    let folder = tempfile::Builder::new().prefix("fleetprompt-").tempdir()?;
+    let path = folder.path().to_owned();
+    begun.undo_by(move || drop(std::fs::remove_dir_all(path)));
     let working = folder.path().join("fleetprompt.db");
     sqlite::restore(file, &working)?;
     let (source, target) = (SqliteStore::open(&working)?, to.open(settings)?);

@@ -130,7 +130,7 @@ impl Settings {
         Ok(Self {
             listen: given.listen.or(file.listen).unwrap_or(default.listen),
             data: given.data.or(file.data).unwrap_or(default.data),
-            database: given.database.or(file.database),
+            database: given.database.or(file.database).filter(|url| !url.is_empty()),
             node_lease_s: given.node_lease_s.or(file.node_lease_s).unwrap_or(default.node_lease_s).clamp(1, 3_600),
             node_name: given.node_name.or(file.node_name),
             partitions: given
@@ -207,6 +207,12 @@ mod tests {
         let given = Partial { listen: Some("127.0.0.1:2".parse().expect("an address")), ..Partial::default() };
         let settings = Settings::resolve(given, Some(&path)).expect("settings");
         assert_eq!((settings.listen.port(), settings.effects_max, settings.grace_s), (2, 3, 10));
+    }
+
+    #[test]
+    fn a_database_that_is_set_to_nothing_is_none() {
+        let given = Partial { database: Some(String::new()), ..Partial::default() };
+        assert_eq!(Settings::resolve(given, None).expect("settings"), Settings::default());
     }
 
     #[test]

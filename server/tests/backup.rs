@@ -6,7 +6,9 @@ mod support;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -223,6 +225,68 @@ fn what_is_no_backup_leaves_nothing_behind_and_what_is_there_is_not_overwritten(
     assert!(fs::read(path("data/fleetprompt.db")).unwrap() == before);
     is_done(&restore(&path("copy.db"), Path::new(&empty)), "1 tenants");
     is_refused(&restore(&path("copy.db"), Path::new(&empty)), "has tenants already");
+}
+
+#[test]
+fn what_cannot_be_restored_gets_no_name_as_a_backup() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    create_tenant(&path("data"), "acme");
+    is_done(&backup(&path("data"), &path("copy.db")), "MiB");
+    let whole = fs::read(path("copy.db")).unwrap();
+    let anothers = [&whole[..68], b"else", &whole[72..]].concat();
+    fs::create_dir(path("bad")).unwrap();
+    for (bytes, why) in [(&b""[..], "it is empty"), (&anothers[..], "another program's"), (&whole[..8_192], "damaged")]
+    {
+        fs::write(path("bad/fleetprompt.db"), bytes).unwrap();
+        is_refused(&backup(&path("bad"), &path("bad.db")), why);
+        assert_eq!(names(folder.path()), ["bad", "copy.db", "data"], "{why}");
+    }
+    let unspeakable = folder.path().join(OsStr::from_bytes(b"copy-\xff.db"));
+    let refused = backup(&path("data"), &unspeakable);
+    assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+}
+
+#[test]
+fn what_others_have_put_there_stays_and_one_of_two_gets_the_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    create_tenant(&path("data"), "acme");
+    fs::write(path("copy.db.partial"), "somebody's").unwrap();
+    fs::write(path("copy.db.0.partial"), "somebody's").unwrap();
+    symlink(path("nowhere.db"), path("link.db")).unwrap();
+    is_refused(&backup(&path("data"), &path("link.db")), "is there already");
+
+    let (data, copy) = (path("data"), path("copy.db"));
+    let both = std::thread::scope(|scope| {
+        let both = [scope.spawn(|| backup(&data, &copy)), scope.spawn(|| backup(&data, &copy))];
+        both.map(|one| one.join().unwrap())
+    });
+    let (done, refused): (Vec<_>, Vec<_>) = both.iter().partition(|output| output.status.success());
+    assert_eq!((done.len(), refused.len()), (1, 1), "{}{}", said(&both[0]), said(&both[1]));
+    is_refused(refused[0], "is there already");
+    is_done(&restore(&copy, &path("restored")), "of 1 tenants");
+    let all = ["copy.db", "copy.db.0.partial", "copy.db.partial", "data", "link.db", "restored"];
+    assert_eq!(names(folder.path()), all);
+    assert_eq!(fs::read(path("copy.db.partial")).unwrap(), b"somebody's");
+}
+
+#[test]
+fn a_backup_that_is_told_to_end_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    // It takes whoever comes, and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let database = format!("postgres://ada@{}/x", silent.local_addr().unwrap());
+    let from = ["backup", "--database", &database];
+    for (name, status) in [("INT", 130), ("TERM", 143)] {
+        let mut backup = Command::new(BINARY).args(from).arg(folder.path().join("copy.db")).spawn().unwrap();
+        let _asked = silent.accept().unwrap();
+        assert_eq!(names(folder.path()).len(), 1);
+        let pid = backup.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+        assert_eq!(backup.wait().unwrap().code(), Some(status));
+        assert_eq!(names(folder.path()), [""; 0]);
+    }
 }
 
 #[test]

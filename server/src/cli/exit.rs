@@ -11,6 +11,8 @@ pub const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 const CONNECTION: u8 = 3;
 const REFUSED: u8 = 4;
+/// A signal has ended it, whose number is added, as shells do.
+pub const SIGNALLED: i32 = 128;
 
 /// The command line cannot be carried out as it is written.
 #[derive(Debug, thiserror::Error)]

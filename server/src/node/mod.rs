@@ -15,6 +15,7 @@ use fleetprompt_engine::models::ModelsConfig;
 use fleetprompt_engine::{Config, Engine, Resources};
 use fleetprompt_store::Store;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -161,10 +162,14 @@ fn config(settings: &Settings, performs: bool) -> Config {
 
 /// Resolves when the process is asked to end: Ctrl-C, or SIGTERM from a supervisor.
 pub async fn asked_to_end() {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        .expect("the system lets a process hear SIGTERM");
+    end_signal().await;
+}
+
+/// The number of the signal that asks for it.
+pub async fn end_signal() -> i32 {
+    let mut terminate = signal(SignalKind::terminate()).expect("the system lets a process hear SIGTERM");
     tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => SignalKind::interrupt().as_raw_value(),
+        _ = terminate.recv() => SignalKind::terminate().as_raw_value(),
     }
 }

@@ -1,6 +1,6 @@
 //! How the file is opened: durable, calm, and only if it is ours.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -21,9 +21,8 @@ const STATEMENTS_CACHED: usize = 128;
 
 /// The connection that writes, with a file that is new or ours.
 pub fn writer(path: &Path) -> Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let writer =
-        Connection::open_with_flags(path, flags).map_err(|error| Fault::from(error).while_("open the file"))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+    let writer = open(path, flags).map_err(|error| Fault::from(error).while_("open the file"))?;
     // Nothing may be changed in a file that turns out to be another program's.
     check_ours(&writer, path)?;
     prepare_writer(&writer).map_err(|fault| fault.while_("prepare the file"))?;
@@ -32,20 +31,32 @@ pub fn writer(path: &Path) -> Result<Connection> {
 
 /// A connection that can only read, and so never checkpoints.
 pub fn reader(path: &Path) -> FaultResult<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let reader = Connection::open_with_flags(path, flags)?;
+    let reader = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     prepare_any(&reader, READER_CACHE_KIB)?;
     Ok(reader)
 }
 
 /// A connection that takes the log into the file while the writer goes on.
 pub fn beside(path: &Path) -> FaultResult<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = existing(path)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     prepare_any(&connection, READER_CACHE_KIB)?;
     Ok(connection)
+}
+
+/// A connection to a file that is there, as it comes.
+pub fn existing(path: &Path) -> rusqlite::Result<Connection> {
+    open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+}
+
+/// A path that SQLite takes for nothing else: `file:a` would be a URI to it, whatever the flags, and `:memory:` no file.
+pub fn named(path: &Path) -> PathBuf {
+    Path::new(".").join(path)
+}
+
+fn open(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    Connection::open_with_flags(named(path), flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
 }
 
 /// Takes the log into the file and cuts it to nothing.

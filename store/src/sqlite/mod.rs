@@ -35,7 +35,7 @@ use fleetprompt_core::{DirectiveId, RunId, Signal, SignalId, Slug, TenantId, Tim
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
-pub use self::backup::{backup, create};
+pub use self::backup::{backup, create, remove};
 use self::checkpoints::Checkpoints;
 use self::intern::Interned;
 use self::readers::Readers;

@@ -5,8 +5,6 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use rusqlite::Connection;
-
 use super::backup::beside;
 use super::{connection, migrations};
 use crate::{Error, Result};
@@ -14,33 +12,28 @@ use crate::{Error, Result};
 /// Copies `from` to `to`, where there is nothing yet, or an empty file. What is no backup, is damaged or was written by
 /// a newer version is refused; an older one is brought up to date when it is opened.
 pub fn restore(from: &Path, to: &Path) -> Result<()> {
-    copy(from, to)?;
     // Of a file that was copied after a crash.
-    let log = beside(from, "-wal");
-    if log.exists() {
-        copy(&log, &beside(to, "-wal"))?;
+    let (log, log_to) = (beside(from, "-wal"), beside(to, "-wal"));
+    let has_log = log.exists();
+    copy(from, to)?;
+    if has_log {
+        copy(&log, &log_to)?;
+    }
+    // Only when all is copied: what goes from the log into the file in between would be in neither copy.
+    must_be_same(from, to)?;
+    if has_log {
+        must_be_same(&log, &log_to)?;
+    }
+    if log.exists() != has_log {
+        return Err(changes(&log));
     }
     check(from, to)
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    let copied = || -> io::Result<()> {
-        let mut written = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(to)?;
-        io::copy(&mut File::open(from)?, &mut written)?;
-        if hash(from)? == hash(to)? { Ok(()) } else { Err(io::Error::other("it changes while it is read")) }
-    };
-    let cause = |error| Error::Unavailable { doing: "copy the backup", cause: format!("{}: {error}", from.display()) };
-    copied().map_err(cause)
-}
-
-fn hash(path: &Path) -> io::Result<blake3::Hash> {
-    Ok(blake3::Hasher::new().update_reader(File::open(path)?)?.finalize())
-}
-
 /// Looks at the copy, and speaks of what it is a copy of.
-fn check(from: &Path, copy: &Path) -> Result<()> {
+pub fn check(from: &Path, copy: &Path) -> Result<()> {
     let damaged = |why: String| Error::Damaged(format!("{}: {why}", from.display()));
-    let copy = Connection::open(copy).map_err(|error| damaged(error.to_string()))?;
+    let copy = connection::existing(copy).map_err(|error| damaged(error.to_string()))?;
     connection::check_ours(&copy, from)?;
     if migrations::known(&copy, from)? == 0 {
         return Err(damaged("it is empty, and so no backup".to_owned()));
@@ -50,4 +43,30 @@ fn check(from: &Path, copy: &Path) -> Result<()> {
         found if found == "ok" => Ok(()),
         found => Err(damaged(found)),
     }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let copied = || -> io::Result<u64> {
+        let mut written = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(to)?;
+        io::copy(&mut File::open(from)?, &mut written)
+    };
+    copied().map_err(|error| unavailable(from, error))?;
+    Ok(())
+}
+
+fn must_be_same(from: &Path, to: &Path) -> Result<()> {
+    let hash = |path| hash(path).map_err(|error| unavailable(from, error));
+    if hash(from)? == hash(to)? { Ok(()) } else { Err(changes(from)) }
+}
+
+fn hash(path: &Path) -> io::Result<blake3::Hash> {
+    Ok(blake3::Hasher::new().update_reader(File::open(path)?)?.finalize())
+}
+
+fn changes(path: &Path) -> Error {
+    unavailable(path, "it changes while it is read")
+}
+
+fn unavailable(path: &Path, cause: impl std::fmt::Display) -> Error {
+    Error::Unavailable { doing: "copy the backup", cause: format!("{}: {cause}", path.display()) }
 }
