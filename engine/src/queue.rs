@@ -236,7 +236,7 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// What is decided in one batch may take so long.
-    pub const LONG: Duration = Duration::from_millis(2);
+    pub const LONG: Duration = Duration::from_millis(1);
     const LEAST: usize = 8;
     /// So few take hardly longer than none.
     const FEW: usize = 16;
@@ -369,10 +369,10 @@ mod tests {
     fn batches_become_as_large_as_they_may_take_long() {
         let mut pace = Pace::new(1_024);
         pace.took(1_024, Duration::from_millis(64));
-        assert_eq!((pace.next(true), pace.next(false)), (32, 1_024));
+        assert_eq!((pace.next(true), pace.next(false)), (16, 1_024));
         pace.took(64, Duration::from_secs(60));
         assert_eq!(pace.next(true), Pace::LEAST);
-        (0..100).for_each(|_| pace.took(pace.next(true), Duration::from_millis(1)));
+        (0..100).for_each(|_| pace.took(pace.next(true), Duration::from_micros(500)));
         assert_eq!(pace.next(true), 1_024);
         pace.took(1, Duration::from_millis(1));
         assert_eq!(pace.next(true), 1_024, "a small batch tells nothing");
@@ -386,6 +386,6 @@ mod tests {
             let cost = pace.next(true);
             pace.took(cost, Duration::from_millis(10) + Duration::from_micros(50) * cost as u32);
         }
-        assert!((30..60).contains(&pace.next(true)), "{}", pace.next(true));
+        assert!((15..30).contains(&pace.next(true)), "{}", pace.next(true));
     }
 }
