@@ -51,7 +51,7 @@ pub(super) struct Connections {
     pub readers: Pool,
     /// Each partition's own.
     pub writers: Pool,
-    /// For what nodes say of themselves and to each other: no reader can keep them waiting.
+    /// For what nodes say of themselves and to each other: no reader can keep them waiting. They see all tenants.
     of_nodes: Pool,
     config: Config,
     tls: MakeRustlsConnect,
@@ -157,12 +157,7 @@ impl Database {
     /// Asks on a connection that sees what is everybody's.
     pub(super) async fn ask<T>(&self, ask: impl AsyncFnOnce(&Client) -> fault::Result<T>) -> fault::Result<T> {
         let client = self.connections.of_nodes.get().await?;
-        // Sent together: they are answered in order.
-        let asking = async {
-            let opening = async { Ok(client.batch_execute(OF_ALL_TENANTS).await?) };
-            tokio::try_join!(opening, ask(&client)).map(|((), answer)| answer)
-        };
-        let answer = bounded(asking).await;
+        let answer = bounded(ask(&client)).await;
         if answer.is_err() {
             drop(Object::take(client));
         }
@@ -264,22 +259,24 @@ impl Connections {
             .build()
             .map_err(|error| Error::Unavailable { doing: "start", cause: error.to_string() })?;
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let pool = |size| {
+        let pool = |size, session: String| {
             Pool::builder(Manager::from_config(config.clone(), tls.clone(), recycling.clone()))
                 .max_size(size)
                 .runtime(deadpool_postgres::Runtime::Tokio1)
                 .wait_timeout(Some(ANSWER_MAX))
                 .create_timeout(Some(CONNECT_MAX * 2))
                 .recycle_timeout(Some(CONNECT_MAX))
-                .post_create(Hook::async_fn(|client, _| {
+                .post_create(Hook::async_fn(move |client, _| {
+                    let session = session.clone();
                     Box::pin(async move {
-                        client.batch_execute(SESSION).await.map_err(deadpool_postgres::HookError::Backend)
+                        client.batch_execute(&session).await.map_err(deadpool_postgres::HookError::Backend)
                     })
                 }))
                 .build()
                 .expect("it has a runtime")
         };
-        let (readers, writers, of_nodes) = (pool(READERS_MAX), pool(WRITERS_SPARE), pool(OF_NODES_MAX));
+        let (readers, writers) = (pool(READERS_MAX, SESSION.to_owned()), pool(WRITERS_SPARE, SESSION.to_owned()));
+        let of_nodes = pool(OF_NODES_MAX, format!("{SESSION}; {OF_ALL_TENANTS}"));
         Ok(Self { readers, writers, of_nodes, config, tls, runtime: Some(runtime) })
     }
 
