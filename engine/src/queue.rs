@@ -251,7 +251,10 @@ impl Pace {
 
     /// The last batch was so large, and took so long.
     pub fn took(&mut self, cost: usize, time: Duration) {
-        if (1..=Self::FEW).contains(&cost) {
+        if cost == 0 {
+            return;
+        }
+        if cost <= Self::FEW {
             // The least of late: slower ones waited for something else as well.
             let of_late = self.fixed + self.fixed / 64;
             self.fixed = if self.fixed.is_zero() { time } else { time.min(of_late) };

@@ -107,11 +107,11 @@ struct Sender {
 
 impl Sender {
     async fn send(mut self, mut stopped: watch::Receiver<bool>) {
-        let (mut is_stopping, mut is_failing) = (false, false);
+        let (mut is_stopping, mut is_failing, mut was_full) = (false, false, false);
         let mut spans = VecDeque::new();
         loop {
-            // What fills a request goes at once.
-            if !is_stopping && spans.len() < REQUEST_MAX {
+            // Behind a full request comes the next at once.
+            if !is_stopping && !was_full {
                 tokio::select! {
                     () = tokio::time::sleep(EVERY) => {}
                     _ = stopped.wait_for(|stopped| *stopped) => is_stopping = true,
@@ -126,6 +126,7 @@ impl Sender {
                 return;
             }
             let request: Vec<SpanData> = spans.drain(..spans.len().min(REQUEST_MAX)).collect();
+            was_full = request.len() == REQUEST_MAX;
             if !request.is_empty() {
                 self.export(request, &mut is_failing).await;
             }
