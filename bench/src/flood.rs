@@ -2,19 +2,21 @@
 //!
 //! The quiet one sends a signal at a fixed pace, whether the one before is answered or not, and latencies
 //! count from the moment that a signal was due. It has a thread of its own, so that it does not wait for
-//! the clients of the flood.
+//! the clients of the flood, and these come last where there are too few processors: what they take of
+//! the server's and of the quiet one's they would not from another machine.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use futures_util::{StreamExt, stream};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::time::{sleep, timeout};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::fleetprompt::Api;
 use crate::http::Connection;
@@ -25,6 +27,7 @@ use crate::workload::{Case, Workload};
 
 const PACE: Duration = Duration::from_millis(20);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+const FLOOD_NICE: i32 = 5;
 
 #[derive(Debug, Serialize)]
 pub struct Record {
@@ -42,7 +45,7 @@ pub struct Record {
     p99_ms: f64,
     max_ms: f64,
     /// To what it was alone.
-    p99_ratio: Option<f64>,
+    pub p99_ratio: Option<f64>,
     quiet_errors: u64,
     error_kinds: BTreeMap<String, u64>,
 }
@@ -50,6 +53,10 @@ pub struct Record {
 impl Record {
     pub fn errors(&self) -> u64 {
         self.flood_errors + self.quiet_errors
+    }
+
+    pub fn ratio_of(&self) -> Option<String> {
+        self.flood.map(|flood| format!("w6 p99 under {flood} to that alone"))
     }
 
     /// One line for a person.
@@ -90,15 +97,14 @@ async fn measure_under(flood: Option<Case>, times: Times, places: &Places, round
     let [quiet, .., neighbour] = subject.tenants()? else { return Err(anyhow!("a tenant is missing")) };
 
     let (address, key) = (quiet.address, quiet.key.clone());
-    let quiet = std::thread::spawn(move || be_quiet(address, key, times));
-    let (flood_throughput, flood_errors) = match flood {
-        Some(flood) => pour(neighbour, flood, times).await?,
-        None => {
-            sleep(times.warm_up + times.window).await;
-            (0.0, 0)
-        }
+    let quiet = apart(move || be_quiet(address, key, times));
+    let (address, key) = (neighbour.address, neighbour.key.clone());
+    let pouring = flood.map(|flood| apart(move || pour(address, key, flood, times)));
+    let (latencies_us, errors) = quiet.await??;
+    let (flood_throughput, flood_errors) = match pouring {
+        Some(pouring) => pouring.await??,
+        None => (0.0, 0),
     };
-    let (latencies_us, errors) = quiet.join().map_err(|_| anyhow!("the quiet tenant's thread panicked"))??;
     Ok(Record {
         workload: "w6",
         system: System::Fleetprompt,
@@ -117,8 +123,18 @@ async fn measure_under(flood: Option<Case>, times: Times, places: &Places, round
     })
 }
 
+/// On a thread of its own, that ends with it.
+fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
+    let (done, outcome) = oneshot::channel();
+    std::thread::spawn(move || done.send(work()));
+    outcome
+}
+
 /// Gives operations a second, and how many requests failed.
-async fn pour(api: &Api, flood: Case, times: Times) -> anyhow::Result<(f64, u64)> {
+#[tokio::main(flavor = "current_thread")]
+async fn pour(address: SocketAddr, key: String, flood: Case, times: Times) -> anyhow::Result<(f64, u64)> {
+    rustix::process::nice(FLOOD_NICE).context("let the flood come last")?;
+    let api = Api::new(address, key);
     let load = Load { clients: flood.clients, warm_up: times.warm_up, window: times.window };
     let requests = vec![api.requests(flood.workload, flood.clients)];
     let outcome = load::run(load, requests, || Ok(())).await?;

@@ -50,12 +50,16 @@ pub struct Record {
     full_p99_ms: f64,
     full_peak_memory_mib: f64,
     /// Of the full one to the empty one.
-    throughput_ratio: f64,
+    pub throughput_ratio: f64,
     p99_ratio: f64,
     pub errors: u64,
 }
 
 impl Record {
+    pub fn ratio_of(&self) -> String {
+        "w5 throughput to that of an empty server".to_owned()
+    }
+
     /// One line for a person.
     pub fn summary(&self) -> String {
         format!(

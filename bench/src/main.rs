@@ -25,6 +25,7 @@ mod restate;
 mod subject;
 mod workload;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -82,6 +83,7 @@ async fn measure_all() -> anyhow::Result<u64> {
         eprint!("\n{}", report::table(&records));
     }
     others.summaries.iter().for_each(|summary| eprintln!("{summary}"));
+    eprint!("{}", report::medians(&others.ratios));
     Ok(records.iter().map(|record| record.errors).sum::<u64>() + others.errors)
 }
 
@@ -108,6 +110,8 @@ async fn measure_case(plan: &Plan, case: Case, round: usize) -> anyhow::Result<V
 #[derive(Default)]
 struct Others {
     summaries: Vec<String>,
+    /// Of each round, by what they say.
+    ratios: BTreeMap<String, Vec<f64>>,
     errors: u64,
 }
 
@@ -117,11 +121,15 @@ impl Others {
             eprintln!("round {round}: w5 with {} runs", full.stored + full.waiting);
             let record = full::measure(full, plan.times, &plan.places, round).await?;
             self.add(&record, record.summary(), record.errors)?;
+            self.ratios.entry(record.ratio_of()).or_default().push(record.throughput_ratio);
         }
         if !plan.floods.is_empty() {
             eprintln!("round {round}: w6");
             for record in flood::measure(&plan.floods, plan.times, &plan.places, round).await? {
                 self.add(&record, record.summary(), record.errors())?;
+                if let Some((ratio_of, ratio)) = record.ratio_of().zip(record.p99_ratio) {
+                    self.ratios.entry(ratio_of).or_default().push(ratio);
+                }
             }
         }
         if let Some(idle) = plan.idle {

@@ -55,6 +55,14 @@ pub fn table(records: &[Record]) -> String {
     out
 }
 
+/// A line for each that was measured more than once.
+pub fn medians(ratios: &BTreeMap<String, Vec<f64>>) -> String {
+    let again = ratios.iter().filter(|(_, ratios)| ratios.len() > 1);
+    again
+        .map(|(of, ratios)| format!("median of {} rounds: {of}: {:.2} ×\n", ratios.len(), median(ratios.clone())))
+        .collect()
+}
+
 struct Medians(BTreeMap<(Case, System), Median>);
 
 struct Median {
@@ -148,6 +156,12 @@ mod tests {
     fn a_line_is_json_with_its_fractions_rounded() {
         let record = serde_json::json!({"fsyncs": null, "operations": 7, "p50_ms": 0.1234567});
         assert_eq!(line(&record).unwrap(), r#"{"fsyncs":null,"operations":7,"p50_ms":0.123}"#);
+    }
+
+    #[test]
+    fn what_was_measured_once_has_no_median() {
+        let ratios = [("once".to_owned(), vec![1.0]), ("thrice".to_owned(), vec![9.0, 0.5, 0.75])];
+        assert_eq!(medians(&ratios.into()), "median of 3 rounds: thrice: 0.75 ×\n");
     }
 
     #[test]

@@ -235,8 +235,8 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// What is decided in one batch may take so long.
-    pub const LONG: Duration = Duration::from_millis(1);
+    /// What is decided in one batch may take so long: two of them are what somebody waits who has just come.
+    pub const LONG: Duration = Duration::from_micros(500);
     const LEAST: usize = 8;
     /// So few take hardly longer than none.
     const FEW: usize = 16;
@@ -371,7 +371,7 @@ mod tests {
     #[test]
     fn batches_become_as_large_as_they_may_take_long() {
         let mut pace = Pace::new(1_024);
-        pace.took(1_024, Duration::from_millis(64));
+        pace.took(1_024, Duration::from_millis(32));
         assert_eq!((pace.next(true), pace.next(false)), (16, 1_024));
         pace.took(64, Duration::from_secs(60));
         assert_eq!(pace.next(true), Pace::LEAST);
@@ -387,7 +387,7 @@ mod tests {
         (0..1_000).for_each(|_| pace.took(1, Duration::from_millis(10)));
         for _ in 0..100 {
             let cost = pace.next(true);
-            pace.took(cost, Duration::from_millis(10) + Duration::from_micros(50) * cost as u32);
+            pace.took(cost, Duration::from_millis(10) + Duration::from_micros(25) * cost as u32);
         }
         assert!((15..30).contains(&pace.next(true)), "{}", pace.next(true));
     }

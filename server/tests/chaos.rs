@@ -1,12 +1,13 @@
 //! Three nodes over one PostgreSQL database, with clocks that are wrong, while tenants tell facts to any of them and
 //! everything fails that can: nodes are killed, freeze for longer than their lease, are stopped and drained, their ways
-//! to the database are cut, and the database itself goes and comes back. Then all of it is judged.
+//! to the database are cut or fall silent, and the database itself goes and comes back. Then all of it is judged.
 //!
 //! `FLEETPROMPT_CHAOS_ROUNDS` and `FLEETPROMPT_SEED` say how often and what.
 #![allow(clippy::unwrap_used)]
 
 mod support;
 
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -83,6 +84,11 @@ async fn whatever_fails_nothing_is_lost_and_nothing_happens_twice() {
                 place.way.close(false);
             }
             5 => {
+                place.way.hold(true);
+                tokio::time::sleep(LEASE * 2).await;
+                place.way.hold(false);
+            }
+            6 => {
                 postgres.kill();
                 pause(&mut seed, LEASE).await;
                 postgres.start_again();
@@ -124,7 +130,7 @@ async fn whatever_fails_nothing_is_lost_and_nothing_happens_twice() {
     println!("{told} signals through {rounds} failures");
 }
 
-const KINDS: u32 = 7;
+const KINDS: u32 = 8;
 
 async fn pause(seed: &mut u64, most: Duration) {
     tokio::time::sleep(Duration::from_millis(random(seed) % most.as_millis() as u64)).await;
@@ -162,34 +168,36 @@ impl Place {
     }
 }
 
-/// A way to the database that can be cut.
+/// A way to the database that can be cut, and that can fall silent: then what is sent comes late, and nobody is told.
 struct Way {
     port: u16,
     open: Arc<Mutex<Vec<TcpStream>>>,
     is_closed: Arc<AtomicBool>,
+    holds: Arc<AtomicBool>,
 }
 
 impl Way {
     fn to(database: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (open, is_closed) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
-        let way =
-            Self { port: listener.local_addr().unwrap().port(), open: open.clone(), is_closed: is_closed.clone() };
+        let way = Self {
+            port: listener.local_addr().unwrap().port(),
+            open: Arc::default(),
+            is_closed: Arc::default(),
+            holds: Arc::default(),
+        };
+        let (open, is_closed, holds) = (way.open.clone(), way.is_closed.clone(), way.holds.clone());
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let Ok(server) = TcpStream::connect(("127.0.0.1", database)) else { continue };
                 if is_closed.load(Ordering::SeqCst) {
                     continue;
                 }
-                let mut open = open.lock().unwrap();
-                open.extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
-                drop(open);
-                for (mut from, mut to) in [
-                    (client.try_clone().unwrap(), server.try_clone().unwrap()),
-                    (server.try_clone().unwrap(), client.try_clone().unwrap()),
-                ] {
+                let again = |stream: &TcpStream| stream.try_clone().unwrap();
+                open.lock().unwrap().extend([again(&client), again(&server)]);
+                for (from, to) in [(again(&client), again(&server)), (server, client)] {
+                    let holds = holds.clone();
                     std::thread::spawn(move || {
-                        let _ = std::io::copy(&mut from, &mut to);
+                        let _ = pass_on(&from, &to, &holds);
                         let _ = to.shutdown(Shutdown::Both);
                         let _ = from.shutdown(Shutdown::Both);
                     });
@@ -209,5 +217,23 @@ impl Way {
     fn close(&self, is_closed: bool) {
         self.is_closed.store(is_closed, Ordering::SeqCst);
         self.cut();
+    }
+
+    fn hold(&self, holds: bool) {
+        self.holds.store(holds, Ordering::SeqCst);
+    }
+}
+
+fn pass_on(mut from: &TcpStream, mut to: &TcpStream, holds: &AtomicBool) -> std::io::Result<()> {
+    let mut buffer = [0; 16 << 10];
+    loop {
+        let read = from.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(());
+        }
+        while holds.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        to.write_all(&buffer[..read])?;
     }
 }

@@ -1,6 +1,6 @@
-//! Takes the write-ahead log into the file. Most of it goes there beside the writer, on a connection and a thread of their
-//! own; the writer takes the little that came meanwhile, so that the log can begin anew. Otherwise each commit that finds
-//! the log full would have all who come meanwhile wait for tens of megabytes.
+//! Takes the write-ahead log into the file, beside the writer, on a connection and a thread of their own, and a little at a
+//! time: what it syncs, a commit that comes meanwhile waits for as well. The log can only begin anew once all of it is in
+//! the file, so under a load that never pauses the writer takes the last of it, each time that it has become long.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,17 +15,15 @@ use super::connection;
 use super::fault::Fault;
 use crate::{Error, Result};
 
-/// When it is time to begin.
-const PAGES: i32 = 8_000;
-/// When the writer does not wait for the other any more.
-const PAGES_MAX: i32 = PAGES * 8;
-/// So few are taken in no time.
-const FEW: i32 = 200;
+/// As much as is taken at once.
+const LITTLE: i32 = 256;
+/// No more than is kept of a log that began anew, and soon read after a crash.
+const LONG: i32 = 24_000;
 
 pub struct Checkpoints {
     log: Arc<Log>,
-    /// How much of the log stood in the file when somebody last looked.
-    taken: i32,
+    /// How long the log was when it was last begun to take it.
+    begun_at: i32,
     begin: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -34,7 +32,7 @@ pub struct Checkpoints {
 struct Log {
     pages: AtomicI32,
     is_under_way: AtomicBool,
-    /// The rest is for the writer, however much it is: where the disk is slower than it, it has to wait.
+    /// What is left is not much, or the disk is slower than the writer, which then has to wait.
     is_writers_turn: AtomicBool,
 }
 
@@ -54,20 +52,21 @@ impl Checkpoints {
             Ok(())
         };
         writer.wal_hook(Some(hook)).map_err(|error| Fault::from(error).while_("prepare the file"))?;
-        Ok(Self { log, taken: 0, begin: Some(begin), thread: Some(thread) })
+        Ok(Self { log, begun_at: 0, begin: Some(begin), thread: Some(thread) })
     }
 
     pub fn after_commit(&mut self, writer: &Connection) {
         let pages = self.log.pages.load(Ordering::Relaxed);
-        if pages < self.taken {
-            self.taken = 0;
+        if pages < self.begun_at {
+            self.begun_at = 0;
         }
-        let left = pages - self.taken;
-        // Somebody may have read in an old part of it, and then it is asked again before long.
-        let is_time = left >= if pages >= PAGES * 4 { FEW } else { PAGES };
-        if self.log.is_writers_turn.swap(false, Ordering::Acquire) || left >= PAGES_MAX {
-            self.taken = take(writer).unwrap_or(self.taken);
-        } else if is_time && !self.log.is_under_way.swap(true, Ordering::AcqRel) {
+        let since = pages - self.begun_at;
+        let is_writers_turn = self.log.is_writers_turn.swap(false, Ordering::Acquire);
+        if is_writers_turn && pages >= LONG || since >= LONG {
+            self.begun_at = pages;
+            take(writer);
+        } else if since >= LITTLE && !self.log.is_under_way.swap(true, Ordering::AcqRel) {
+            self.begun_at = pages;
             self.begin.as_ref().map(|begin| begin.try_send(()));
         }
     }
@@ -90,24 +89,15 @@ fn beside(path: &Path, log: &Log, begin: &Receiver<()>) {
                 None
             }
         });
-        if let Some(connection) = &connection {
-            // What comes while the first part is taken is less than that, and so on.
-            let few_are_left = |taken: i32| log.pages.load(Ordering::Relaxed) - taken < FEW;
-            let _ = (0..4).find(|_| take(connection).is_none_or(few_are_left));
-            log.is_writers_turn.store(true, Ordering::Release);
-        }
+        connection.as_ref().inspect(|connection| take(connection));
+        log.is_writers_turn.store(true, Ordering::Release);
         log.is_under_way.store(false, Ordering::Release);
     }
 }
 
-/// As much as nobody needs to read from it. Says how many pages of it stand in the file now.
-fn take(connection: &Connection) -> Option<i32> {
-    match connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(2)) {
-        // Below zero: somebody else is at it.
-        Ok(taken) => Some(taken).filter(|taken| *taken >= 0),
-        Err(error) => {
-            tracing::warn!(%error, "the write-ahead log was not taken into the file");
-            None
-        }
+/// As much as nobody needs to read from it.
+fn take(connection: &Connection) {
+    if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+        tracing::warn!(%error, "the write-ahead log was not taken into the file");
     }
 }
