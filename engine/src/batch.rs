@@ -203,9 +203,8 @@ impl Decider {
     }
 
     fn run(mut self) {
-        while let Some(works) = self.wait() {
+        while let Some((works, within)) = self.wait() {
             let begun = Instant::now();
-            let within = self.inputs.is_shared().then_some(Pace::LONG);
             let cost = self.tick(works, within);
             self.pace.took(cost, begun.elapsed());
             if self.is_lost {
@@ -217,8 +216,8 @@ impl Decider {
         self.store.close();
     }
 
-    /// Everything that waits, up to a batch; `None` when it is time to stop.
-    fn wait(&mut self) -> Option<Vec<(Work, Ticket)>> {
+    /// Everything that waits, up to a batch, and how long deciding it may take; `None` when it is time to stop.
+    fn wait(&mut self) -> Option<(Vec<(Work, Ticket)>, Option<Duration>)> {
         let mut outcomes = Vec::new();
         let timeout = if self.inputs.len() > 0 { Duration::ZERO } else { self.until_next() };
         select! {
@@ -238,7 +237,8 @@ impl Decider {
             let weight = directory.tenant(tenant).map(|known| known.tenant.weight);
             self.inputs.put(tenant, weight.unwrap_or_default(), outcome);
         }
-        Some(self.inputs.take(self.pace.next(self.inputs.is_shared())))
+        let sharers = self.inputs.sharers();
+        Some((self.inputs.take(self.pace.next(sharers)), sharers.map(Pace::within)))
     }
 
     fn until_next(&self) -> Duration {

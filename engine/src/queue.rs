@@ -135,9 +135,10 @@ impl Exit {
         self.lines.lock().len
     }
 
-    /// Whether more than one tenant has had something to decide within a minute: then nobody's batch may be long.
-    pub fn is_shared(&self) -> bool {
-        self.lines.lock().shared_at.is_some_and(|at| at.elapsed() < LATELY)
+    /// How many tenants wait. None while only one has had something to decide within a minute: then its batch may be long.
+    pub fn sharers(&self) -> Option<usize> {
+        let lines = self.lines.lock();
+        lines.shared_at.is_some_and(|at| at.elapsed() < LATELY).then(|| lines.turns.len())
     }
 
     /// Takes all that waits, and lets nothing more come.
@@ -227,7 +228,8 @@ impl Work {
 }
 
 /// How much one batch takes when tenants share the engine: as much as can be decided and written before somebody who has
-/// just come would notice that he waits. What a commit takes however small it is, no smaller batch would save.
+/// just come would notice that he waits, but not less than one for each that waits: if all are served alike, smaller
+/// batches only make all of them wait. What a commit takes however small it is, no smaller batch would save.
 pub(crate) struct Pace {
     most: usize,
     now: usize,
@@ -236,7 +238,9 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// What is decided in one batch may take so long: two of them are what somebody waits who has just come.
-    pub const LONG: Duration = Duration::from_micros(500);
+    const LONG: Duration = Duration::from_micros(500);
+    /// Or so long for each tenant that waits.
+    const EACH: Duration = Duration::from_micros(50);
     const LEAST: usize = 8;
     /// So few take hardly longer than none.
     const FEW: usize = 16;
@@ -245,8 +249,12 @@ impl Pace {
         Self { most, now: most, fixed: Duration::ZERO }
     }
 
-    pub fn next(&self, is_shared: bool) -> usize {
-        if is_shared { self.now } else { self.most }
+    pub fn next(&self, sharers: Option<usize>) -> usize {
+        sharers.map_or(self.most, |sharers| self.now.max(sharers).min(self.most))
+    }
+
+    pub fn within(sharers: usize) -> Duration {
+        Self::LONG.max(Self::EACH * sharers as u32)
     }
 
     /// The last batch was so large, and took so long.
@@ -363,22 +371,30 @@ mod tests {
     fn a_tenant_alone_shares_with_nobody() {
         let (entrance, exit) = queue(100);
         put(&entrance, 1, 10);
-        assert!(!exit.is_shared());
+        assert_eq!(exit.sharers(), None);
         put(&entrance, 2, 1);
-        assert!(exit.is_shared());
+        assert_eq!(exit.sharers(), Some(2));
     }
 
     #[test]
     fn batches_become_as_large_as_they_may_take_long() {
         let mut pace = Pace::new(1_024);
         pace.took(1_024, Duration::from_millis(32));
-        assert_eq!((pace.next(true), pace.next(false)), (16, 1_024));
+        assert_eq!((pace.next(Some(2)), pace.next(None)), (16, 1_024));
         pace.took(64, Duration::from_secs(60));
-        assert_eq!(pace.next(true), Pace::LEAST);
-        (0..100).for_each(|_| pace.took(pace.next(true), Duration::from_micros(500)));
-        assert_eq!(pace.next(true), 1_024);
+        assert_eq!(pace.next(Some(2)), Pace::LEAST);
+        (0..100).for_each(|_| pace.took(pace.next(Some(2)), Duration::from_micros(500)));
+        assert_eq!(pace.next(Some(2)), 1_024);
         pace.took(1, Duration::from_millis(1));
-        assert_eq!(pace.next(true), 1_024, "a small batch tells nothing");
+        assert_eq!(pace.next(Some(2)), 1_024, "a small batch tells nothing");
+    }
+
+    #[test]
+    fn each_that_waits_has_its_place_in_a_batch() {
+        let mut pace = Pace::new(1_024);
+        pace.took(1_024, Duration::from_secs(60));
+        assert_eq!([1, 100, 5_000].map(|sharers| pace.next(Some(sharers))), [Pace::LEAST, 100, 1_024]);
+        assert_eq!([1, 100].map(Pace::within), [Pace::LONG, Pace::EACH * 100]);
     }
 
     #[test]
@@ -386,9 +402,9 @@ mod tests {
         let mut pace = Pace::new(1_024);
         (0..1_000).for_each(|_| pace.took(1, Duration::from_millis(10)));
         for _ in 0..100 {
-            let cost = pace.next(true);
+            let cost = pace.next(Some(2));
             pace.took(cost, Duration::from_millis(10) + Duration::from_micros(25) * cost as u32);
         }
-        assert!((15..30).contains(&pace.next(true)), "{}", pace.next(true));
+        assert!((15..30).contains(&pace.next(Some(2))), "{}", pace.next(Some(2)));
     }
 }
