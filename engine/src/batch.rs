@@ -23,7 +23,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::input::{Input, Outcome, Registration};
 use crate::metrics::{Ended, Part};
 use crate::perform::{Perform, Performer, When};
-use crate::queue::{Exit, Pace, Ticket, Work, queue};
+use crate::queue::{Exit, Pace, Taken, Ticket, Work, queue};
 use crate::standing::Standing;
 use crate::stop::Shutdown;
 use crate::timers::{Owner, Timers};
@@ -68,7 +68,7 @@ pub(crate) fn start(
             shutdown: shutdown.clone(),
             observer: resources.observer.clone(),
         },
-        Limits { cache_max: config.cache_max, batch_max: config.batch_max, cached: resources.cached.clone() },
+        Limits { batch_max: config.batch_max, cached: resources.cached.clone() },
         seed(),
     )?;
     let (modules, models) = (decider.cache.modules.clone(), resources.models.clone());
@@ -105,7 +105,6 @@ pub(crate) struct Shared {
 }
 
 pub(crate) struct Limits {
-    pub cache_max: usize,
     pub batch_max: usize,
     pub cached: Arc<AtomicUsize>,
 }
@@ -169,7 +168,7 @@ impl Decider {
             inputs: door.inputs,
             outcomes: door.outcomes,
             stopped: door.stopped,
-            cache: Cache::new(store.clone(), limits.cache_max, limits.cached),
+            cache: Cache::new(store.clone(), limits.cached),
             store,
             directory,
             moment,
@@ -217,7 +216,7 @@ impl Decider {
     }
 
     /// Everything that waits, up to a batch, and how long deciding it may take; `None` when it is time to stop.
-    fn wait(&mut self) -> Option<(Vec<(Work, Ticket)>, Option<Duration>)> {
+    fn wait(&mut self) -> Option<(Taken, Option<Duration>)> {
         let mut outcomes = Vec::new();
         let timeout = if self.inputs.len() > 0 { Duration::ZERO } else { self.until_next() };
         select! {
@@ -300,7 +299,7 @@ impl Decider {
 
     /// Decides these in turn, and commits what they came to. What there is no time for goes back to where it was. Says
     /// how much was decided.
-    fn tick(&mut self, works: Vec<(Work, Ticket)>, within: Option<Duration>) -> usize {
+    fn tick(&mut self, works: Taken, within: Option<Duration>) -> usize {
         self.pass_time();
         self.queued.set(self.inputs.len() as i64);
         let known = match self.known_keys(works.iter().map(|(work, _)| work)) {

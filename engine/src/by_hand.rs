@@ -94,7 +94,7 @@ impl ByHand {
                 shutdown: Arc::new(shutdown),
                 observer: None,
             },
-            Limits { cache_max: 10_000, batch_max: 1_000, cached: Arc::default() },
+            Limits { batch_max: 1_000, cached: Arc::default() },
             seed,
         )?;
         Ok(Self { decider, clock, tasks, directory })

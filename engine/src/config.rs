@@ -16,8 +16,6 @@ pub struct Config {
     pub performs: bool,
     /// Effects performed at once.
     pub effects_max: usize,
-    /// Runs and directives kept in memory though they only wait.
-    pub cache_max: usize,
     /// Whether endpoints may stand at loopback and private addresses. Only for development.
     pub allow_private_endpoints: bool,
     /// How long `stop` lets effects that have begun come to their end.
@@ -36,7 +34,6 @@ impl Default for Config {
             batch_max: 1_024,
             performs: true,
             effects_max: 256,
-            cache_max: 20_000,
             allow_private_endpoints: false,
             grace: Duration::from_secs(10),
             lease: Duration::from_secs(15),

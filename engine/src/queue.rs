@@ -30,6 +30,8 @@ pub(crate) struct Ticket {
     weight: Weight,
 }
 
+pub(crate) type Taken = Vec<(Work, Ticket)>;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turned {
     /// Too much waits already, of this tenant or of all.
@@ -105,7 +107,7 @@ impl Exit {
     }
 
     /// By turns, until it comes to `most`.
-    pub fn take(&self, most: usize) -> Vec<(Work, Ticket)> {
+    pub fn take(&self, most: usize) -> Taken {
         let mut lines = self.lines.lock();
         let (mut taken, mut cost) = (Vec::new(), 0);
         while cost < most
@@ -118,7 +120,7 @@ impl Exit {
     }
 
     /// There was no time for these, of the last that were taken: they wait on as if they had not been.
-    pub fn put_back(&self, works: Vec<(Work, Ticket)>) {
+    pub fn put_back(&self, works: Taken) {
         let mut lines = self.lines.lock();
         for (work, ticket) in works.into_iter().rev() {
             let whose = work.whose();

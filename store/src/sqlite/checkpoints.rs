@@ -101,3 +101,56 @@ fn take(connection: &Connection) {
         tracing::warn!(%error, "the write-ahead log was not taken into the file");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    struct Place {
+        _folder: tempfile::TempDir,
+        writer: Connection,
+        checkpoints: Checkpoints,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("log.db");
+            let mut writer = connection::writer(&path).expect("a file");
+            writer.execute_batch("CREATE TABLE much (no INTEGER PRIMARY KEY, bytes BLOB)").expect("a table");
+            let checkpoints = Checkpoints::of(&mut writer, &path).expect("a thread");
+            Self { _folder: folder, writer, checkpoints }
+        }
+
+        /// Gives the pages of the log after it.
+        fn commit(&mut self, pages: i32) -> i32 {
+            let bytes = pages * 4_096;
+            self.writer.execute("REPLACE INTO much VALUES (1, zeroblob(?1))", [bytes]).expect("a commit");
+            self.checkpoints.after_commit(&self.writer);
+            self.checkpoints.log.pages.load(Ordering::Relaxed)
+        }
+    }
+
+    #[test]
+    fn a_log_begins_anew_though_the_writer_never_pauses() {
+        let mut place = Place::new();
+        let pages: Vec<i32> = (0..150).map(|_| place.commit(1_000)).collect();
+        assert!(pages.iter().all(|pages| *pages < LONG * 4), "{pages:?}");
+        assert!(pages.windows(2).any(|two| two[1] < two[0]), "{pages:?}");
+        place.checkpoints.close();
+    }
+
+    #[test]
+    fn a_log_begins_anew_in_a_pause() {
+        let mut place = Place::new();
+        assert!(place.commit(LITTLE * 2) > LITTLE * 2);
+        let is_taken = |place: &Place| !place.checkpoints.log.is_under_way.load(Ordering::Acquire);
+        while !is_taken(&place) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(place.commit(1) < 10);
+        place.checkpoints.close();
+    }
+}
