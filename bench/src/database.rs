@@ -6,8 +6,20 @@ use fleetprompt_testing::Postgres;
 
 use crate::meter;
 
-const SETTINGS: [&str; 5] =
-    ["fsync=on", "full_page_writes=on", "shared_buffers=256MB", "max_wal_size=4GB", "max_connections=300"];
+const SETTINGS: [&str; 6] = [
+    "fsync=on",
+    "full_page_writes=on",
+    "shared_buffers=256MB",
+    "min_wal_size=1GB",
+    "max_wal_size=4GB",
+    "max_connections=300",
+];
+
+/// As in a server that has run for a while, whose log goes over files that are there. In a new one some commits wait until
+/// the next 16 MiB of zeros are written.
+const LOG_MADE: &str = "DO $$ BEGIN FOR segment IN 1..60 LOOP
+    PERFORM pg_logical_emit_message(false, 'bench', ''), pg_switch_wal();
+END LOOP; END $$";
 
 pub struct Database {
     pub address: String,
@@ -20,6 +32,8 @@ impl Database {
     pub fn start() -> anyhow::Result<Self> {
         let postgres = Postgres::start_with(&SETTINGS);
         let address = postgres.database();
+        postgres.ask(LOG_MADE);
+        postgres.ask("CHECKPOINT");
         let pid = postgres.ask("SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)");
         let pid = pid.trim().parse().context("read the id of PostgreSQL's process")?;
         Ok(Self { address, postgres, pid })
