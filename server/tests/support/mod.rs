@@ -4,7 +4,7 @@
 pub mod ledger;
 
 use std::ffi::OsStr;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -76,16 +76,16 @@ impl Server {
     }
 
     pub async fn start_with(data: &Path, port: u16, key: String, more: &[&str]) -> Self {
-        let child = Command::new(BINARY)
-            .args(["serve", "--allow-private-endpoints", "--log", "warn"])
-            .args(more)
-            .arg("--listen")
-            .arg(format!("127.0.0.1:{port}"))
-            .args(place(data))
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let reach = Reach { url: format!("http://127.0.0.1:{port}"), key, http: http() };
+        let mut serve = Command::new(BINARY);
+        serve.arg("serve").args(more);
+        Self::launch(serve, &format!("127.0.0.1:{port}"), data, key).await
+    }
+
+    /// By a command that goes on with what it listens on.
+    pub async fn launch(mut serve: Command, listen: &str, data: &Path, key: String) -> Self {
+        serve.args(["--allow-private-endpoints", "--log", "warn", "--listen", listen]).args(place(data));
+        let child = serve.stdout(Stdio::null()).spawn().unwrap();
+        let reach = Reach { url: format!("http://{listen}"), key, http: http() };
         let server = Self { child, reach };
         server.until_ready().await;
         server
@@ -220,17 +220,21 @@ pub const FORUM_SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZW
 
 impl ForumProcess {
     pub async fn start(data: PathBuf) -> Self {
+        Self::start_at(Ipv4Addr::LOCALHOST, data).await
+    }
+
+    pub async fn start_at(address: Ipv4Addr, data: PathBuf) -> Self {
         std::fs::create_dir_all(&data).unwrap();
-        let port = free_port();
+        let listen = format!("{address}:{}", free_port());
         let child = Command::new(BINARY)
             .args(["demo", "--forum-secret", FORUM_SECRET, "--forum-only"])
-            .arg(format!("127.0.0.1:{port}"))
+            .arg(&listen)
             .arg("--data")
             .arg(data)
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let forum = Self { child, url: format!("http://127.0.0.1:{port}") };
+        let forum = Self { child, url: format!("http://{listen}") };
         let begun = Instant::now();
         while http().get(format!("{}/threads", forum.url)).send().await.is_err() {
             assert!(begun.elapsed() < Duration::from_secs(30), "the forum did not start");
