@@ -72,6 +72,14 @@ impl Node {
         items.map(|signal| signal["dedupe_key"].as_str().unwrap().to_owned()).collect()
     }
 
+    /// How many of its answers were 5xx.
+    async fn failures(&self) -> u64 {
+        let metrics = http().get(format!("{}/metrics", self.url)).send().await.unwrap().text().await.unwrap();
+        let count =
+            metrics.lines().find_map(|line| line.strip_prefix("fleetprompt_http_answers_total{status=\"5xx\"} "));
+        count.unwrap().parse().unwrap()
+    }
+
     /// Which node has how many partitions.
     async fn shares(&self, owner: &str) -> BTreeMap<String, u64> {
         let nodes = self.get("/v1/nodes", owner).await;
@@ -415,8 +423,11 @@ async fn while_the_database_is_away_nothing_is_accepted_and_afterwards_all_goes_
     one.until_shared(&key, &[("one", 8), ("two", 8)]).await;
     assert_eq!(one.tell(&key, "one").await, 201);
     postgres.kill();
-    assert_eq!(one.tell(&key, "two").await, 503);
-    assert_eq!(two.tell(&key, "two").await, 503);
+    for node in [&one, &two] {
+        let before = node.failures().await;
+        assert_eq!(node.tell(&key, "two").await, 503);
+        assert_eq!(node.failures().await, before + 1, "each of them counts what it answered");
+    }
     until("they say that they are not ready", async || !one.is_ready().await && !two.is_ready().await).await;
     postgres.start_again();
     for node in [&one, &two] {

@@ -2,6 +2,7 @@
 //! No tenant, run or name is ever a label.
 
 use std::fmt::Write;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::{Request, State};
@@ -9,7 +10,7 @@ use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::Api;
+use super::{Api, Counted};
 
 /// Answers by the first digit of their status.
 #[derive(Debug, Default)]
@@ -37,9 +38,9 @@ impl Traffic {
     }
 }
 
-pub async fn count(State(api): State<Api>, request: Request, next: Next) -> Response {
+pub(super) async fn count(State(counted): State<Arc<Counted>>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
-    api.config().counted.traffic.count(response.status().as_u16());
+    counted.traffic.count(response.status().as_u16());
     response
 }
 

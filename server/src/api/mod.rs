@@ -108,6 +108,11 @@ impl ApiConfig {
     pub fn among(&self, stopping: watch::Receiver<bool>, among: Among) -> Self {
         Self { stopping, among: Some(among), ..self.clone() }
     }
+
+    /// Where requests come in: whoever answers, it is counted here.
+    pub fn counting(&self, router: Router) -> Router {
+        router.layer(from_fn_with_state(self.counted.clone(), metrics::count))
+    }
 }
 
 /// What every handler has.
@@ -156,11 +161,7 @@ pub fn router(engine: Engine, config: ApiConfig) -> Router {
             .fallback(problem::nothing_here)
             .method_not_allowed_fallback(problem::method_not_allowed)
     });
-    routes
-        .clone()
-        .layer(from_fn_with_state(api.clone(), metrics::count))
-        .layer(CatchPanicLayer::custom(problem::of_panic))
-        .with_state(api)
+    routes.clone().layer(CatchPanicLayer::custom(problem::of_panic)).with_state(api)
 }
 
 /// Every endpoint that the OpenAPI document describes.

@@ -49,8 +49,9 @@ impl Node {
                 let (stopping, stopped) = watch::channel(false);
                 let lease = Duration::from_secs(settings.node_lease_s);
                 let (resources, traces) = resources(settings)?;
-                let running = Member::start(database, resources, ApiConfig::new(stopped.clone()), lease).await?;
-                let router = running.member.door().clone().router();
+                let api = ApiConfig::new(stopped.clone());
+                let running = Member::start(database, resources, api.clone(), lease).await?;
+                let router = api.counting(running.member.door().clone().router());
                 Self::serve(settings, Deciding::Among(running), router, (stopping, stopped), traces).await
             }
         }
@@ -61,7 +62,8 @@ impl Node {
         let (stopping, stopped) = watch::channel(false);
         let (resources, traces) = resources(settings)?;
         let engine = Engine::start_among(folder.store.clone(), &resources, tokio::runtime::Handle::current())?;
-        let router = api::router(engine.clone(), ApiConfig::new(stopped.clone()));
+        let api = ApiConfig::new(stopped.clone());
+        let router = api.counting(api::router(engine.clone(), api.clone()));
         let deciding = Deciding::Alone(engine.clone(), folder);
         Ok((Self::serve(settings, deciding, router, (stopping, stopped), traces).await?, engine))
     }

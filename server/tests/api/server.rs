@@ -38,7 +38,8 @@ impl Server {
         let store = Arc::new(MemoryStore::default());
         let engine = Engine::start(store, Config::default(), tokio::runtime::Handle::current()).expect("it starts");
         let (stopping, stopped) = watch::channel(false);
-        let router = router(engine.clone(), ApiConfig::new(stopped));
+        let api = ApiConfig::new(stopped);
+        let router = api.counting(router(engine.clone(), api.clone()));
         Self { router, engine, stopping }
     }
 

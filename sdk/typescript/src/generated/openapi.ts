@@ -1042,7 +1042,8 @@ export interface paths {
          * @description Records facts. A JSON object is one signal: 201 when it is new, 200 when it was known already. A
          *     JSON array, or one object a line as `application/x-ndjson`, is up to 1,000 signals in 10 MiB: 200,
          *     with one result for each, in order; one that is refused has its `error` and keeps no other out.
-         *     An answer means that the signals are on disk, and says what became of each. With the header `traceparent`
+         *     An answer means that the signals are on disk, and says what became of each; without one, some of them may be, and
+         *     whoever tells them again gives each its `dedupe_key`. With the header `traceparent`
          *     and no `correlation_id` or `causation_id`, a signal and all that follows from it belong to the caller's trace.
          */
         post: operations["signal_emit"];
