@@ -27,6 +27,9 @@ use crate::{
     Resources, ScheduleOrder, TenantChange,
 };
 
+/// As many signals of a request are decided without a look at who else waits.
+const SIGNALS_TOGETHER: usize = 16;
+
 /// What a worker says of one attempt.
 #[derive(Debug, Clone)]
 pub struct AttemptReport {
@@ -125,9 +128,22 @@ impl Engine {
 
     // Signals
 
-    /// Records facts; one answer each, in order. A refused one does not keep its neighbours out.
+    /// Records facts; one answer each, in order. A refused one does not keep its neighbours out. Where tenants share the
+    /// engine, many of them need not come into the same commit: after an error some may be on record.
     pub async fn emit(&self, scope: &Scope, signals: Vec<NewSignal>) -> Result<Vec<Result<Emitted, Error>>, Error> {
-        self.ask(|reply| Input::Emit { scope: scope.clone(), signals, reply }).await
+        let mut answers = Vec::with_capacity(signals.len());
+        let (mut signals, mut inputs, mut replies) = (signals.into_iter().peekable(), Vec::new(), Vec::new());
+        while signals.peek().is_some() {
+            let (reply, answer) = oneshot::channel();
+            let some = signals.by_ref().take(SIGNALS_TOGETHER).collect();
+            inputs.push(Input::Emit { scope: scope.clone(), signals: some, reply });
+            replies.push(answer);
+        }
+        self.put(Some(scope.tenant), inputs)?;
+        for answer in replies {
+            answers.extend(answer.await.unwrap_or_else(|_| Err(stopping()))?);
+        }
+        Ok(answers)
     }
 
     // Directives
@@ -290,14 +306,18 @@ impl Engine {
 
     async fn ask<T>(&self, make: impl FnOnce(Reply<T>) -> Input) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
-        let input = Box::new(make(reply));
-        let weight = input.tenant().and_then(|tenant| Some(self.directory.load().tenant(tenant)?.tenant.weight));
-        match self.queue.put(input, weight.unwrap_or_default()) {
-            Ok(()) => {}
-            Err(Turned::Away) => return Err(Error::Busy { retry_after: Duration::from_millis(500) }),
-            Err(Turned::Off) => return Err(stopping()),
-        }
+        let input = make(reply);
+        self.put(input.tenant(), vec![input])?;
         answer.await.unwrap_or_else(|_| Err(stopping()))
+    }
+
+    /// All of them, or none.
+    fn put(&self, tenant: Option<TenantId>, inputs: Vec<Input>) -> Result<(), Error> {
+        let weight = tenant.and_then(|tenant| Some(self.directory.load().tenant(tenant)?.tenant.weight));
+        self.queue.put(tenant, weight.unwrap_or_default(), inputs).map_err(|turned| match turned {
+            Turned::Away => Error::Busy { retry_after: Duration::from_millis(500) },
+            Turned::Off => stopping(),
+        })
     }
 }
 

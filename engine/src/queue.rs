@@ -81,18 +81,18 @@ pub(crate) fn queue(max: usize) -> (Entrance, Exit) {
 }
 
 impl Entrance {
-    pub fn put(&self, input: Box<Input>, weight: Weight) -> Result<(), Turned> {
-        let whose = input.tenant();
+    /// These of one request: all, or none of them.
+    pub fn put(&self, whose: Whose, weight: Weight, inputs: Vec<Input>) -> Result<(), Turned> {
         {
             let mut lines = self.lines.lock();
             if lines.is_closed {
                 return Err(Turned::Off);
             }
             // What workers report is bounded by what they were given.
-            if lines.is_full_for(whose) && !matches!(*input, Input::Outcomes { .. }) {
+            if lines.is_full_for(whose) && !inputs.iter().all(|input| matches!(input, Input::Outcomes { .. })) {
                 return Err(Turned::Away);
             }
-            lines.push(whose, weight, Work::Input(input));
+            inputs.into_iter().for_each(|input| lines.push(whose, weight, Work::Input(Box::new(input))));
         }
         // When it has rung and nobody has heard it yet, that will do.
         let _ = self.bell.try_send(());
@@ -291,14 +291,16 @@ mod tests {
         TenantId(Uuid::from_u128(number))
     }
 
-    fn input(number: u128) -> Box<Input> {
+    fn input(number: u128) -> Input {
         let scope = Scope { tenant: tenant(number), actor: Party::engine() };
         let (id, reply) = (fleetprompt_core::DirectiveId(Uuid::nil()), oneshot::channel().0);
-        Box::new(Input::Heartbeat { scope, id, reply })
+        Input::Heartbeat { scope, id, reply }
     }
 
     fn put(entrance: &Entrance, number: u128, count: usize) -> usize {
-        (0..count).filter(|_| entrance.put(input(number), Weight::default()).is_ok()).count()
+        (0..count)
+            .filter(|_| entrance.put(Some(tenant(number)), Weight::default(), vec![input(number)]).is_ok())
+            .count()
     }
 
     fn taken(exit: &Exit, most: usize) -> Vec<u128> {
@@ -351,8 +353,8 @@ mod tests {
         let (entrance, exit) = queue(1_000);
         let weight = Weight::try_from(300).expect("a weight");
         for _ in 0..100 {
-            entrance.put(input(1), weight).expect("there is room");
-            entrance.put(input(2), Weight::default()).expect("there is room");
+            entrance.put(Some(tenant(1)), weight, vec![input(1)]).expect("there is room");
+            entrance.put(Some(tenant(2)), Weight::default(), vec![input(2)]).expect("there is room");
         }
         let heavy = taken(&exit, 80).into_iter().filter(|whose| *whose == 1).count();
         assert!((59..=61).contains(&heavy), "{heavy} of 80");
@@ -364,9 +366,9 @@ mod tests {
         assert_eq!(put(&entrance, 1, 200), 75, "three quarters of all");
         assert_eq!(put(&entrance, 2, 200), 33, "a third each, when there is no more");
         assert_eq!(put(&entrance, 3, 10), 10);
-        assert_eq!(entrance.put(input(1), Weight::default()), Err(Turned::Away));
+        assert_eq!(entrance.put(Some(tenant(1)), Weight::default(), vec![input(1)]), Err(Turned::Away));
         exit.close();
-        assert_eq!(entrance.put(input(3), Weight::default()), Err(Turned::Off));
+        assert_eq!(entrance.put(Some(tenant(3)), Weight::default(), vec![input(3)]), Err(Turned::Off));
     }
 
     #[test]

@@ -71,6 +71,21 @@ async fn one_bad_signal_does_not_keep_its_neighbours_out() {
 }
 
 #[tokio::test]
+async fn many_signals_are_answered_and_recorded_in_their_order() {
+    let house = House::new().await;
+    let mut signals: Vec<_> = (0..100).map(|number| signal("order.placed", json!({"number": number}))).collect();
+    signals[57] = signal("workflow.run.started", json!({}));
+    let results = house.engine.emit(&house.scope, signals).await.unwrap();
+    assert_eq!(results.iter().position(Result::is_err), Some(57));
+    let mut recorded: Vec<_> = results.into_iter().flatten().map(|emitted| emitted.signal).collect();
+    let numbers: Vec<_> = recorded.iter().map(|signal| signal.payload.value()["number"].as_i64().unwrap()).collect();
+    assert_eq!(numbers, (0..100).filter(|number| *number != 57).collect::<Vec<_>>());
+    assert!(recorded.is_sorted_by_key(|signal| signal.id));
+    recorded.dedup_by_key(|signal| signal.id);
+    assert_eq!(recorded.len(), 99);
+}
+
+#[tokio::test]
 async fn every_subscription_gets_a_disposition() {
     let house = House::new().await;
     house.workflow(greeting()).await;

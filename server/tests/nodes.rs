@@ -72,6 +72,12 @@ impl Node {
         items.map(|signal| signal["dedupe_key"].as_str().unwrap().to_owned()).collect()
     }
 
+    async fn drain(&self, owner: &str, node: &str, is_draining: bool) {
+        let path = format!("/v1/nodes/{node}/{}", if is_draining { "drain" } else { "undrain" });
+        let (status, answer) = self.ask(reqwest::Method::POST, &path, owner, None).await;
+        assert_eq!(status, 200, "{path}: {answer}");
+    }
+
     /// How many of its answers were 5xx.
     async fn failures(&self) -> u64 {
         let metrics = http().get(format!("{}/metrics", self.url)).send().await.unwrap().text().await.unwrap();
@@ -226,7 +232,7 @@ async fn streams_and_waiting_workers_pass_through_any_node() {
     let keys = tenants(&one, &owner, 6).await;
     for key in &keys {
         score_leads(&two, key).await;
-        let waiting: Vec<_> = [&one, &two].map(|node| tokio::spawn(take(node.url.clone(), key.clone()))).into();
+        let waiting: Vec<_> = [&one, &two].map(|node| tokio::spawn(take(node.url.clone(), key.clone(), "20s"))).into();
         let mut streams = Vec::new();
         for node in [&one, &two] {
             let request = http().get(format!("{}/v1/signals/tail?name=lead.created", node.url)).bearer_auth(key);
@@ -264,8 +270,8 @@ async fn workers_of_all_tenants_perform_for_all_that_the_node_which_they_ask_dec
     assert_eq!(status, 201, "{made}");
     let all = made["secret"].as_str().unwrap();
     for key in &keys {
-        let mut here = tokio::spawn(take(node.url.clone(), all.to_owned()));
-        let mut there = tokio::spawn(take(other.url.clone(), all.to_owned()));
+        let mut here = tokio::spawn(take(node.url.clone(), all.to_owned(), "20s"));
+        let mut there = tokio::spawn(take(other.url.clone(), all.to_owned(), "20s"));
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(node.tell(key, "a").await, 201);
         let (taken, node, idle) = tokio::select! {
@@ -283,6 +289,21 @@ async fn workers_of_all_tenants_perform_for_all_that_the_node_which_they_ask_dec
         let runs = node.get("/v1/runs", key).await;
         assert_eq!(runs["items"][0]["status"], "completed");
     }
+    // One that decides for nothing has nothing to do, until it decides for something.
+    node.drain(&owner, "one", true).await;
+    other.until_shared(&owner, &[("one", 0), ("two", 16)]).await;
+    let begun = Instant::now();
+    assert_eq!(take(node.url.clone(), all.to_owned(), "300ms").await["attempts"], json!([]));
+    assert!(begun.elapsed() >= Duration::from_millis(300), "{:?}", begun.elapsed());
+    let waiting = tokio::spawn(take(node.url.clone(), all.to_owned(), "20s"));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    node.drain(&owner, "one", false).await;
+    node.drain(&owner, "two", true).await;
+    other.until_shared(&owner, &[("one", 16), ("two", 0)]).await;
+    assert_eq!(other.tell(&keys[0], "b").await, 201);
+    let taken = tokio::time::timeout(SOON, waiting).await.expect("it hears of it").unwrap();
+    assert_eq!(taken["attempts"].as_array().unwrap().len(), 1, "{taken}");
+
     let path = format!("/v1/keys/{}", made["id"].as_str().unwrap());
     let revoked = node.ask(reqwest::Method::DELETE, &path, &owner, None);
     assert_eq!(revoked.await.0, 200);
@@ -305,8 +326,8 @@ async fn score_leads(node: &Node, key: &str) {
     }
 }
 
-async fn take(url: String, key: String) -> Value {
-    let ask = json!({"worker": {"name": "w"}, "performs": ["lead.score"], "limit": 1, "wait": "20s"});
+async fn take(url: String, key: String, wait: &str) -> Value {
+    let ask = json!({"worker": {"name": "w"}, "performs": ["lead.score"], "limit": 1, "wait": wait});
     let request = http().post(format!("{url}/v1/attempts/take")).bearer_auth(key).json(&ask);
     request.send().await.unwrap().json().await.unwrap()
 }
@@ -367,8 +388,7 @@ async fn a_node_that_stops_or_is_drained_hands_over_without_a_pause() {
     let telling: Vec<_> =
         keys.iter().map(|key| tokio::spawn(tell_on_and_on(one.url.clone(), key.clone(), stop.clone()))).collect();
 
-    let drained = one.ask(reqwest::Method::POST, "/v1/nodes/two/drain", &owner, None).await;
-    assert_eq!(drained.0, 200, "{drained:?}");
+    one.drain(&owner, "two", true).await;
     one.until_shared(&owner, &[("one", 16), ("two", 0)]).await;
     let back = two.ask(reqwest::Method::POST, "/v1/nodes/two/undrain", &owner, None).await;
     assert_eq!(back.0, 200, "{back:?}");

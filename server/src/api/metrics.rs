@@ -55,7 +55,7 @@ pub(super) async fn count(State(counted): State<Arc<Counted>>, request: Request,
 )]
 pub async fn metrics(State(api): State<Api>) -> Response {
     const END: &str = "# EOF\n";
-    let engines = api.among().map_or_else(|| vec![api.engine().clone()], |among| (among.engines)());
+    let engines = api.among().map_or_else(|| vec![api.engine().clone()], |among| among.engines.borrow().clone());
     engines.iter().for_each(|engine| engine.workers().measure());
     let mut text = api.engine().metrics().render();
     if text.ends_with(END) {
@@ -64,10 +64,13 @@ pub async fn metrics(State(api): State<Api>) -> Response {
     let counted = &api.config().counted;
     let streams = api.config().streams_max.saturating_sub(counted.streams.available_permits());
     counted.traffic.render(streams, &mut text);
-    if api.among().is_some() {
+    if let Some(among) = api.among() {
         text.push_str("# HELP fleetprompt_partitions Partitions that this node writes for.\n");
         text.push_str("# TYPE fleetprompt_partitions gauge\n");
         let _ = writeln!(text, "fleetprompt_partitions {}", engines.len());
+        text.push_str("# HELP fleetprompt_partitions_all Partitions that all nodes together are to write for.\n");
+        text.push_str("# TYPE fleetprompt_partitions_all gauge\n");
+        let _ = writeln!(text, "fleetprompt_partitions_all {}", among.database.partitions());
     }
     text.push_str(END);
     let mut response = text.into_response();

@@ -85,8 +85,8 @@ struct Counted {
 pub struct Among {
     pub database: Arc<Database>,
     pub partition: u16,
-    /// The engines of this process.
-    pub engines: Arc<dyn Fn() -> Vec<Engine> + Send + Sync>,
+    /// Those of this process, of all partitions that it has now.
+    pub engines: watch::Receiver<Vec<Engine>>,
 }
 
 impl ApiConfig {

@@ -23,6 +23,8 @@ use super::{Api, Problem, page, view};
 
 /// Signals in one request.
 const MANY_MAX: usize = 1_000;
+/// Of one request; then others have a turn, who may have sent only one.
+const READ_AT_ONCE: usize = 16;
 
 /// Emit signals
 ///
@@ -84,6 +86,9 @@ async fn emit_many(api: &Api, caller: &Caller, trace: Option<&str>, texts: Vec<&
     }
     let (mut signals, mut refused) = (Vec::with_capacity(texts.len()), Vec::new());
     for (index, text) in texts.iter().enumerate() {
+        if index % READ_AT_ONCE == READ_AT_ONCE - 1 {
+            tokio::task::yield_now().await;
+        }
         match new_signal(text, trace) {
             Ok(signal) => signals.push(signal),
             Err(problem) => refused.push((index, problem)),

@@ -2,22 +2,27 @@
 //! such a worker has to do with all of them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fleetprompt_core::Json;
 use fleetprompt_engine::workers::{AttemptId, Crowded, Handed, Kept, Refused, Worker};
 use fleetprompt_engine::{AttemptReport, Engine, Error};
+use tokio::sync::watch;
 
 use super::Api;
 
 /// Those that hand out what the worker may take.
-pub struct Engines(Vec<Engine>);
+pub enum Engines {
+    One(Engine),
+    /// All of this process, which has more of them now and then, or less.
+    All(watch::Receiver<Vec<Engine>>),
+}
 
 impl Engines {
     pub fn of(api: &Api, worker: &Worker) -> Self {
         match api.among() {
-            Some(among) if worker.taker.tenant.is_none() => Self((among.engines)()),
-            _ => Self(vec![api.engine().clone()]),
+            Some(among) if worker.taker.tenant.is_none() => Self::All(among.engines.clone()),
+            _ => Self::One(api.engine().clone()),
         }
     }
 
@@ -28,31 +33,21 @@ impl Engines {
         holding: Vec<AttemptId>,
         wait: Duration,
     ) -> Result<Handed, Crowded> {
-        static TURN: AtomicUsize = AtomicUsize::new(0);
-        if let [engine] = &*self.0 {
-            return engine.workers().take(worker, limit, holding, wait).await;
-        }
-        // What one of them wants is not canceled.
-        let (mut asked, mut canceled) = (Vec::with_capacity(self.0.len()), holding.clone());
-        let first = TURN.fetch_add(1, Ordering::Relaxed) % self.0.len().max(1);
-        for engine in self.0.iter().cycle().skip(first).take(self.0.len()) {
-            let handed = engine.workers().take(worker.clone(), limit, holding.clone(), Duration::ZERO).await?;
-            let wanted: Vec<AttemptId> = holding.iter().filter(|id| !handed.canceled.contains(id)).copied().collect();
-            canceled.retain(|id| !wanted.contains(id));
-            if !handed.attempts.is_empty() {
-                // The next request learns what is canceled.
-                return Ok(Handed { attempts: handed.attempts, canceled: Vec::new() });
+        let mut watched = match self {
+            Self::One(engine) => return engine.workers().take(worker, limit, holding, wait).await,
+            Self::All(watched) => watched.clone(),
+        };
+        let end = Instant::now() + wait;
+        loop {
+            let engines = watched.borrow_and_update().clone();
+            let left = end.saturating_duration_since(Instant::now());
+            tokio::select! {
+                biased;
+                handed = take_of(&engines, worker.clone(), limit, holding.clone(), left) => return handed,
+                // Those that have come know it now, and those that have gone do not keep it.
+                Ok(()) = watched.changed() => {}
             }
-            asked.push((engine, wanted));
         }
-        if !canceled.is_empty() || wait.is_zero() || asked.is_empty() {
-            return Ok(Handed { attempts: Vec::new(), canceled });
-        }
-        let waiting = asked
-            .into_iter()
-            .map(|(engine, wanted)| Box::pin(engine.workers().take(worker.clone(), limit, wanted, wait)));
-        // What the others were about to hand out they give to somebody else.
-        futures_util::future::select_all(waiting).await.0
     }
 
     pub fn heartbeat(&self, worker: &Worker, id: &AttemptId, progress: Option<Json>) -> Result<Kept, Refused> {
@@ -66,12 +61,13 @@ impl Engines {
         by: &Json,
         reports: Vec<AttemptReport>,
     ) -> Result<Vec<Result<(), Refused>>, Error> {
-        if let [engine] = &*self.0 {
+        let engines = self.now();
+        if let [engine] = &*engines {
             return engine.attempts_report(worker, by, reports).await;
         }
         let mut answers = vec![Err(Refused::Settled); reports.len()];
         let mut left: Vec<(usize, AttemptReport)> = reports.into_iter().enumerate().collect();
-        for engine in &self.0 {
+        for engine in &engines {
             let (here, others) = left.into_iter().partition(|(_, report)| engine.workers().knows(&report.id));
             left = others;
             let (places, reports): (Vec<usize>, Vec<AttemptReport>) = Vec::into_iter(here).unzip();
@@ -85,7 +81,51 @@ impl Engines {
     }
 
     fn at<T>(&self, id: &AttemptId, act: impl Fn(&Engine) -> Result<T, Refused>) -> Result<T, Refused> {
-        let known = self.0.iter().find(|engine| engine.workers().knows(id));
-        known.or(self.0.first()).map_or(Err(Refused::Settled), act)
+        let engines = self.now();
+        let known = engines.iter().find(|engine| engine.workers().knows(id));
+        known.or(engines.first()).map_or(Err(Refused::Settled), act)
     }
+
+    fn now(&self) -> Vec<Engine> {
+        match self {
+            Self::One(engine) => vec![engine.clone()],
+            Self::All(watched) => watched.borrow().clone(),
+        }
+    }
+}
+
+/// Each has attempts of its own.
+async fn take_of(
+    engines: &[Engine],
+    worker: Worker,
+    limit: usize,
+    holding: Vec<AttemptId>,
+    wait: Duration,
+) -> Result<Handed, Crowded> {
+    static TURN: AtomicUsize = AtomicUsize::new(0);
+    // What one of them wants is not canceled.
+    let (mut asked, mut canceled) = (Vec::with_capacity(engines.len()), holding.clone());
+    let first = TURN.fetch_add(1, Ordering::Relaxed) % engines.len().max(1);
+    for engine in engines.iter().cycle().skip(first).take(engines.len()) {
+        let handed = engine.workers().take(worker.clone(), limit, holding.clone(), Duration::ZERO).await?;
+        let wanted: Vec<AttemptId> = holding.iter().filter(|id| !handed.canceled.contains(id)).copied().collect();
+        canceled.retain(|id| !wanted.contains(id));
+        if !handed.attempts.is_empty() {
+            // The next request learns what is canceled.
+            return Ok(Handed { attempts: handed.attempts, canceled: Vec::new() });
+        }
+        asked.push((engine, wanted));
+    }
+    if asked.is_empty() {
+        // Nobody here knows what it has, and whoever does not wait asks again at once.
+        tokio::time::sleep(wait).await;
+        return Ok(Handed::default());
+    }
+    if !canceled.is_empty() || wait.is_zero() {
+        return Ok(Handed { attempts: Vec::new(), canceled });
+    }
+    let waiting =
+        asked.into_iter().map(|(engine, wanted)| Box::pin(engine.workers().take(worker.clone(), limit, wanted, wait)));
+    // What the others were about to hand out they give to somebody else.
+    futures_util::future::select_all(waiting).await.0
 }

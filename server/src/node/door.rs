@@ -37,6 +37,8 @@ pub struct Door {
     mail: Arc<Mail>,
     lobby: Router,
     rooms: RwLock<BTreeMap<u16, Arc<Room>>>,
+    /// Those of the rooms.
+    engines: watch::Sender<Vec<Engine>>,
     homes: Mutex<HashMap<KeyHash, Home>>,
     /// Turns to ask the database for a key.
     strangers: Arc<Semaphore>,
@@ -96,24 +98,34 @@ impl Drop for Visit {
 }
 
 impl Door {
-    pub fn new(database: Arc<Database>, mail: Arc<Mail>, lobby: Router) -> Self {
+    pub fn new(database: Arc<Database>, mail: Arc<Mail>, lobby: Router, engines: watch::Sender<Vec<Engine>>) -> Self {
         Self {
             database,
             mail,
             lobby,
             rooms: RwLock::default(),
+            engines,
             homes: Mutex::default(),
             strangers: Arc::new(Semaphore::new(STRANGERS_MAX)),
         }
     }
 
     pub fn open(&self, partition: u16, room: Room) {
-        self.rooms.write().insert(partition, Arc::new(room));
+        let mut rooms = self.rooms.write();
+        rooms.insert(partition, Arc::new(room));
+        self.tell(&rooms);
     }
 
     /// From now on its requests go to whoever decides for it next.
     pub fn close(&self, partition: u16) -> Option<Arc<Room>> {
-        self.rooms.write().remove(&partition)
+        let mut rooms = self.rooms.write();
+        let closed = rooms.remove(&partition);
+        self.tell(&rooms);
+        closed
+    }
+
+    fn tell(&self, rooms: &BTreeMap<u16, Arc<Room>>) {
+        self.engines.send_replace(rooms.values().map(|room| room.engine.clone()).collect());
     }
 
     pub fn room(&self, partition: u16) -> Option<Arc<Room>> {
@@ -132,8 +144,9 @@ impl Door {
         self.rooms.read().keys().copied().collect()
     }
 
-    pub fn engines(&self) -> Vec<Engine> {
-        self.rooms.read().values().map(|room| room.engine.clone()).collect()
+    /// Of the partitions that this node decides for, now and later.
+    pub fn engines(&self) -> watch::Receiver<Vec<Engine>> {
+        self.engines.subscribe()
     }
 
     /// Everything that comes by HTTP.

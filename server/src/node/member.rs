@@ -2,7 +2,7 @@
 //! above it, and opens the door for those that it has.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fleetprompt_engine::{Engine, Resources};
@@ -205,7 +205,7 @@ impl Member {
         });
         let Some(engine) = started.await?? else { return Ok(false) };
         let (leaving, left) = watch::channel(false);
-        let among = among(&self.database, partition, Arc::downgrade(&self.door));
+        let among = Among { database: self.database.clone(), partition, engines: self.door.engines() };
         let router = api::router(engine.clone(), self.api.among(left, among));
         self.door.open(partition, Room::new(engine, router, leaving));
         Ok(true)
@@ -321,14 +321,8 @@ fn door(
 ) -> anyhow::Result<Arc<Door>> {
     let store: Arc<dyn Store> = Arc::new(database.nothing());
     let engine = Engine::start_among(store, resources, tokio::runtime::Handle::current())?;
-    Ok(Arc::new_cyclic(|door| {
-        let among = among(database, PostgresStore::NOBODYS, door.clone());
-        let router = api::router(engine, api.among(left, among));
-        Door::new(database.clone(), mail.clone(), router)
-    }))
-}
-
-fn among(database: &Arc<Database>, partition: u16, door: Weak<Door>) -> Among {
-    let engines = Arc::new(move || door.upgrade().map(|door| door.engines()).unwrap_or_default());
-    Among { database: database.clone(), partition, engines }
+    let (told, engines) = watch::channel(Vec::new());
+    let among = Among { database: database.clone(), partition: PostgresStore::NOBODYS, engines };
+    let router = api::router(engine, api.among(left, among));
+    Ok(Arc::new(Door::new(database.clone(), mail.clone(), router, told)))
 }

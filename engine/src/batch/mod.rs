@@ -2,6 +2,8 @@
 //! then answer and act. A crash before the commit is as if nothing had come; a crash after it loses
 //! answers and effects under way, and both are asked for again.
 
+mod restart;
+
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -10,14 +12,13 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, select, unbounded};
-use fleetprompt_core::directive::{Directive, HandlerKind};
-use fleetprompt_core::run::{self, Setting};
+use fleetprompt_core::directive::Directive;
 use fleetprompt_core::workflow::Workflow;
 use fleetprompt_core::{Moment, Timestamp};
 use fleetprompt_store::Store;
 use tokio::sync::watch;
 
-use crate::cache::{Cache, OpenRun};
+use crate::cache::Cache;
 use crate::cascade::{Cascade, KnownKeys, ScheduleRow, Stage};
 use crate::clock::{Clock, SystemClock};
 use crate::input::{Input, Outcome, Registration};
@@ -458,8 +459,12 @@ impl Decider {
         let committed = if batch.is_empty() { Ok(()) } else { self.store.commit(&batch) };
         match committed {
             Ok(()) => {
-                self.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
-                self.metrics.commit_inputs.observe(inputs as f64);
+                // What was known already writes nothing, and no commit is that fast.
+                if !batch.is_empty() {
+                    self.metrics.commits.inc();
+                    self.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
+                    self.metrics.commit_inputs.observe(inputs as f64);
+                }
                 self.committed.send_modify(|commits| *commits += 1);
                 self.standing.settle();
                 answers.into_iter().for_each(|answer| answer(Ok(())));
@@ -536,7 +541,6 @@ impl Decider {
 
     fn count(&self, stage: &Stage) {
         let metrics = &self.metrics;
-        metrics.commits.inc();
         metrics.signals.inc_by(stage.signals.len() as u64);
         for signal in &stage.signals {
             let counted = match signal.name.as_str() {
@@ -577,91 +581,6 @@ impl Decider {
         }
         let found = self.store.deduplicate(&keys)?;
         Ok(keys.into_iter().zip(found).filter_map(|(key, id)| Some((key, id?))).collect())
-    }
-
-    // Beginning and end
-
-    /// Takes up what was left open, however the last engine ended: times that were set, and effects
-    /// whose outcome was never recorded. These are delivered again, under the same keys.
-    fn resume(&mut self) -> Result<(), Error> {
-        let open = self.store.open_work()?;
-        for (at, tenant, id) in open.runs_due {
-            self.timers.set(Owner::Run(tenant, id), Some(at));
-        }
-        for (at, tenant, id) in open.directives_due {
-            self.timers.set(Owner::Directive(tenant, id), Some(at));
-        }
-        for (tenant, run, place, waiting) in open.waits {
-            self.standing.restore_wait(tenant, run, place, &waiting);
-        }
-        for (tenant, run, place, name, since, holds) in open.locks {
-            self.standing.restore_lock(tenant, run, place, name, since, holds);
-        }
-        for (tenant, id) in open.flows {
-            if let Some(open) = self.cache.run(tenant, id)? {
-                self.standing.restore_run(&open.run);
-            }
-        }
-        self.standing.settle();
-        for (tenant, slug, at) in self.directory.load().schedules_due() {
-            self.timers.set(Owner::Schedule(tenant, slug), Some(at));
-        }
-        for (tenant, id) in open.directives_requested {
-            self.again.push((Instant::now(), Outcome::DirectiveDeferred { tenant, id }));
-        }
-        for (tenant, id) in open.directives_in_flight {
-            if let Some(directive) = self.cache.directive(tenant, id)? {
-                let workflow = self.workflow_of(&directive, &Stage::default());
-                self.performer.directive(directive.clone(), workflow, When::Before);
-                if directive.cancel_requested && directive.handler == HandlerKind::Worker {
-                    self.performer.withdraw(&directive);
-                }
-            }
-        }
-        for (tenant, id) in open.runs_in_flight {
-            if let Some(open) = self.cache.run(tenant, id)? {
-                self.deliver_again(open);
-            }
-        }
-        Ok(())
-    }
-
-    fn deliver_again(&mut self, open: OpenRun) {
-        let directory = self.directory.load();
-        let Some(tenant) = directory.tenant(open.run.tenant) else { return };
-        let setting = Setting { workflow: &open.workflow, tenant: &tenant.tenant, signal: open.signal.as_deref() };
-        for effect in run::effects_in_flight(setting, &open.run) {
-            let place = effect.attempt().map(|(_, place, _)| place);
-            if let Some(begun) = place.and_then(|place| open.run.at(place)?.signal_id) {
-                self.performer.step(&open, effect, begun, When::Before);
-            }
-        }
-    }
-
-    /// Takes no more; what has begun may end within the grace, and is recorded.
-    fn drain(&mut self) {
-        let end = Instant::now() + self.grace;
-        // What has come back already, and what no commit has held so far. What is due is on record as due.
-        let waiting = std::mem::take(&mut self.again).into_iter().map(|(_, outcome)| outcome);
-        let mut waiting: Vec<_> = waiting.chain(self.outcomes.try_iter()).collect();
-        for work in self.inputs.close() {
-            match work {
-                Work::Input(input) => input.refuse(Error::Unavailable("the engine is stopping".into())),
-                Work::Outcome(outcome) => waiting.push(outcome),
-            }
-        }
-        waiting.retain(Outcome::is_told_once);
-        let waiting = waiting.into_iter().map(Work::Outcome).map(untaken).collect();
-        self.tick(waiting, None);
-        while self.performer.in_flight() > 0 {
-            let left = end.saturating_duration_since(Instant::now());
-            let Ok(outcome) = self.outcomes.recv_timeout(left) else { return };
-            let outcomes = std::iter::once(outcome).chain(self.outcomes.try_iter());
-            self.tick(outcomes.map(Work::Outcome).map(untaken).collect(), None);
-        }
-        // An effect sends its outcome before it no longer counts as under way.
-        let last = self.outcomes.try_iter().map(Work::Outcome).map(untaken).collect();
-        self.tick(last, None);
     }
 }
 
