@@ -62,6 +62,8 @@ struct Lines {
     inputs: usize,
     /// As many of these may wait.
     max: usize,
+    /// Lines of which nothing was taken since they have come.
+    newcomers: usize,
     is_closed: bool,
     last: Option<(TenantId, Instant)>,
     shared_at: Option<Instant>,
@@ -72,6 +74,15 @@ struct Line {
     weight: Weight,
     works: VecDeque<Work>,
     inputs: usize,
+    is_served: bool,
+}
+
+/// Tenants that wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sharers {
+    pub waiting: usize,
+    /// Of them those who have just come.
+    pub newcomers: usize,
 }
 
 pub(crate) fn queue(max: usize) -> (Entrance, Exit) {
@@ -125,9 +136,12 @@ impl Exit {
         for (work, ticket) in works.into_iter().rev() {
             let whose = work.whose();
             lines.count(&work, 1);
+            let is_newcomer = lines.turns.peek(&whose).is_some_and(|line| !line.is_served);
+            lines.newcomers -= usize::from(is_newcomer);
             let line = lines.turns.of(whose);
             line.inputs += usize::from(work.is_input());
             line.weight = ticket.weight;
+            line.is_served = true;
             line.works.push_front(work);
             lines.turns.restore(&whose, ticket.turn);
         }
@@ -137,17 +151,18 @@ impl Exit {
         self.lines.lock().len
     }
 
-    /// How many tenants wait. None while only one has had something to decide within a minute: then its batch may be long.
-    pub fn sharers(&self) -> Option<usize> {
+    /// None while only one tenant has had something to decide within a minute: then its batch may be long.
+    pub fn sharers(&self) -> Option<Sharers> {
         let lines = self.lines.lock();
-        lines.shared_at.is_some_and(|at| at.elapsed() < LATELY).then(|| lines.turns.len())
+        let is_shared = lines.shared_at.is_some_and(|at| at.elapsed() < LATELY);
+        is_shared.then(|| Sharers { waiting: lines.turns.len(), newcomers: lines.newcomers })
     }
 
     /// Takes all that waits, and lets nothing more come.
     pub fn close(&self) -> Vec<Work> {
         let mut lines = self.lines.lock();
         lines.is_closed = true;
-        (lines.len, lines.inputs) = (0, 0);
+        (lines.len, lines.inputs, lines.newcomers) = (0, 0, 0);
         std::mem::take(&mut lines.turns).into_lines().flat_map(|line| line.works).collect()
     }
 }
@@ -180,6 +195,7 @@ impl Lines {
             self.saw(tenant, Instant::now());
         }
         self.count(&work, 1);
+        self.newcomers += usize::from(self.turns.peek(&whose).is_none());
         let line = self.turns.of(whose);
         line.inputs += usize::from(work.is_input());
         line.weight = weight;
@@ -193,8 +209,10 @@ impl Lines {
         let work = line.works.pop_front()?;
         line.inputs -= usize::from(work.is_input());
         let weight = line.weight;
+        let is_newcomer = !std::mem::replace(&mut line.is_served, true);
         self.turns.served(&whose, price(work.cost(), weight), |line| line.works.is_empty());
         self.count(&work, -1);
+        self.newcomers -= usize::from(is_newcomer);
         Some((work, Ticket { turn, weight }))
     }
 
@@ -232,10 +250,13 @@ impl Work {
 /// How much one batch takes when tenants share the engine: as much as can be decided and written before somebody who has
 /// just come would notice that he waits, but not less than one for each that waits: if all are served alike, smaller
 /// batches only make all of them wait. What a commit takes however small it is, no smaller batch would save.
+///
+/// Who has just come has a batch without those who have waited on and on; but every second one is theirs.
 pub(crate) struct Pace {
     most: usize,
     now: usize,
     fixed: Duration,
+    is_for_newcomers: bool,
 }
 
 impl Pace {
@@ -248,15 +269,18 @@ impl Pace {
     const FEW: usize = 16;
 
     pub fn new(most: usize) -> Self {
-        Self { most, now: most, fixed: Duration::ZERO }
+        Self { most, now: most, fixed: Duration::ZERO, is_for_newcomers: false }
     }
 
-    pub fn next(&self, sharers: Option<usize>) -> usize {
-        sharers.map_or(self.most, |sharers| self.now.max(sharers).min(self.most))
+    pub fn next(&mut self, sharers: Option<Sharers>) -> usize {
+        let Some(Sharers { waiting, newcomers }) = sharers else { return self.most };
+        self.is_for_newcomers = !self.is_for_newcomers && (1..waiting).contains(&newcomers);
+        let next = if self.is_for_newcomers { newcomers } else { self.now.max(waiting) };
+        next.min(self.most)
     }
 
-    pub fn within(sharers: usize) -> Duration {
-        Self::LONG.max(Self::EACH * sharers as u32)
+    pub fn within(sharers: Sharers) -> Duration {
+        Self::LONG.max(Self::EACH * sharers.waiting as u32)
     }
 
     /// The last batch was so large, and took so long.
@@ -301,6 +325,10 @@ mod tests {
         (0..count)
             .filter(|_| entrance.put(Some(tenant(number)), Weight::default(), vec![input(number)]).is_ok())
             .count()
+    }
+
+    fn on_and_on(waiting: usize) -> Option<Sharers> {
+        Some(Sharers { waiting, newcomers: 0 })
     }
 
     fn taken(exit: &Exit, most: usize) -> Vec<u128> {
@@ -377,28 +405,65 @@ mod tests {
         put(&entrance, 1, 10);
         assert_eq!(exit.sharers(), None);
         put(&entrance, 2, 1);
-        assert_eq!(exit.sharers(), Some(2));
+        assert_eq!(exit.sharers(), Some(Sharers { waiting: 2, newcomers: 2 }));
+    }
+
+    #[test]
+    fn who_has_just_come_has_every_second_batch() {
+        let (entrance, exit) = queue(1_000);
+        let mut pace = Pace::new(64);
+        put(&entrance, 1, 500);
+        assert_eq!(taken(&exit, 4), [1; 4]);
+        put(&entrance, 2, 1);
+        assert_eq!(pace.next(exit.sharers()), 1);
+        assert_eq!(taken(&exit, 1), [2]);
+        put(&entrance, 2, 1);
+        assert_eq!(pace.next(exit.sharers()), 64, "the others have one, too");
+        assert_eq!(taken(&exit, 4), [2, 1, 1, 1]);
+        assert_eq!(exit.sharers(), Some(Sharers { waiting: 1, newcomers: 0 }));
+        assert_eq!(pace.next(exit.sharers()), 64);
+        // Of these nobody has waited on and on.
+        let all = Some(Sharers { waiting: 40, newcomers: 40 });
+        assert_eq!([pace.next(all), pace.next(all)], [64, 64]);
+    }
+
+    #[test]
+    fn who_is_put_back_has_not_just_come() {
+        let (entrance, exit) = queue(1_000);
+        put(&entrance, 1, 2);
+        put(&entrance, 2, 1);
+        let works = exit.take(3);
+        put(&entrance, 2, 1);
+        assert_eq!(exit.sharers(), Some(Sharers { waiting: 1, newcomers: 1 }));
+        exit.put_back(works);
+        assert_eq!(exit.sharers(), Some(Sharers { waiting: 2, newcomers: 0 }));
     }
 
     #[test]
     fn batches_become_as_large_as_they_may_take_long() {
         let mut pace = Pace::new(1_024);
         pace.took(1_024, Duration::from_millis(32));
-        assert_eq!((pace.next(Some(2)), pace.next(None)), (16, 1_024));
+        assert_eq!([pace.next(on_and_on(2)), pace.next(None)], [16, 1_024]);
         pace.took(64, Duration::from_secs(60));
-        assert_eq!(pace.next(Some(2)), Pace::LEAST);
-        (0..100).for_each(|_| pace.took(pace.next(Some(2)), Duration::from_micros(500)));
-        assert_eq!(pace.next(Some(2)), 1_024);
+        assert_eq!(pace.next(on_and_on(2)), Pace::LEAST);
+        for _ in 0..100 {
+            let cost = pace.next(on_and_on(2));
+            pace.took(cost, Duration::from_micros(500));
+        }
+        assert_eq!(pace.next(on_and_on(2)), 1_024);
         pace.took(1, Duration::from_millis(1));
-        assert_eq!(pace.next(Some(2)), 1_024, "a small batch tells nothing");
+        assert_eq!(pace.next(on_and_on(2)), 1_024, "a small batch tells nothing");
     }
 
     #[test]
     fn each_that_waits_has_its_place_in_a_batch() {
         let mut pace = Pace::new(1_024);
         pace.took(1_024, Duration::from_secs(60));
-        assert_eq!([1, 100, 5_000].map(|sharers| pace.next(Some(sharers))), [Pace::LEAST, 100, 1_024]);
-        assert_eq!([1, 100].map(Pace::within), [Pace::LONG, Pace::EACH * 100]);
+        assert_eq!([1, 100, 5_000].map(|waiting| pace.next(on_and_on(waiting))), [Pace::LEAST, 100, 1_024]);
+        assert_eq!(
+            [1, 100].map(|waiting| Pace::within(Sharers { waiting, newcomers: 0 })),
+            [Pace::LONG, Pace::EACH * 100]
+        );
     }
 
     #[test]
@@ -406,9 +471,9 @@ mod tests {
         let mut pace = Pace::new(1_024);
         (0..1_000).for_each(|_| pace.took(1, Duration::from_millis(10)));
         for _ in 0..100 {
-            let cost = pace.next(Some(2));
+            let cost = pace.next(on_and_on(2));
             pace.took(cost, Duration::from_millis(10) + Duration::from_micros(25) * cost as u32);
         }
-        assert!((15..30).contains(&pace.next(Some(2))), "{}", pace.next(Some(2)));
+        assert!((15..30).contains(&pace.next(on_and_on(2))), "{}", pace.next(on_and_on(2)));
     }
 }
