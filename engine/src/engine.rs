@@ -128,22 +128,33 @@ impl Engine {
 
     // Signals
 
-    /// Records facts; one answer each, in order. A refused one does not keep its neighbours out. Where tenants share the
-    /// engine, many of them need not come into the same commit: after an error some may be on record.
+    /// Records facts; one answer each, in order. One that is refused, or that could not be recorded, does not keep its
+    /// neighbours out: where tenants share the engine, many of them need not come into the same commit.
     pub async fn emit(&self, scope: &Scope, signals: Vec<NewSignal>) -> Result<Vec<Result<Emitted, Error>>, Error> {
         let mut answers = Vec::with_capacity(signals.len());
         let (mut signals, mut inputs, mut replies) = (signals.into_iter().peekable(), Vec::new(), Vec::new());
         while signals.peek().is_some() {
             let (reply, answer) = oneshot::channel();
-            let some = signals.by_ref().take(SIGNALS_TOGETHER).collect();
+            let some: Vec<_> = signals.by_ref().take(SIGNALS_TOGETHER).collect();
+            replies.push((some.len(), answer));
             inputs.push(Input::Emit { scope: scope.clone(), signals: some, reply });
-            replies.push(answer);
         }
         self.put(Some(scope.tenant), inputs)?;
-        for answer in replies {
-            answers.extend(answer.await.unwrap_or_else(|_| Err(stopping()))?);
+        let (mut failure, mut is_on_record) = (None, false);
+        for (count, answer) in replies {
+            match answer.await.unwrap_or_else(|_| Err(stopping())) {
+                Ok(some) => {
+                    is_on_record = true;
+                    answers.extend(some);
+                }
+                Err(error) => {
+                    answers.extend(std::iter::repeat_n(Err(error.clone()), count));
+                    failure = Some(error);
+                }
+            }
         }
-        Ok(answers)
+        // As a whole it has only failed when nothing of it was accepted.
+        failure.filter(|_| !is_on_record).map_or(Ok(answers), Err)
     }
 
     // Directives

@@ -6,7 +6,7 @@ mod support;
 use fleetprompt_core::run::{Status, StepStatus};
 use fleetprompt_core::signal::DispositionKind;
 use fleetprompt_core::{Failure, Json, directive};
-use fleetprompt_engine::Error;
+use fleetprompt_engine::{Config, Engine, Error};
 use fleetprompt_store::{DirectiveFilter, Page, RunFilter, SignalFilter, Store};
 use serde_json::json;
 use support::{House, greeting, refusal, shipping, signal, tenant};
@@ -268,6 +268,25 @@ async fn a_failed_commit_accepts_nothing_and_forgets_nothing() {
     let again = house.emit(signal("order.placed", json!({"name": "Ada"}))).await.unwrap();
     assert_eq!(house.run(again.dispositions[0].run_id.unwrap()).status, Status::Completed);
     house.verified();
+}
+
+#[tokio::test]
+async fn of_many_signals_those_that_a_commit_lost_say_so_and_the_others_are_on_record() {
+    let house = House::new().await;
+    house.engine.stop().await;
+    let config = Config { batch_max: 16, ..Config::default() };
+    let engine = Engine::start(house.store.clone(), config, tokio::runtime::Handle::current()).unwrap();
+    let many = || (0..40).map(|number| signal("order.placed", json!({"number": number}))).collect();
+    house.store.fail_next_commits(1);
+    let answers = engine.emit(&house.scope, many()).await.unwrap();
+    let is_lost: Vec<bool> = answers.iter().map(|answer| matches!(answer, Err(Error::Unavailable(_)))).collect();
+    assert_eq!(is_lost, (0..40).map(|number| number < 16).collect::<Vec<_>>());
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 24);
+    house.store.fail_next_commits(3);
+    assert!(matches!(engine.emit(&house.scope, many()).await, Err(Error::Unavailable(_))));
+    let stored = house.store.signals(house.scope.tenant, &SignalFilter::default(), Page::newest(1_000)).unwrap();
+    assert_eq!(stored.iter().filter(|signal| signal.name.as_str() == "order.placed").count(), 24);
+    engine.stop().await;
 }
 
 #[tokio::test]
