@@ -5,6 +5,7 @@
 
 mod batch;
 pub mod copy;
+pub mod counting;
 mod filter;
 pub mod memory;
 pub mod postgres;
