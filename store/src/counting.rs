@@ -251,6 +251,7 @@ impl Measured for Batch {
 
 #[cfg(test)]
 mod tests {
+    use fleetprompt_core::tenant::{Tenant, Weight};
     use fleetprompt_core::{Lineage, Party};
     use uuid::Uuid;
 
@@ -261,6 +262,10 @@ mod tests {
     fn calls_rows_and_bytes_are_counted_by_method() {
         let store = CountingStore::new(Arc::new(MemoryStore::default()));
         let tenant = TenantId(Uuid::from_u128(1));
+        let (slug, created_at) = ("acme".parse().expect("a slug"), Timestamp(0));
+        let acme = Tenant { id: tenant, slug, name: "Acme".into(), weight: Weight::default(), created_at };
+        store.commit(&Batch { tenants: vec![acme], ..Batch::default() }).expect("committed");
+        assert_eq!(store.take_counts().of("commit"), Count { calls: 1, rows: 1, bytes: 0 });
         let signal = |number: u128| Signal {
             id: SignalId(Uuid::from_u128(number)),
             tenant,
