@@ -8,6 +8,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::fleetprompt;
 use crate::full::Full;
+use crate::hostile::{Attack, Hostile, Size};
 use crate::idle::Idle;
 use crate::measure::Times;
 use crate::process;
@@ -52,6 +53,9 @@ pub struct Arguments {
     /// Idle time for w7
     #[arg(long, default_value_t = 30.0)]
     idle_seconds: f64,
+    /// Attacks of w9 [default: all]
+    #[arg(long, value_enum, value_delimiter = ',')]
+    attacks: Vec<Attack>,
     /// FleetPrompt's binary [default: the one beside this program]
     #[arg(long)]
     server: Option<PathBuf>,
@@ -93,6 +97,8 @@ enum What {
     W6,
     /// Idle cost with many waiting runs and workers
     W7,
+    /// Latency of a quiet tenant, alone and while another one attacks the server
+    W9,
     All,
 }
 
@@ -108,6 +114,7 @@ pub struct Plan {
     /// What a quiet tenant is measured under.
     pub floods: Vec<Case>,
     pub idle: Option<Idle>,
+    pub hostile: Option<Hostile>,
     pub systems: Vec<System>,
     pub times: Times,
     pub rounds: usize,
@@ -136,6 +143,7 @@ impl Arguments {
             full: wants(What::W5).then_some(full),
             floods: if wants(What::W6) { self.floods() } else { Vec::new() },
             idle: wants(What::W7).then_some(idle),
+            hostile: wants(What::W9).then(|| self.hostile()),
             systems,
             times: Times {
                 warm_up: seconds("--warm-up-seconds", self.warm_up_seconds)?,
@@ -213,7 +221,7 @@ impl Arguments {
             What::W2 => of(Workload::W2, &[1]),
             What::W3 => w3(),
             What::W4 => w4(),
-            What::W5 | What::W6 | What::W7 => Vec::new(),
+            What::W5 | What::W6 | What::W7 | What::W9 => Vec::new(),
             What::All => [of(Workload::W1, clients), of(Workload::W2, &[1]), w3(), w4()].concat(),
         }
     }
@@ -221,6 +229,11 @@ impl Arguments {
     fn floods(&self) -> Vec<Case> {
         let most = self.clients.iter().copied().max().unwrap_or(256);
         [of(Workload::W1, &[most]), of(Workload::W3Batch, &[self.batching()])].concat()
+    }
+
+    fn hostile(&self) -> Hostile {
+        let attacks = if self.attacks.is_empty() { Attack::value_variants() } else { &self.attacks };
+        Hostile { attacks: attacks.to_vec(), size: if self.smoke { Size::Tiny } else { Size::Full } }
     }
 
     /// A few clients with batches already keep a thousand signals in flight.

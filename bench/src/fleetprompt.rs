@@ -15,7 +15,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use crate::ends::Ends;
-use crate::http::{Answer, Fault, call, write_post};
+use crate::http::{Answer, Fault, call, post_bytes, write_post};
 use crate::load::{Judge, Proof, Requests, Write};
 use crate::process::{free_address, output_of};
 use crate::workload::{BATCH, Workload, write_order};
@@ -106,12 +106,12 @@ impl Api {
 
     pub async fn prepare(&self, workload: Workload) -> anyhow::Result<()> {
         match workload {
-            Workload::W1 | Workload::W2 => self.workflow_activate(BENCH).await,
+            Workload::W1 | Workload::W2 => self.workflow_activate(&serde_json::from_str(BENCH)?).await,
             Workload::W3 | Workload::W3Batch => Ok(()),
             Workload::W4 => {
                 let function = json!({"function": {"name": REMOTE_FUNCTION, "handler": {"type": "worker"}}});
                 self.post("/v1/functions", &function).await?;
-                self.workflow_activate(REMOTE).await
+                self.workflow_activate(&serde_json::from_str(REMOTE)?).await
             }
         }
     }
@@ -143,17 +143,24 @@ impl Api {
     pub async fn prepare_waiting(&self) -> anyhow::Result<()> {
         let assign = json!({"directive_type": {"name": "bench.task.assign", "handler": {"type": "manual"}}});
         self.post("/v1/directive-types", &assign).await?;
-        self.workflow_activate(WAITING).await
+        self.workflow_activate(&serde_json::from_str(WAITING)?).await
     }
 
     /// A workflow whose runs complete in the commit of their signal.
     pub async fn prepare_stored(&self) -> anyhow::Result<()> {
-        self.workflow_activate(STORED).await
+        self.workflow_activate(&serde_json::from_str(STORED)?).await
     }
 
-    async fn workflow_activate(&self, definition: &str) -> anyhow::Result<()> {
-        self.post("/v1/workflows?activate=true", &serde_json::from_str(definition)?).await?;
+    pub async fn workflow_activate(&self, definition: &Value) -> anyhow::Result<()> {
+        self.post("/v1/workflows?activate=true", definition).await?;
         Ok(())
+    }
+
+    /// Adds a WebAssembly module, and returns its digest.
+    pub async fn module_add(&self, module: &[u8]) -> anyhow::Result<String> {
+        let (status, added) = post_bytes(self.address, "/v1/modules", &self.key, "application/wasm", module).await?;
+        ensure!((200..300).contains(&status), "POST /v1/modules answered {status}: {added}");
+        Ok(added["digest"].as_str().context("`POST /v1/modules` gave no digest")?.to_owned())
     }
 
     /// Starts a run that waits for each of these orders.
@@ -175,16 +182,21 @@ impl Api {
     async fn start_runs(&self, name: &str, orders: Range<u64>, payload: impl Fn(u64) -> Value) -> anyhow::Result<()> {
         let signals: Vec<Value> = orders.map(|number| json!({"name": name, "payload": payload(number)})).collect();
         let count = signals.len();
-        let signals = json!(signals);
+        let body = self.send_batch(&json!(signals)).await?;
+        self.every_item_started(&body, count)
+    }
+
+    /// Emits many signals in one request, again while the server refuses because it has too much to do.
+    pub async fn send_batch(&self, signals: &Value) -> anyhow::Result<Value> {
         for _ in 0..100 {
-            let (status, body) = call(self.address, "POST", "/v1/signals", Some(&self.key), &signals).await?;
+            let (status, body) = call(self.address, "POST", "/v1/signals", Some(&self.key), signals).await?;
             match status {
-                200 => return self.every_item_started(&body, count),
+                200 => return Ok(body),
                 429 | 503 => tokio::time::sleep(Duration::from_millis(50)).await,
                 _ => bail!("POST /v1/signals answered {status}: {body}"),
             }
         }
-        bail!("POST /v1/signals refused a batch of {count} a hundred times: the server is overloaded")
+        bail!("POST /v1/signals refused a batch a hundred times: the server is overloaded")
     }
 
     fn every_item_started(&self, body: &Value, count: usize) -> anyhow::Result<()> {
@@ -195,13 +207,13 @@ impl Api {
         Ok(())
     }
 
-    async fn get(&self, path: &str) -> anyhow::Result<Value> {
+    pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
         let (status, answer) = call(self.address, "GET", path, Some(&self.key), &Value::Null).await?;
         ensure!(status == 200, "GET {path} answered {status}: {answer}");
         Ok(answer)
     }
 
-    async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+    pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         let (status, answer) = call(self.address, "POST", path, Some(&self.key), body).await?;
         ensure!((200..300).contains(&status), "POST {path} answered {status}: {answer}");
         Ok(answer)

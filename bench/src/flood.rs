@@ -5,29 +5,22 @@
 //! the clients of the flood, and these come last where there are too few processors: what they take of
 //! the server's and of the quiet one's they would not from another machine.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use futures_util::{StreamExt, stream};
-use hdrhistogram::Histogram;
 use serde::Serialize;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::sync::oneshot;
-use tokio::time::timeout;
 
 use crate::fleetprompt::Api;
-use crate::http::Connection;
-use crate::load::{self, Errors, Load, Requests};
+use crate::load::{self, Load};
 use crate::measure::{Times, quantile_ms};
+use crate::quiet::{self, Quiet, on_own_thread};
 use crate::subject::{Places, Subject, System};
 use crate::workload::{Case, Workload};
 
-const PACE: Duration = Duration::from_millis(20);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-const FLOOD_NICE: i32 = 5;
+pub const FLOOD_NICE: i32 = 5;
 
 #[derive(Debug, Serialize)]
 pub struct Record {
@@ -97,10 +90,10 @@ async fn measure_under(flood: Option<Case>, times: Times, places: &Places, round
     let [quiet, .., neighbour] = subject.tenants()? else { return Err(anyhow!("a tenant is missing")) };
 
     let (address, key) = (quiet.address, quiet.key.clone());
-    let quiet = apart(move || be_quiet(address, key, times));
+    let quiet = on_own_thread(move || quiet::measure(address, key, times, ANSWER_TIMEOUT));
     let (address, key) = (neighbour.address, neighbour.key.clone());
-    let pouring = flood.map(|flood| apart(move || pour(address, key, flood, times)));
-    let (latencies_us, errors) = quiet.await??;
+    let pouring = flood.map(|flood| on_own_thread(move || pour(address, key, flood, times)));
+    let Quiet { latencies_us, errors, .. } = quiet.await??;
     let (flood_throughput, flood_errors) = match pouring {
         Some(pouring) => pouring.await??,
         None => (0.0, 0),
@@ -123,13 +116,6 @@ async fn measure_under(flood: Option<Case>, times: Times, places: &Places, round
     })
 }
 
-/// On a thread of its own, that ends with it.
-fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
-    let (done, outcome) = oneshot::channel();
-    std::thread::spawn(move || done.send(work()));
-    outcome
-}
-
 /// Gives operations a second, and how many requests failed.
 #[tokio::main(flavor = "current_thread")]
 async fn pour(address: SocketAddr, key: String, flood: Case, times: Times) -> anyhow::Result<(f64, u64)> {
@@ -140,69 +126,4 @@ async fn pour(address: SocketAddr, key: String, flood: Case, times: Times) -> an
     let outcome = load::run(load, requests, || Ok(())).await?;
     let unfinished = api.runs_not(&["completed"]).await?;
     Ok((outcome.operations as f64 / outcome.elapsed.as_secs_f64(), outcome.errors.total() + unfinished))
-}
-
-/// Gives the latencies of what was due within the window, and what failed.
-#[tokio::main(flavor = "current_thread")]
-async fn be_quiet(address: SocketAddr, key: String, times: Times) -> anyhow::Result<(Histogram<u64>, Errors)> {
-    let api = Api::new(address, key);
-    let quiet = Quiet {
-        requests: api.requests(Workload::W2, 1),
-        idle: RefCell::default(),
-        latencies_us: RefCell::new(load::latencies_us()),
-        errors: RefCell::default(),
-    };
-    let warm = Instant::now() + times.warm_up;
-    let mut pace = keep_pace(times.warm_up + times.window);
-    let due = stream::poll_fn(move |context| pace.poll_recv(context)).enumerate();
-    due.for_each_concurrent(None, |(number, due)| quiet.send(number as u64, due, due >= warm)).await;
-    let mut errors = quiet.errors.take();
-    let unfinished = api.runs_not(&["completed"]).await?;
-    if unfinished > 0 {
-        errors.add("sampled run had not completed".to_owned(), unfinished);
-    }
-    Ok((quiet.latencies_us.into_inner(), errors))
-}
-
-/// Tells each time when something is due. By a thread, because a timer of the runtime may be a millisecond late.
-fn keep_pace(span: Duration) -> UnboundedReceiver<Instant> {
-    let (tell, told) = unbounded_channel();
-    let started = Instant::now();
-    std::thread::spawn(move || {
-        for due in (0..).map(|number| PACE * number).take_while(|due| *due < span) {
-            std::thread::sleep(due.saturating_sub(started.elapsed()));
-            // Nobody listens any more when the measurement has failed.
-            if tell.send(started + due).is_err() {
-                return;
-            }
-        }
-    });
-    told
-}
-
-struct Quiet {
-    requests: Requests,
-    /// Connections on which nothing is under way: as long as answers come in time, there is one.
-    idle: RefCell<Vec<Connection>>,
-    latencies_us: RefCell<Histogram<u64>>,
-    errors: RefCell<Errors>,
-}
-
-impl Quiet {
-    async fn send(&self, number: u64, due: Instant, counts: bool) {
-        let mut request = Vec::new();
-        (self.requests.write)(number, &mut request);
-        let mut connection = self.idle.borrow_mut().pop();
-        let exchange = load::exchange(&self.requests, &mut connection, &request);
-        match timeout(ANSWER_TIMEOUT, exchange).await {
-            Ok(Ok(_)) => {
-                self.idle.borrow_mut().extend(connection);
-                if counts {
-                    self.latencies_us.borrow_mut().saturating_record(due.elapsed().as_micros() as u64);
-                }
-            }
-            Ok(Err(fault)) => self.errors.borrow_mut().add(fault.to_string(), 1),
-            Err(_) => self.errors.borrow_mut().add(format!("no answer after {} s", ANSWER_TIMEOUT.as_secs()), 1),
-        }
-    }
 }

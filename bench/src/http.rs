@@ -4,15 +4,16 @@
 //! One request at a time, the answer with `Content-Length` or in chunks, sizes bounded. No
 //! redirects, no compression, no TLS.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -64,6 +65,10 @@ pub fn write_get(out: &mut Vec<u8>, path: &str, key: &str) {
 }
 
 fn write_request(out: &mut Vec<u8>, method: &str, path: &str, key: Option<&str>, body: &[u8]) {
+    write_typed(out, method, path, key, "application/json", body);
+}
+
+fn write_typed(out: &mut Vec<u8>, method: &str, path: &str, key: Option<&str>, content_type: &str, body: &[u8]) {
     for part in [method, " ", path, " HTTP/1.1\r\nHost: 127.0.0.1\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
@@ -71,7 +76,7 @@ fn write_request(out: &mut Vec<u8>, method: &str, path: &str, key: Option<&str>,
         out.extend_from_slice(format!("Authorization: Bearer {key}\r\n").as_bytes());
     }
     if method != "GET" {
-        out.extend_from_slice(b"Content-Type: application/json\r\n");
+        out.extend_from_slice(format!("Content-Type: {content_type}\r\n").as_bytes());
         out.extend_from_slice(format!("Content-Length: {}\r\n", body.len()).as_bytes());
     }
     out.extend_from_slice(b"\r\n");
@@ -105,6 +110,9 @@ impl Connection {
         self.closing = head.closing;
         match head.body {
             Body::Length(length) => {
+                if length > BODY_BYTES_MAX {
+                    return Err(Fault::Malformed("body too long"));
+                }
                 let whole = head.bytes + length;
                 while self.received.len() < whole {
                     self.read_more().await?;
@@ -118,6 +126,42 @@ impl Connection {
                 self.read_chunks(head.bytes).await?;
                 Ok(Answer { status: head.status, body: &self.unchunked })
             }
+        }
+    }
+
+    /// Sends one whole request and reads its whole answer, whatever its length, but keeps only the status.
+    pub async fn exchange_discarding(&mut self, request: &[u8]) -> Result<u16, Fault> {
+        self.stream.write_all(request).await.map_err(|error| Fault::Broken(error.kind()))?;
+        self.received.clear();
+        let head = self.read_head().await?;
+        self.closing = head.closing;
+        match head.body {
+            Body::Length(length) => {
+                let mut left = (head.bytes as u64 + length as u64).saturating_sub(self.received.len() as u64);
+                while left > 0 {
+                    self.received.clear();
+                    self.read_more().await?;
+                    left = left.saturating_sub(self.received.len() as u64);
+                }
+            }
+            Body::Chunked => self.read_chunks(head.bytes).await?,
+        }
+        Ok(head.status)
+    }
+
+    /// Sends bytes, does not read before `end`, and then looks for an answer; `None` if the connection is still open
+    /// without one.
+    pub async fn hold_until(&mut self, bytes: &[u8], end: Instant) -> Option<Result<u16, Fault>> {
+        if let Err(error) = self.stream.write_all(bytes).await {
+            return Some(Err(Fault::Broken(error.kind())));
+        }
+        sleep_until(end).await;
+        self.received.clear();
+        match self.stream.try_read_buf(&mut self.received) {
+            Ok(0) => Some(Err(Fault::Closed)),
+            Ok(_) => Some(status_of(&self.received)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            Err(error) => Some(Err(Fault::Broken(error.kind()))),
         }
     }
 
@@ -210,16 +254,33 @@ pub async fn call(
     let mut request = Vec::new();
     let body = if body.is_null() { Vec::new() } else { serde_json::to_vec(body)? };
     write_request(&mut request, method, path, key, &body);
+    send(address, &request).await.with_context(|| format!("{method} {path}"))
+}
+
+/// Posts a body that is not JSON, as `call` does.
+pub async fn post_bytes(
+    address: SocketAddr,
+    path: &str,
+    key: &str,
+    content_type: &str,
+    body: &[u8],
+) -> anyhow::Result<(u16, Value)> {
+    let mut request = Vec::new();
+    write_typed(&mut request, "POST", path, Some(key), content_type, body);
+    send(address, &request).await.with_context(|| format!("POST {path}"))
+}
+
+async fn send(address: SocketAddr, request: &[u8]) -> anyhow::Result<(u16, Value)> {
     let exchange = async {
         let mut connection = Connection::open(address).await?;
-        let answer = connection.exchange(&request).await?;
+        let answer = connection.exchange(request).await?;
         let value = serde_json::from_slice(answer.body)
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(answer.body).into_owned()));
         Ok((answer.status, value))
     };
     match timeout(CALL_TIMEOUT, exchange).await {
         Ok(answer) => answer,
-        Err(_) => bail!("{method} {path} has no answer after {} s", CALL_TIMEOUT.as_secs()),
+        Err(_) => bail!("no answer after {} s", CALL_TIMEOUT.as_secs()),
     }
 }
 
@@ -240,11 +301,7 @@ impl Head {
     fn parse(head: &[u8]) -> Result<Self, Fault> {
         let text = std::str::from_utf8(head).map_err(|_| Fault::Malformed("head is not UTF-8"))?;
         let mut lines = text.split("\r\n");
-        let status = lines
-            .next()
-            .and_then(|line| line.strip_prefix("HTTP/1.1 "))
-            .and_then(|rest| rest.get(..3)?.parse().ok())
-            .ok_or(Fault::Malformed("status line"))?;
+        let status = status_of(lines.next().unwrap_or_default().as_bytes())?;
         let mut parsed = Self { status, bytes: head.len() + 4, body: Body::Length(0), closing: false };
         for (name, value) in lines.filter_map(|line| line.split_once(':')) {
             parsed.header(name, value.trim())?;
@@ -254,11 +311,7 @@ impl Head {
 
     fn header(&mut self, name: &str, value: &str) -> Result<(), Fault> {
         if name.eq_ignore_ascii_case("content-length") {
-            let length = value.parse().map_err(|_| Fault::Malformed("content-length"))?;
-            if length > BODY_BYTES_MAX {
-                return Err(Fault::Malformed("body too long"));
-            }
-            self.body = Body::Length(length);
+            self.body = Body::Length(value.parse().map_err(|_| Fault::Malformed("content-length"))?);
         } else if name.eq_ignore_ascii_case("transfer-encoding") {
             self.body = Body::Chunked;
         } else if name.eq_ignore_ascii_case("connection") {
@@ -266,6 +319,12 @@ impl Head {
         }
         Ok(())
     }
+}
+
+/// Returns the status of an answer that begins with `line`.
+fn status_of(line: &[u8]) -> Result<u16, Fault> {
+    let digits = line.strip_prefix(b"HTTP/1.1 ").and_then(|rest| std::str::from_utf8(rest.get(..3)?).ok());
+    digits.and_then(|digits| digits.parse().ok()).ok_or(Fault::Malformed("status line"))
 }
 
 #[derive(Debug, PartialEq)]

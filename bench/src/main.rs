@@ -13,6 +13,7 @@ mod ends;
 mod fleetprompt;
 mod flood;
 mod full;
+mod hostile;
 mod http;
 mod idle;
 mod load;
@@ -20,6 +21,7 @@ mod measure;
 mod meter;
 mod peer;
 mod process;
+mod quiet;
 mod report;
 mod restate;
 mod subject;
@@ -84,6 +86,9 @@ async fn measure_all() -> anyhow::Result<u64> {
     }
     others.summaries.iter().for_each(|summary| eprintln!("{summary}"));
     eprint!("{}", report::medians(&others.ratios));
+    if !others.attacks.is_empty() {
+        eprint!("\n{}", hostile::table(&others.attacks));
+    }
     Ok(records.iter().map(|record| record.errors).sum::<u64>() + others.errors)
 }
 
@@ -113,6 +118,8 @@ struct Others {
     /// Of each round, by what they say.
     ratios: BTreeMap<String, Vec<f64>>,
     errors: u64,
+    /// Records of w9.
+    attacks: Vec<hostile::Record>,
 }
 
 impl Others {
@@ -136,6 +143,15 @@ impl Others {
             eprintln!("round {round}: w7 with {} runs", idle.waiting);
             let record = idle::measure(idle, &plan.places, round).await?;
             self.add(&record, record.summary(), 0)?;
+        }
+        if let Some(hostile) = &plan.hostile {
+            let report = |record: &hostile::Record| {
+                println!("{}", report::line(record)?);
+                Ok(())
+            };
+            let records = hostile::measure(hostile, plan.times, &plan.places, round, report).await?;
+            self.errors += records.iter().map(hostile::Record::unexpected).sum::<u64>();
+            self.attacks.extend(records);
         }
         Ok(())
     }
