@@ -34,6 +34,7 @@ mod verify;
 pub mod workers;
 
 pub use by_hand::{ByHand, Task, TaskKind};
+pub use clock::WallClock;
 pub use config::Config;
 pub use directives::built_in;
 pub use directory::{Directory, Scheduled, TenantDirectory, Workflows};

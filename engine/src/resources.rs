@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 
 use fleetprompt_store::Batch;
 
+use crate::clock::WallClock;
 use crate::models::Models;
 use crate::perform::{Endpoints, Slots};
 use crate::{Config, Directory, Metrics};
@@ -18,6 +19,7 @@ pub trait Observer: Send + Sync {
 #[derive(Clone)]
 pub struct Resources {
     pub(crate) config: Arc<Config>,
+    pub(crate) clock: Arc<WallClock>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) models: Arc<Models>,
     /// None: nothing is performed here.
@@ -31,6 +33,7 @@ pub struct Resources {
 impl Resources {
     pub fn new(config: Config) -> Self {
         Self {
+            clock: WallClock::new(config.clock_ahead),
             metrics: Arc::default(),
             models: Arc::new(Models::new(config.models.clone())),
             slots: config.performs.then(|| Arc::new(Slots::new(config.effects_max))),
@@ -40,6 +43,11 @@ impl Resources {
             config: Arc::new(config),
         }
     }
+
+    pub fn clock(&self) -> &Arc<WallClock> {
+        &self.clock
+    }
+
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }

@@ -3,10 +3,14 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use fleetprompt_core::run::{Awaited, Status, StepStatus};
-use fleetprompt_core::{Json, RunId};
+use fleetprompt_core::{Json, RunId, Span};
+use fleetprompt_engine::{Config, Engine, Resources};
+use fleetprompt_store::memory::MemoryStore;
 use serde_json::{Value, json};
-use support::{House, signal};
+use support::{House, signal, tenant};
 
 fn run_of(emitted: &fleetprompt_engine::Emitted) -> RunId {
     emitted.dispositions[0].run_id.unwrap()
@@ -97,4 +101,24 @@ async fn a_wait_that_looks_back_finds_what_lies_behind_ten_thousand_others() {
         .await;
     let run = run_of(&house.emit(signal("order.placed", json!({}))).await.unwrap());
     assert_eq!(house.run(run).status, Status::Completed);
+}
+
+#[tokio::test]
+async fn an_idle_engine_ends_a_wait_when_the_clock_is_set_forward() {
+    let (store, resources) = (Arc::new(MemoryStore::default()), Resources::new(Config::default()));
+    let engine = Engine::start_among(store.clone(), &resources, tokio::runtime::Handle::current()).unwrap();
+    let house = House { store, scope: tenant(&engine, "acme").await, engine };
+    house
+        .workflow(json!({"name": "Pause", "version": "1.0.0", "trigger": {"signal": "pause.asked"},
+            "steps": [{"id": "pause", "type": "wait", "for": "1h"}]}))
+        .await;
+    let run = run_of(&house.emit(signal("pause.asked", json!({}))).await.unwrap());
+    assert_eq!(house.run(run).steps[0].status, StepStatus::Waiting);
+    resources.clock().set_ahead("59m".parse::<Span>().unwrap());
+    // A commit says that the engine has looked at the clock since.
+    house.emit(signal("nothing.asked", json!({}))).await.unwrap();
+    assert_eq!(house.run(run).steps[0].status, StepStatus::Waiting);
+    resources.clock().set_ahead("2h".parse::<Span>().unwrap());
+    assert_eq!(house.ended(run).await.status, Status::Completed);
+    house.verified();
 }

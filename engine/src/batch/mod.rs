@@ -62,7 +62,7 @@ pub(crate) fn start(
         store.clone(),
         directory.clone(),
         Box::new(performer),
-        Box::new(SystemClock::new(config.clock_ahead)),
+        Box::new(SystemClock::new(resources.clock.clone())),
         Shared {
             committed,
             metrics: metrics.clone(),
@@ -119,6 +119,7 @@ pub(crate) struct Decider {
     pub directory: Arc<ArcSwap<Directory>>,
     pub moment: Moment,
     clock: Box<dyn Clock>,
+    clock_changes: Receiver<()>,
     standing: Standing,
     timers: Timers,
     /// Outcomes that could not be decided, and when they are to be tried again.
@@ -173,6 +174,7 @@ impl Decider {
             store,
             directory,
             moment,
+            clock_changes: clock.changes(),
             clock,
             standing: Standing::default(),
             timers: Timers::default(),
@@ -227,6 +229,8 @@ impl Decider {
                 self.grace = grace.unwrap_or(self.grace);
                 return None;
             }
+            // What is due is looked for by the new time.
+            recv(self.clock_changes) -> _ => {}
             default(timeout) => {}
         }
         outcomes.extend(self.outcomes.try_iter());
@@ -242,7 +246,7 @@ impl Decider {
     }
 
     fn until_next(&self) -> Duration {
-        let timer = self.timers.next().map(|due| (due - self.now()).to_std());
+        let timer = self.timers.next().map(|due| (due - self.now()).to_std().min(self.clock.sleep_max()));
         let again = self.again.iter().map(|(at, _)| at.saturating_duration_since(Instant::now())).min();
         // Without anything due an idle engine sleeps; the hour only bounds the arithmetic.
         timer.into_iter().chain(again).min().unwrap_or(Duration::from_secs(3_600))
