@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use fleetprompt_testing::Postgres;
 use serde_json::{Value, json};
 use support::{BINARY, create_tenant, free_port, http, place, verify};
+use tokio::sync::watch;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -96,6 +97,12 @@ impl Node {
                 (node["name"].as_str().unwrap().to_owned(), partitions)
             })
             .collect()
+    }
+
+    /// Workers that wait for work of the key's tenant.
+    async fn waiting_workers(&self, key: &str) -> usize {
+        let workers = self.get("/v1/workers", key).await;
+        workers["items"].as_array().unwrap().iter().filter(|worker| worker["is_waiting"] == true).count()
     }
 
     async fn until_shared(&self, owner: &str, wanted: &[(&str, u64)]) {
@@ -232,13 +239,14 @@ async fn streams_and_waiting_workers_pass_through_any_node() {
     let keys = tenants(&one, &owner, 6).await;
     for key in &keys {
         score_leads(&two, key).await;
-        let waiting: Vec<_> = [&one, &two].map(|node| tokio::spawn(take(node.url.clone(), key.clone(), "20s"))).into();
+        let take_at = |node: &Node, name| tokio::spawn(take(node.url.clone(), key.clone(), name, "20s"));
+        let waiting = [take_at(&one, "at one"), take_at(&two, "at two")];
         let mut streams = Vec::new();
         for node in [&one, &two] {
             let request = http().get(format!("{}/v1/signals/tail?name=lead.created", node.url)).bearer_auth(key);
             streams.push(request.send().await.unwrap());
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        until("both wait", async || one.waiting_workers(key).await == 2).await;
         assert_eq!(one.tell(key, "a").await, 201);
         assert_eq!(two.tell(key, "b").await, 201);
         for waits in waiting {
@@ -270,9 +278,9 @@ async fn workers_of_all_tenants_perform_for_all_that_the_node_which_they_ask_dec
     assert_eq!(status, 201, "{made}");
     let all = made["secret"].as_str().unwrap();
     for key in &keys {
-        let mut here = tokio::spawn(take(node.url.clone(), all.to_owned(), "20s"));
-        let mut there = tokio::spawn(take(other.url.clone(), all.to_owned(), "20s"));
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        let mut here = tokio::spawn(take(node.url.clone(), all.to_owned(), "w", "20s"));
+        let mut there = tokio::spawn(take(other.url.clone(), all.to_owned(), "w", "20s"));
+        until("it waits at the node that decides for the tenant", async || node.waiting_workers(key).await > 0).await;
         assert_eq!(node.tell(key, "a").await, 201);
         let (taken, node, idle) = tokio::select! {
             taken = &mut here => (taken.unwrap(), &node, there),
@@ -293,10 +301,10 @@ async fn workers_of_all_tenants_perform_for_all_that_the_node_which_they_ask_dec
     node.drain(&owner, "one", true).await;
     other.until_shared(&owner, &[("one", 0), ("two", 16)]).await;
     let begun = Instant::now();
-    assert_eq!(take(node.url.clone(), all.to_owned(), "300ms").await["attempts"], json!([]));
+    assert_eq!(take(node.url.clone(), all.to_owned(), "w", "300ms").await["attempts"], json!([]));
     assert!(begun.elapsed() >= Duration::from_millis(300), "{:?}", begun.elapsed());
-    let waiting = tokio::spawn(take(node.url.clone(), all.to_owned(), "20s"));
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    // It hears of what its node decides for, whether that comes before its request or after.
+    let waiting = tokio::spawn(take(node.url.clone(), all.to_owned(), "w", "20s"));
     node.drain(&owner, "one", false).await;
     node.drain(&owner, "two", true).await;
     other.until_shared(&owner, &[("one", 16), ("two", 0)]).await;
@@ -326,8 +334,8 @@ async fn score_leads(node: &Node, key: &str) {
     }
 }
 
-async fn take(url: String, key: String, wait: &str) -> Value {
-    let ask = json!({"worker": {"name": "w"}, "performs": ["lead.score"], "limit": 1, "wait": wait});
+async fn take(url: String, key: String, name: &str, wait: &str) -> Value {
+    let ask = json!({"worker": {"name": name}, "performs": ["lead.score"], "limit": 1, "wait": wait});
     let request = http().post(format!("{url}/v1/attempts/take")).bearer_auth(key).json(&ask);
     request.send().await.unwrap().json().await.unwrap()
 }
@@ -385,8 +393,11 @@ async fn a_node_that_stops_or_is_drained_hands_over_without_a_pause() {
     one.until_shared(&owner, &[("one", 8), ("two", 8)]).await;
     let keys = tenants(&one, &owner, 6).await;
     let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let telling: Vec<_> =
-        keys.iter().map(|key| tokio::spawn(tell_on_and_on(one.url.clone(), key.clone(), stop.clone()))).collect();
+    let (told, mut counts): (Vec<_>, Vec<_>) = keys.iter().map(|_| watch::channel(0)).unzip();
+    let telling = keys.iter().zip(told);
+    let telling: Vec<_> = telling
+        .map(|(key, told)| tokio::spawn(tell_on_and_on(one.url.clone(), key.clone(), stop.clone(), told)))
+        .collect();
 
     one.drain(&owner, "two", true).await;
     one.until_shared(&owner, &[("one", 16), ("two", 0)]).await;
@@ -400,7 +411,11 @@ async fn a_node_that_stops_or_is_drained_hands_over_without_a_pause() {
     let refused = one.ask(reqwest::Method::GET, "/v1/nodes", &keys[0], None).await;
     assert_eq!(refused.0, 403, "it is for owners");
 
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    for count in &mut counts {
+        let before = *count.borrow();
+        let went_on = tokio::time::timeout(SOON, count.wait_for(|count| *count > before + 10)).await;
+        went_on.expect("each goes on to be told").unwrap();
+    }
     stop.store(true, std::sync::atomic::Ordering::SeqCst);
     for (key, telling) in keys.iter().zip(telling) {
         let (count, slowest) = telling.await.unwrap();
@@ -418,6 +433,7 @@ async fn tell_on_and_on(
     url: String,
     key: String,
     stop: std::sync::Arc<std::sync::atomic::AtomicBool>,
+    told: watch::Sender<usize>,
 ) -> (usize, Duration) {
     let (http, mut count, mut slowest) = (http(), 0, Duration::ZERO);
     while !stop.load(std::sync::atomic::Ordering::SeqCst) {
@@ -428,6 +444,7 @@ async fn tell_on_and_on(
         assert_eq!(status, 201, "{}", answer.text().await.unwrap());
         slowest = slowest.max(begun.elapsed());
         count += 1;
+        told.send_replace(count);
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     (count, slowest)

@@ -68,6 +68,21 @@ impl House {
         tokio::time::timeout(Duration::from_secs(20), waited).await.expect("it comes to that")
     }
 
+    /// Until a worker of this name waits for work.
+    async fn until_waiting(&self, name: &str) {
+        let waited = async {
+            loop {
+                let workers = self.server.get("/v1/workers").await;
+                let is_it = |worker: &Value| worker["name"] == name && worker["is_waiting"] == true;
+                if workers["items"].as_array().unwrap().iter().any(is_it) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), waited).await.expect("it waits")
+    }
+
     /// What an endpoint of workers answers to a key.
     async fn ask(&self, key: &str, what: &str, mut body: Value) -> (u16, Value) {
         body["worker"] = json!({"name": "by-hand"});
@@ -154,7 +169,7 @@ async fn a_worker_waits_for_work_and_gets_it_with_the_commit() {
     let house = house().await;
     let key = house.key(&json!({"names": ["*"]})).await;
     let (taken, run) = tokio::join!(house.take(&key, "20s"), async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        house.until_waiting("by-hand").await;
         house.start().await
     });
     let attempt = &taken[0];
@@ -257,9 +272,8 @@ async fn a_server_that_stops_lets_waiting_workers_know_and_takes_their_reports_w
     let key = house.key(&json!({"names": ["*"]})).await;
     let run = house.start().await;
     let id = house.take(&key, "0s").await[0]["id"].clone();
-    let House { server, _folder } = house;
-    let port: u16 = server.url.rsplit(':').next().unwrap().parse().unwrap();
-    let (url, owner) = (server.url.clone(), server.key.clone());
+    let port: u16 = house.server.url.rsplit(':').next().unwrap().parse().unwrap();
+    let (url, owner) = (house.server.url.clone(), house.server.key.clone());
     let waiting = tokio::spawn({
         let (url, key) = (url.clone(), key.clone());
         async move {
@@ -269,7 +283,8 @@ async fn a_server_that_stops_lets_waiting_workers_know_and_takes_their_reports_w
             sent.unwrap().json::<Value>().await.unwrap()
         }
     });
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    house.until_waiting("waits").await;
+    let House { server, _folder } = house;
     server.stop();
     assert_eq!(waiting.await.unwrap()["shutdown"], true);
 

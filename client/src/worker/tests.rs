@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
@@ -122,13 +122,21 @@ async fn an_output_that_is_too_large_is_a_failure_that_says_so() {
 async fn texts_are_shortened_to_what_the_server_takes_and_too_much_progress_is_kept_back() {
     let server = server(vec![attempt("a", "work.do", &json!(null)), attempt("b", "work.do", &json!(null))]).await;
     let heartbeat = Mock::given(method("POST")).and(path("/v1/attempts/heartbeat"));
-    heartbeat.respond_with(ResponseTemplate::new(503)).mount(&server).await;
-    let worker = worker(&server).performs("work.do", |attempt: Attempt| async move {
-        attempt.log("é".repeat(5_000));
-        attempt.progress(json!("x".repeat(5_000)));
-        tokio::time::sleep(Duration::from_millis(250)).await;
-        let code = if attempt.id == "a" { "é\n".repeat(300) } else { "\n".to_owned() };
-        Err(Failed::fatal(&code, "é".repeat(5_000)))
+    let (arrived, has_arrived) = watch::channel(false);
+    let respond = move |_: &Request| {
+        arrived.send_replace(true);
+        ResponseTemplate::new(503)
+    };
+    heartbeat.respond_with(respond).mount(&server).await;
+    let worker = worker(&server).performs("work.do", move |attempt: Attempt| {
+        let mut has_arrived = has_arrived.clone();
+        async move {
+            attempt.log("é".repeat(5_000));
+            attempt.progress(json!("x".repeat(5_000)));
+            has_arrived.wait_for(|has_arrived| *has_arrived).await.expect("the server goes on");
+            let code = if attempt.id == "a" { "é\n".repeat(300) } else { "\n".to_owned() };
+            Err(Failed::fatal(&code, "é".repeat(5_000)))
+        }
     });
     let outcomes = reported(&server, worker, 2).await;
     let of = |id: &str| outcomes.iter().find(|outcome| outcome["id"] == id).expect("it is reported");

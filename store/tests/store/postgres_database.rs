@@ -2,8 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use fleetprompt_store::postgres::{Database, PostgresStore};
@@ -231,8 +231,11 @@ impl Proxy {
                 let (to_client, from_server) = (client.try_clone(), server.try_clone());
                 let (cuts, is_mute) = (cuts.clone(), Arc::new(AtomicBool::new(false)));
                 let mute = is_mute.clone();
-                std::thread::spawn(move || ask(client, server, &cuts, &mute));
-                std::thread::spawn(move || answer(from_server.expect("one"), to_client.expect("one"), &is_mute));
+                let (committed, has_committed) = mpsc::channel();
+                std::thread::spawn(move || ask(client, server, &cuts, &mute, &has_committed));
+                std::thread::spawn(move || {
+                    answer(from_server.expect("one"), to_client.expect("one"), &is_mute, &committed)
+                });
             }
         });
         Self { port, cut }
@@ -243,12 +246,16 @@ impl Proxy {
     }
 }
 
+fn position(piece: &[u8], text: &[u8]) -> Option<usize> {
+    piece.windows(text.len()).position(|window| window == text)
+}
+
 /// What is this short comes in one piece.
-fn ask(mut from: TcpStream, mut to: TcpStream, cut: &AtomicU8, mute: &AtomicBool) {
+fn ask(mut from: TcpStream, mut to: TcpStream, cut: &AtomicU8, mute: &AtomicBool, has_committed: &mpsc::Receiver<()>) {
     let (mut buffer, mut writes) = ([0; 1 << 16], false);
     while let Ok(length @ 1..) = from.read(&mut buffer) {
         let piece = &buffer[..length];
-        let find = |text: &[u8]| piece.windows(text.len()).position(|window| window == text);
+        let find = |text: &[u8]| position(piece, text);
         // Reads begin and commit as well, with more words.
         writes |= find(b"BEGIN\0").is_some();
         let commits = find(b"COMMIT\0").filter(|_| writes);
@@ -264,7 +271,8 @@ fn ask(mut from: TcpStream, mut to: TcpStream, cut: &AtomicU8, mute: &AtomicBool
                 cut.store(PASS, Ordering::SeqCst);
                 mute.store(true, Ordering::SeqCst);
                 let _ = to.write_all(piece);
-                std::thread::sleep(Duration::from_millis(200));
+                // An error means that the database has ended the connection itself.
+                let _ = has_committed.recv();
                 break;
             }
             _ if to.write_all(piece).is_err() => break,
@@ -275,11 +283,17 @@ fn ask(mut from: TcpStream, mut to: TcpStream, cut: &AtomicU8, mute: &AtomicBool
     let _ = to.shutdown(Shutdown::Both);
 }
 
-fn answer(mut from: TcpStream, mut to: TcpStream, is_mute: &AtomicBool) {
+/// Passes on what the database answers. While it is mute it only says that the database has committed.
+fn answer(mut from: TcpStream, mut to: TcpStream, is_mute: &AtomicBool, committed: &mpsc::Sender<()>) {
     let mut buffer = [0; 1 << 16];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
-        if !is_mute.load(Ordering::SeqCst) && to.write_all(&buffer[..length]).is_err() {
-            break;
+        let piece = &buffer[..length];
+        if !is_mute.load(Ordering::SeqCst) {
+            if to.write_all(piece).is_err() {
+                break;
+            }
+        } else if position(piece, b"COMMIT\0").is_some() {
+            let _ = committed.send(());
         }
     }
     let _ = to.shutdown(Shutdown::Both);
