@@ -281,6 +281,10 @@ r#"`fleetprompt module remove DIGEST` makes room; those that functions are calle
 r#"The signal's name begins like those by which the engine records what it did; only the engine may emit these."#
 r#"Give it a name of your own domain, like `order.placed`."#
 
+"names_waiting_exceeded" [Of::Failure],
+r#"The attempt cannot wait for a worker: attempts of this tenant wait under 5,000 names already, counting each set of labels of a name."#
+r#"Start workers that perform these names, or use fewer names. The attempt is tried again as `retry` says."#
+
 "network" [Of::Failure],
 r#"A model's provider could not be reached. It is tried again as `retry` says."#
 r#"Look at the server's way to the internet, and at the provider's status page."#

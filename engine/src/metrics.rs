@@ -29,7 +29,10 @@ impl Part {
     }
 
     pub fn set(&self, own: i64) {
-        self.gauge.inc_by(own - self.own.swap(own, Ordering::Relaxed));
+        let change = own - self.own.swap(own, Ordering::Relaxed);
+        if change != 0 {
+            self.gauge.inc_by(change);
+        }
     }
 }
 

@@ -63,10 +63,6 @@ impl<K: Clone + Ord + Hash, L: Default> Turns<K, L> {
         self.turns.iter().map(|(_, key)| key)
     }
 
-    pub fn lines(&self) -> impl Iterator<Item = &L> {
-        self.lines.values().map(|(_, line)| line)
-    }
-
     /// Its turn is this one, as it was before.
     pub fn restore(&mut self, key: &K, before: Turn) {
         if let Some((turn, _)) = self.lines.get_mut(key) {

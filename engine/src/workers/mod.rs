@@ -5,7 +5,10 @@
 
 mod attempt;
 mod queue;
+mod registry;
 mod state;
+mod taker;
+mod wait_list;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,9 +21,11 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
 pub use attempt::{Attempt, AttemptId, AttemptOf, InvalidAttemptId, Kind};
-pub use queue::Taker;
 pub use state::{Delivered, Handed, Kept, Refused, Reported, Worker, WorkerId};
-use state::{GONE_AFTER, Lost, State, Waiter};
+use state::{Lost, State};
+pub use taker::Taker;
+pub use wait_list::Crowded;
+use wait_list::Waiter;
 
 use crate::input::Outcome;
 use crate::metrics::{Metrics, Part};
@@ -30,7 +35,7 @@ pub const WAIT_MAX: Duration = Duration::from_secs(60);
 
 pub struct Workers {
     state: Mutex<State>,
-    /// Something became due sooner than was known.
+    /// Signalled when something becomes due sooner than was planned.
     changed: Notify,
     numbers: AtomicU64,
     outcomes: Sender<Outcome>,
@@ -64,14 +69,10 @@ pub enum With {
     Worker { name: Option<Arc<str>>, progress: Option<Json> },
 }
 
-/// Too many wait for work already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Crowded;
-
 /// A worker as people see it.
 #[derive(Debug, Clone)]
 pub struct WorkerSeen {
-    pub worker: Worker,
+    pub worker: Arc<Worker>,
     pub first_seen: Duration,
     pub last_seen: Duration,
     /// It asks for work at this moment.
@@ -83,7 +84,7 @@ pub struct WorkerSeen {
 impl Workers {
     pub(crate) fn new(lease: Duration, outcomes: Sender<Outcome>, metrics: &Metrics) -> Self {
         Self {
-            state: Mutex::new(State::new(lease)),
+            state: Mutex::new(State::new(lease, Instant::now())),
             changed: Notify::new(),
             numbers: AtomicU64::new(0),
             outcomes,
@@ -97,10 +98,15 @@ impl Workers {
         }
     }
 
-    /// Hands on what was lost, for ever.
+    /// Lets time pass, forever: hands on what was lost, and does what was too much for one commit. Between slices of it
+    /// the lock is free for the thread that decides.
     pub async fn run(self: Arc<Self>) {
         loop {
-            let next = self.state.lock().next_due();
+            let next = {
+                let mut state = self.state.lock();
+                state.plan();
+                state.next_due()
+            };
             let sleep = async {
                 match next {
                     Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -113,13 +119,16 @@ impl Workers {
             }
             let lost = self.with(|state, now| state.pass(now));
             self.tell(lost);
+            tokio::task::yield_now().await;
         }
     }
 
     // What the engine says, after its commits
 
     pub(crate) fn offer(&self, attempt: Attempt) {
-        self.state.lock().offer(Arc::new(attempt), Instant::now());
+        // `serve` follows, and lets the others know.
+        let lost = self.state.lock().offer(Arc::new(attempt), Instant::now());
+        self.tell(lost);
     }
 
     pub(crate) fn offer_unclaimed(&self, attempt: Attempt) {
@@ -145,12 +154,12 @@ impl Workers {
     }
 
     pub(crate) fn cancel(&self, of: AttemptOf) {
-        let lost = self.state.lock().cancel(&of);
+        let lost = self.with(|state, _| state.cancel(&of));
         self.tell(lost);
     }
 
     pub(crate) fn forget(&self, of: AttemptOf) {
-        self.state.lock().forget(&of);
+        self.with(|state, _| state.forget(&of));
     }
 
     /// Asks once whether it matters, and then what is still under way of each place.
@@ -174,26 +183,23 @@ impl Workers {
     /// Up to `limit` attempts, as soon as there is one. Nothing, when there is none within `wait`.
     pub async fn take(
         &self,
-        worker: Worker,
+        worker: Arc<Worker>,
         limit: usize,
         holding: Vec<AttemptId>,
         wait: Duration,
     ) -> Result<Handed, Crowded> {
-        let (waited, number) = {
-            let mut state = self.state.lock();
-            let handed = state.take(&worker, limit, &holding, Instant::now());
-            if handed != Handed::default() || wait.is_zero() {
-                drop(state);
-                self.changed.notify_one();
-                return Ok(handed);
-            }
-            let (tell, waited) = oneshot::channel();
+        let (tell, waited) = oneshot::channel();
+        let (number, handed) = self.with(|state, now| {
             let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-            if !state.wait(Waiter { number, worker, limit, holding, tell }) {
-                return Err(Crowded);
+            let handed = state.take(&worker, limit, &holding, now);
+            if handed != Handed::default() || wait.is_zero() {
+                return Ok((number, Some(handed)));
             }
-            (waited, number)
-        };
+            state.wait(Waiter { number, worker, limit, holding, tell }).map(|()| (number, None))
+        })?;
+        if let Some(handed) = handed {
+            return Ok(handed);
+        }
         let mut here = Here { workers: self, number, waited: Some(waited) };
         let handed = match here.waited.as_mut() {
             Some(waited) => tokio::time::timeout(wait.min(WAIT_MAX), waited).await,
@@ -202,7 +208,6 @@ impl Workers {
         match handed {
             Ok(handed) => {
                 here.waited = None;
-                self.changed.notify_one();
                 Ok(handed.unwrap_or_default())
             }
             // It may have been told in this very moment.
@@ -247,7 +252,7 @@ impl Workers {
             name: waiting.attempt.name.clone(),
             since: now.duration_since(waiting.since),
             deliveries: waiting.deliveries,
-            with: With::Nobody { has_worker: state.has_worker_for(&waiting.attempt, now) },
+            with: With::Nobody { has_worker: state.workers.has_worker_for(&waiting.attempt, now) },
         })
     }
 
@@ -258,41 +263,36 @@ impl Workers {
 
     /// The workers that take attempts of a tenant and were heard of lately, by name.
     pub fn list(&self, tenant: TenantId) -> Vec<WorkerSeen> {
-        let state = self.state.lock();
         let now = Instant::now();
-        let own = state.workers.values().filter(|seen| seen.worker.taker.is_of(tenant));
-        let there = own.filter(|seen| now.duration_since(seen.last_at) < GONE_AFTER);
+        let state = self.state.lock();
+        let there = state.workers.of_tenant(tenant, now);
         let mut list: Vec<WorkerSeen> = there
             .map(|seen| {
                 let is_own = |of: &&AttemptOf| state.taken(of).is_some_and(|taken| taken.attempt.tenant == tenant);
                 WorkerSeen {
-                    is_waiting: state.is_waiting(&seen.worker.id),
+                    is_waiting: seen.waiting > 0,
                     taken: seen.taken.iter().filter(is_own).count(),
-                    first_seen: now.duration_since(seen.first_at),
-                    last_seen: now.duration_since(seen.last_at),
+                    first_seen: now.saturating_duration_since(seen.first_at),
+                    last_seen: now.saturating_duration_since(seen.last_at),
                     worker: seen.worker.clone(),
                 }
             })
             .collect();
+        drop(state);
         list.sort_by(|one, other| one.worker.id.name.cmp(&other.worker.id.name));
         list
     }
 
-    /// For the gauges: what waits, what of it nobody could take, what is taken, who is there.
-    pub fn measure(&self) {
-        let state = self.state.lock();
-        let now = Instant::now();
-        let is_there = |seen: &&state::Seen| now.duration_since(seen.last_at) < GONE_AFTER;
-        self.gauges.waiting.set(state.ready.len() as i64);
-        self.gauges.taken.set(state.taken_len() as i64);
-        self.gauges.workers.set(state.workers.values().filter(is_there).count() as i64);
-        self.gauges.without_worker.set(state.names_without_worker(now) as i64);
-        self.gauges.leases_lost.set(state.leases_lost as i64);
-    }
-
     fn with<T>(&self, act: impl FnOnce(&mut State, Instant) -> T) -> T {
-        let done = act(&mut self.state.lock(), Instant::now());
-        self.changed.notify_one();
+        let (done, is_sooner) = {
+            let mut state = self.state.lock();
+            let done = act(&mut state, Instant::now());
+            self.gauges.publish(&state);
+            (done, state.plan())
+        };
+        if is_sooner {
+            self.changed.notify_one();
+        }
         done
     }
 
@@ -301,6 +301,17 @@ impl Workers {
             // Only a stopped engine hears nothing; the next one hands the attempt out again.
             let _ = self.outcomes.send(outcome(tenant, of, Err(failure), None));
         }
+    }
+}
+
+impl Gauges {
+    /// Whoever reads the metrics needs no lock.
+    fn publish(&self, state: &State) {
+        self.waiting.set(state.ready.len() as i64);
+        self.taken.set(state.taken_len() as i64);
+        self.workers.set(state.workers.there as i64);
+        self.without_worker.set(state.without_worker as i64);
+        self.leases_lost.set(state.leases_lost as i64);
     }
 }
 
@@ -330,8 +341,7 @@ struct Here<'a> {
 
 impl Here<'_> {
     fn leave(mut self) -> Handed {
-        let mut state = self.workers.state.lock();
-        state.wait_no_more(self.number);
+        self.workers.with(|state, _| drop(state.wait_no_more(self.number)));
         let waited = self.waited.take();
         waited.and_then(|mut waited| waited.try_recv().ok()).unwrap_or_default()
     }
@@ -340,12 +350,13 @@ impl Here<'_> {
 impl Drop for Here<'_> {
     fn drop(&mut self) {
         let Some(mut waited) = self.waited.take() else { return };
-        let mut state = self.workers.state.lock();
-        state.wait_no_more(self.number);
-        if let Ok(handed) = waited.try_recv() {
-            state.take_back(handed);
-            state.serve(Instant::now());
-        }
+        self.workers.with(|state, now| {
+            state.wait_no_more(self.number);
+            if let Ok(handed) = waited.try_recv() {
+                state.take_back(handed);
+                state.serve(now);
+            }
+        });
     }
 }
 

@@ -1,45 +1,28 @@
 //! What waits for a worker, in an order that is fair: between tenants by their weights, then what is more urgent, then
 //! between the workflows of one, then whoever waits longest. A tenant that floods makes the others wait for one of its attempts at a
 //! time, and not for all, under however many names it does.
+//!
+//! What a worker of one tenant takes is found by an index over the heads of that tenant's lanes; only a worker of all
+//! tenants looks at each lane that it performs, once for all that it takes.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::cell::Cell;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Instant;
 
 use fleetprompt_core::TenantId;
-use fleetprompt_core::performs::{Labels, Pattern};
+use fleetprompt_core::performs::Labels;
 use fleetprompt_core::workflow::Priority;
 
 use super::attempt::{Attempt, AttemptOf};
+use super::taker::{Taker, nodes_of_name};
 use crate::turns::{Turn, Turns, price};
 use crate::urgent::LONGEST_OF;
 
-/// Who may take what.
-#[derive(Debug, Clone)]
-pub struct Taker {
-    /// None: of every tenant.
-    pub tenant: Option<TenantId>,
-    pub names: Vec<Pattern>,
-    pub labels: Labels,
-}
-
-impl Taker {
-    pub fn may_take(&self, attempt: &Attempt) -> bool {
-        self.is_of(attempt.tenant) && self.performs(&attempt.name) && self.has(&attempt.labels)
-    }
-
-    pub fn is_of(&self, tenant: TenantId) -> bool {
-        self.tenant.is_none_or(|own| own == tenant)
-    }
-
-    fn performs(&self, name: &str) -> bool {
-        self.names.iter().any(|pattern| pattern.fits(name))
-    }
-
-    fn has(&self, wanted: &Labels) -> bool {
-        wanted.iter().all(|(key, value)| self.labels.get(key) == Some(value))
-    }
-}
+/// Lanes of one tenant that attempts wait in. It bounds what a worker of all tenants looks at.
+const LANES_OF_TENANT_MAX: usize = 5_000;
 
 #[derive(Debug, Clone)]
 pub struct Waiting {
@@ -47,123 +30,303 @@ pub struct Waiting {
     pub since: Instant,
     /// How often it was taken so far.
     pub deliveries: u32,
-    order: u64,
+    order: i64,
 }
 
-/// One name, with one set of labels: whoever may take one of these may take any, of its tenants.
-type Lane = (Arc<str>, Labels);
+type LaneId = u64;
+/// What one tenant has in one lane.
+pub type Line = (LaneId, TenantId);
 
-/// Of one tenant: by priority, then by workflow.
+/// One name, with one set of labels: whoever may take one of these may take any, of its tenants.
+struct Lane {
+    name: Arc<str>,
+    labels: Labels,
+    tenants: Turns<TenantId, Workflows>,
+}
+
+/// Of one tenant: by priority, then by workflow, and in order there.
 #[derive(Default)]
 struct Workflows {
-    classes: [Turns<Arc<str>, VecDeque<Waiting>>; Priority::ALL.len()],
+    classes: [Turns<Arc<str>, BTreeMap<i64, Waiting>>; Priority::ALL.len()],
     pops: u64,
+}
+
+/// What one tenant has in all lanes.
+#[derive(Default)]
+struct OfTenant {
+    waiting: usize,
+    lanes: usize,
+    /// Under each node of a lane's name, the order of the attempt that comes next in it.
+    heads: HashMap<Arc<str>, BTreeSet<(i64, LaneId)>>,
 }
 
 #[derive(Default)]
 pub struct Queue {
-    lanes: BTreeMap<Lane, Turns<TenantId, Workflows>>,
-    /// How many each tenant has in all of them.
-    tenants: Turns<TenantId, usize>,
-    found: HashMap<AttemptOf, (Lane, Arc<Attempt>)>,
-    order: u64,
+    lanes: HashMap<LaneId, Lane>,
+    by_name: BTreeMap<Arc<str>, BTreeMap<Labels, LaneId>>,
+    tenants: Turns<TenantId, OfTenant>,
+    lines: BTreeSet<Line>,
+    found: HashMap<AttemptOf, (Line, i64, Arc<Attempt>)>,
+    /// Lines that something was put into since they were last matched with workers that wait.
+    changed: Turns<TenantId, BTreeSet<LaneId>>,
+    last_lane: LaneId,
+    last_order: i64,
+    /// What is put back comes before everything else, so its order is negative.
+    first_order: i64,
     pops: u64,
+    /// Lanes and heads that were looked at.
+    pub work: Cell<u64>,
 }
+
+/// Where a worker finds what it may take next.
+enum Source<'a> {
+    Node(TenantId, &'a str),
+    Lane(LaneId),
+}
+
+/// What comes next in a source. Those of tenants that were served least come first, then the oldest.
+struct Head {
+    turn: Turn,
+    order: i64,
+    line: Line,
+}
+
+/// A head and the number of its source, the first to come at the top of a heap.
+type Entry = Reverse<(Turn, i64, usize)>;
 
 impl Queue {
     pub fn len(&self) -> usize {
         self.found.len()
     }
 
-    pub fn push(&mut self, attempt: Arc<Attempt>, since: Instant, deliveries: u32) {
-        self.order += 1;
-        let waiting = Waiting { attempt, since, deliveries, order: self.order };
-        self.line(&waiting).push_back(waiting);
+    /// Whether one more lane of its tenant would be too many.
+    pub fn is_full_for(&self, attempt: &Attempt) -> bool {
+        let lanes = self.tenants.peek(&attempt.tenant).map_or(0, |of| of.lanes);
+        let lane = || self.by_name.get(&attempt.name)?.get(&attempt.labels).copied();
+        lanes >= LANES_OF_TENANT_MAX && !lane().is_some_and(|lane| self.has((lane, attempt.tenant)))
     }
 
-    /// One that was taken in vain waits on where it was: before all that came later.
-    pub fn push_front(&mut self, waiting: Waiting) {
-        self.line(&waiting).push_front(waiting);
+    pub fn push(&mut self, attempt: Arc<Attempt>, since: Instant, deliveries: u32) {
+        self.last_order += 1;
+        self.put(Waiting { attempt, since, deliveries, order: self.last_order });
     }
 
     /// One whose worker was lost, before all others of its line.
     pub fn push_again(&mut self, attempt: Arc<Attempt>, since: Instant, deliveries: u32) {
-        self.push_front(Waiting { attempt, since, deliveries, order: 0 });
+        self.first_order -= 1;
+        self.put(Waiting { attempt, since, deliveries, order: self.first_order });
     }
 
-    fn line(&mut self, waiting: &Waiting) -> &mut VecDeque<Waiting> {
-        let attempt = &waiting.attempt;
-        let lane = (attempt.name.clone(), attempt.labels.clone());
-        self.found.insert(attempt.of, (lane.clone(), attempt.clone()));
-        *self.tenants.of(attempt.tenant) += 1;
-        self.lanes.entry(lane).or_default().of(attempt.tenant).of(attempt)
+    fn put(&mut self, waiting: Waiting) {
+        let (attempt, order) = (waiting.attempt.clone(), waiting.order);
+        let tenant = attempt.tenant;
+        let line = (self.lane_of(&attempt), tenant);
+        self.found.insert(attempt.of, (line, order, attempt.clone()));
+        self.tenants.of(tenant).waiting += 1;
+        self.change(line, |tenants| tenants.of(tenant).of(&attempt).insert(order, waiting));
+        self.changed.of(tenant).insert(line.0);
     }
 
-    /// In each lane that fits it is some tenant's turn; of these comes the one that was served least, and of its
-    /// lanes the one whose turn has waited longest. One pop of so many looks at that alone: a tenant that is served much
-    /// under one name may wait under another, but not for ever.
-    pub fn pop(&mut self, taker: &Taker) -> Option<Waiting> {
-        let by_age = self.pops % LONGEST_OF == LONGEST_OF - 1;
-        let fitting = self.lanes.iter().filter(|((name, labels), _)| taker.performs(name) && taker.has(labels));
-        let heads = fitting.filter_map(|(lane, tenants)| {
-            let tenant = match taker.tenant {
-                Some(own) => tenants.peek(&own).map(|_| own),
-                None => tenants.next(),
-            }?;
-            let turn = if by_age { Turn::default() } else { self.tenants.turn(&tenant)? };
-            Some(((turn, tenants.peek(&tenant)?.head()?), lane, tenant))
-        });
-        let (_, lane, tenant) = heads.min_by_key(|(when, ..)| *when)?;
-        let lane = lane.clone();
-        self.pops += 1;
-        let tenants = self.lanes.get_mut(&lane)?;
-        let waiting = tenants.of(tenant).pop()?;
-        let price = price(1, waiting.attempt.weight);
-        tenants.served(&tenant, price, Workflows::is_empty);
-        if tenants.is_empty() {
-            self.lanes.remove(&lane);
+    fn lane_of(&mut self, attempt: &Attempt) -> LaneId {
+        let labels = self.by_name.entry(attempt.name.clone()).or_default();
+        *labels.entry(attempt.labels.clone()).or_insert_with(|| {
+            self.last_lane += 1;
+            let lane = Lane { name: attempt.name.clone(), labels: attempt.labels.clone(), tenants: Turns::default() };
+            self.lanes.insert(self.last_lane, lane);
+            self.last_lane
+        })
+    }
+
+    /// Up to so many that the taker may take. In each lane that fits it is some tenant's turn; of these comes the one that
+    /// was served least, and of its lanes the one whose head has waited longest. One pop of so many looks at that alone:
+    /// a tenant that is served much under one name may wait under another, but not for ever.
+    pub fn pop(&mut self, taker: &Taker, most: usize) -> Vec<Waiting> {
+        let mut popped = Vec::new();
+        if most == 0 || self.found.is_empty() {
+            return popped;
         }
-        *self.tenants.of(tenant) -= 1;
-        self.tenants.served(&tenant, price, |waiting| *waiting == 0);
+        let sources = self.sources(taker);
+        // By turn, and by age alone. An entry may be out of date: a tenant was served in another lane since.
+        let mut heaps = [BinaryHeap::new(), BinaryHeap::new()];
+        let push = |heaps: &mut [BinaryHeap<Entry>; 2], queue: &Self, at: usize| {
+            if let Some(head) = queue.head(taker, &sources[at]) {
+                heaps[0].push(Reverse((head.turn, head.order, at)));
+                heaps[1].push(Reverse((Turn::default(), head.order, at)));
+            }
+        };
+        (0..sources.len()).for_each(|at| push(&mut heaps, self, at));
+        while popped.len() < most {
+            let by_age = self.pops % LONGEST_OF == LONGEST_OF - 1;
+            let Some(Reverse(entry)) = heaps[usize::from(by_age)].pop() else { break };
+            let Some(head) = self.head(taker, &sources[entry.2]) else { continue };
+            let current = (if by_age { Turn::default() } else { head.turn }, head.order, entry.2);
+            if current != entry {
+                heaps[usize::from(by_age)].push(Reverse(current));
+                continue;
+            }
+            popped.extend(self.pop_line(head.line));
+            push(&mut heaps, self, entry.2);
+        }
+        popped
+    }
+
+    fn sources<'a>(&self, taker: &'a Taker) -> Vec<Source<'a>> {
+        let nodes = taker.nodes.iter().map(|node| &**node);
+        match taker.tenant {
+            Some(tenant) if self.tenants.peek(&tenant).is_none() => Vec::new(),
+            Some(tenant) => nodes.map(|node| Source::Node(tenant, node)).collect(),
+            None => nodes.flat_map(|node| self.lanes_below(node, taker)).map(Source::Lane).collect(),
+        }
+    }
+
+    fn lanes_below<'a>(&'a self, node: &'a str, taker: &'a Taker) -> impl Iterator<Item = LaneId> + 'a {
+        let is_exact = !node.is_empty() && !node.ends_with('.');
+        let names = self.by_name.range::<str, _>((Bound::Included(node), Bound::Unbounded));
+        let below = names.take_while(move |(name, _)| if is_exact { &***name == node } else { name.starts_with(node) });
+        let lanes = below.flat_map(|(_, lanes)| lanes).inspect(|_| self.count());
+        lanes.filter(|(labels, _)| taker.has(labels)).map(|(_, lane)| *lane)
+    }
+
+    fn head(&self, taker: &Taker, source: &Source<'_>) -> Option<Head> {
+        self.count();
+        match source {
+            Source::Node(tenant, node) => {
+                let mut heads = self.tenants.peek(tenant)?.heads.get(*node)?.iter();
+                let (order, lane) = heads.find(|(_, lane)| {
+                    self.count();
+                    self.lanes.get(lane).is_some_and(|lane| taker.has(&lane.labels))
+                })?;
+                Some(Head { turn: Turn::default(), order: *order, line: (*lane, *tenant) })
+            }
+            Source::Lane(lane) => {
+                let tenants = &self.lanes.get(lane)?.tenants;
+                let tenant = tenants.next()?;
+                let order = tenants.peek(&tenant)?.head()?;
+                Some(Head { turn: self.tenants.turn(&tenant)?, order, line: (*lane, tenant) })
+            }
+        }
+    }
+
+    fn pop_line(&mut self, line: Line) -> Option<Waiting> {
+        let tenant = line.1;
+        let waiting = self.change(line, |tenants| {
+            let waiting = tenants.of(tenant).pop()?;
+            tenants.served(&tenant, price(1, waiting.attempt.weight), Workflows::is_empty);
+            Some(waiting)
+        })??;
+        self.pops += 1;
+        self.tenants.of(tenant).waiting -= 1;
+        self.tenants.served(&tenant, price(1, waiting.attempt.weight), |of| of.waiting == 0);
         self.found.remove(&waiting.attempt.of);
         Some(waiting)
     }
 
-    pub fn has_for(&self, taker: &Taker) -> bool {
-        self.lanes.iter().any(|((name, labels), tenants)| {
-            let is_theirs = taker.tenant.is_none_or(|own| tenants.peek(&own).is_some());
-            is_theirs && taker.performs(name) && taker.has(labels)
-        })
-    }
-
     pub fn get(&self, of: &AttemptOf) -> Option<&Waiting> {
-        let (lane, attempt) = self.found.get(of)?;
-        let line = self.lanes.get(lane)?.peek(&attempt.tenant)?.peek(attempt)?;
-        line.iter().find(|waiting| waiting.attempt.of == *of)
+        let ((lane, tenant), order, attempt) = self.found.get(of)?;
+        self.lanes.get(lane)?.tenants.peek(tenant)?.peek(attempt)?.get(order)
     }
 
     pub fn remove(&mut self, of: &AttemptOf) -> Option<Waiting> {
-        let (lane, attempt) = self.found.remove(of)?;
-        let tenant = attempt.tenant;
-        let tenants = self.lanes.get_mut(&lane)?;
-        let workflows = tenants.of(tenant);
-        let line = workflows.of(&attempt);
-        let at = line.iter().position(|waiting| waiting.attempt.of == *of)?;
-        let waiting = line.remove(at);
-        *self.tenants.of(tenant) -= 1;
-        self.tenants.dropped(&tenant, |waiting| *waiting == 0);
-        workflows.classes[attempt.priority as usize].dropped(&workflow_of(&attempt), VecDeque::is_empty);
-        tenants.dropped(&tenant, Workflows::is_empty);
-        if tenants.is_empty() {
-            self.lanes.remove(&lane);
-        }
-        waiting
+        let (line, order, attempt) = self.found.remove(of)?;
+        let tenant = line.1;
+        let waiting = self.change(line, |tenants| {
+            let workflows = tenants.of(tenant);
+            let waiting = workflows.of(&attempt).remove(&order);
+            workflows.classes[attempt.priority as usize].dropped(&workflow_of(&attempt), BTreeMap::is_empty);
+            tenants.dropped(&tenant, Workflows::is_empty);
+            waiting
+        });
+        self.tenants.of(tenant).waiting -= 1;
+        self.tenants.dropped(&tenant, |of| of.waiting == 0);
+        waiting?
     }
 
-    /// One of what waits, for each tenant and name.
-    pub fn firsts(&self) -> impl Iterator<Item = &Waiting> {
-        let tenants = self.lanes.values().flat_map(Turns::lines);
-        tenants.filter_map(|workflows| workflows.lines().next()?.front())
+    /// Each change of a line passes through here, so that the indexes over lines and heads follow.
+    fn change<T>(&mut self, line: Line, act: impl FnOnce(&mut Turns<TenantId, Workflows>) -> T) -> Option<T> {
+        let (id, tenant) = line;
+        let lane = self.lanes.get_mut(&id)?;
+        let head = |lane: &Lane| lane.tenants.peek(&tenant).and_then(Workflows::head);
+        let before = head(lane);
+        let done = act(&mut lane.tenants);
+        let after = head(lane);
+        if before != after {
+            let of = self.tenants.of(tenant);
+            nodes_of_name(&lane.name).for_each(|node| of.set_head(node, id, before, after));
+            match (before, after) {
+                (None, Some(_)) => of.lanes += usize::from(self.lines.insert(line)),
+                (Some(_), None) => of.lanes -= usize::from(self.lines.remove(&line)),
+                _ => {}
+            }
+        }
+        if lane.tenants.is_empty()
+            && let Some(lane) = self.lanes.remove(&id)
+            && let Some(lanes) = self.by_name.get_mut(&lane.name)
+        {
+            lanes.remove(&lane.labels);
+            if lanes.is_empty() {
+                self.by_name.remove(&lane.name);
+            }
+        }
+        Some(done)
+    }
+
+    // Lines
+
+    pub fn has(&self, (lane, tenant): Line) -> bool {
+        self.lanes.get(&lane).is_some_and(|lane| lane.tenants.peek(&tenant).is_some())
+    }
+
+    /// Of a line in which something waits, the name and the labels that a worker must have.
+    pub fn wanted(&self, line: Line) -> Option<(&str, &Labels)> {
+        self.lanes.get(&line.0).filter(|_| self.has(line)).map(|lane| (&*lane.name, &lane.labels))
+    }
+
+    /// The attempt that comes next in a line.
+    pub fn head_of(&self, (lane, tenant): Line) -> Option<&Attempt> {
+        let workflows = self.lanes.get(&lane)?.tenants.peek(&tenant)?;
+        let class = &workflows.classes[workflows.next()?];
+        Some(&class.peek(&class.next()?)?.values().next()?.attempt)
+    }
+
+    /// A line that changed, of one tenant after the other.
+    pub fn take_changed(&mut self) -> Option<Line> {
+        let tenant = self.changed.next()?;
+        self.count();
+        let lane = self.changed.of(tenant).pop_first();
+        self.changed.served(&tenant, 1, BTreeSet::is_empty);
+        Some((lane?, tenant))
+    }
+
+    pub fn mark_changed(&mut self, (lane, tenant): Line) {
+        self.changed.of(tenant).insert(lane);
+    }
+
+    pub fn has_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    /// Those in which something waits, after the one given.
+    pub fn lines_after(&self, line: Option<Line>) -> impl Iterator<Item = Line> {
+        let after = line.map_or(Bound::Unbounded, Bound::Excluded);
+        self.lines.range((after, Bound::Unbounded)).copied()
+    }
+
+    fn count(&self) {
+        self.work.set(self.work.get() + 1);
+    }
+}
+
+impl OfTenant {
+    fn set_head(&mut self, node: &str, lane: LaneId, before: Option<i64>, after: Option<i64>) {
+        if let Some(heads) = self.heads.get_mut(node) {
+            before.map(|order| heads.remove(&(order, lane)));
+            after.map(|order| heads.insert((order, lane)));
+            if heads.is_empty() {
+                self.heads.remove(node);
+            }
+        } else if let Some(order) = after {
+            self.heads.insert(node.into(), BTreeSet::from([(order, lane)]));
+        }
     }
 }
 
@@ -172,11 +335,11 @@ impl Workflows {
         self.classes.iter().all(Turns::is_empty)
     }
 
-    fn of(&mut self, attempt: &Attempt) -> &mut VecDeque<Waiting> {
+    fn of(&mut self, attempt: &Attempt) -> &mut BTreeMap<i64, Waiting> {
         self.classes[attempt.priority as usize].of(workflow_of(attempt))
     }
 
-    fn peek(&self, attempt: &Attempt) -> Option<&VecDeque<Waiting>> {
+    fn peek(&self, attempt: &Attempt) -> Option<&BTreeMap<i64, Waiting>> {
         self.classes[attempt.priority as usize].peek(&workflow_of(attempt))
     }
 
@@ -184,30 +347,26 @@ impl Workflows {
     fn next(&self) -> Option<usize> {
         let by_age = self.pops % LONGEST_OF == LONGEST_OF - 1;
         let heads = (0..self.classes.len()).filter_map(|class| Some((class, self.head_of(class)?)));
-        heads.min_by_key(|(class, head)| if by_age { *head } else { *class as u64 }).map(|(class, _)| class)
+        heads.min_by_key(|(class, head)| if by_age { *head } else { *class as i64 }).map(|(class, _)| class)
     }
 
-    fn head_of(&self, class: usize) -> Option<u64> {
+    fn head_of(&self, class: usize) -> Option<i64> {
         let workflows = &self.classes[class];
-        workflows.peek(&workflows.next()?)?.front().map(|waiting| waiting.order)
+        workflows.peek(&workflows.next()?)?.keys().next().copied()
     }
 
     /// When the one came whose turn is next.
-    fn head(&self) -> Option<u64> {
+    fn head(&self) -> Option<i64> {
         self.head_of(self.next()?)
     }
 
     fn pop(&mut self) -> Option<Waiting> {
         let workflows = &mut self.classes[self.next()?];
         let workflow = workflows.next()?;
-        let waiting = workflows.of(workflow.clone()).pop_front()?;
-        workflows.served(&workflow, 1, VecDeque::is_empty);
+        let (_, waiting) = workflows.of(workflow.clone()).pop_first()?;
+        workflows.served(&workflow, 1, BTreeMap::is_empty);
         self.pops += 1;
         Some(waiting)
-    }
-
-    fn lines(&self) -> impl Iterator<Item = &VecDeque<Waiting>> {
-        self.classes.iter().flat_map(Turns::lines)
     }
 }
 
@@ -226,7 +385,7 @@ mod tests {
 
     fn taker(names: &[&str]) -> Taker {
         let names = names.iter().map(|name| name.parse().expect("a pattern")).collect();
-        Taker { tenant: None, names, labels: Labels::new() }
+        Taker::new(None, names, Labels::new())
     }
 
     fn push(queue: &mut Queue, number: u128, tenant_number: u128, workflow: &str, name: &str) {
@@ -237,7 +396,7 @@ mod tests {
 
     fn popped(queue: &mut Queue, taker: &Taker) -> Vec<String> {
         let mut all = Vec::new();
-        while let Some(waiting) = queue.pop(taker) {
+        while let Some(waiting) = queue.pop(taker, 1).pop() {
             all.push(waiting.attempt.idempotency_key.clone());
         }
         all
@@ -304,16 +463,12 @@ mod tests {
         for number in 1..=4 {
             push(&mut queue, number, 1, "a", "mail.send");
         }
-        let of = queue.lanes.values().next().and_then(|tenants| {
-            let line = tenants.peek(&tenant(1))?.lines().next()?;
-            line.get(1).map(|waiting| waiting.attempt.of)
-        });
-        let of = of.expect("it waits");
+        let of = attempt(2, tenant(1), "mail.send").of;
         assert!(queue.get(&of).is_some());
         assert_eq!(queue.remove(&of).map(|waiting| waiting.attempt.of), Some(of));
         assert!(queue.remove(&of).is_none() && queue.get(&of).is_none());
-        let first = queue.pop(&taker(&["*"])).expect("it waits");
-        queue.push_front(first);
+        let first = queue.pop(&taker(&["*"]), 1).pop().expect("it waits");
+        queue.push_again(first.attempt, first.since, first.deliveries);
         assert_eq!(popped(&mut queue, &taker(&["*"])), ["1", "3", "4"]);
     }
 
@@ -324,7 +479,7 @@ mod tests {
             push(&mut queue, number, 1, "a", "mail.send");
         }
         for _ in 0..20 {
-            queue.pop(&taker(&["*"]));
+            queue.pop(&taker(&["*"]), 1);
         }
         for number in 101..=105 {
             push(&mut queue, number, 2, "a", "mail.send");
@@ -345,7 +500,8 @@ mod tests {
         let all = popped(&mut queue, &taker(&["*"]));
         let quiet: Vec<usize> = (0..all.len()).filter(|at| all[*at].len() == 4).collect();
         assert!(all.len() == 303 && quiet.len() == 3 && quiet[2] < 10, "{quiet:?}");
-        assert!(queue.tenants.is_empty() && queue.lanes.is_empty());
+        assert!(queue.tenants.is_empty() && queue.lanes.is_empty() && queue.by_name.is_empty());
+        assert!(queue.lines.is_empty() && queue.found.is_empty());
     }
 
     #[test]
@@ -356,7 +512,7 @@ mod tests {
             push(&mut queue, number, 1, "a", "mail.send");
         }
         for _ in 0..40 {
-            queue.pop(&taker(&["mail.send"]));
+            queue.pop(&taker(&["mail.send"]), 1);
         }
         for number in 1_001..=1_100 {
             push(&mut queue, number, 2, "a", "film.render");

@@ -5,29 +5,29 @@
 //! All of it is in memory. What a crash takes with it is who had taken what: after a restart an attempt
 //! belongs to whoever says that they are at it, and after a while to whoever comes.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fleetprompt_core::run::Place;
 use fleetprompt_core::{DirectiveId, Failure, Json, KeyId, RunId, SignalId, TenantId};
-use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use super::attempt::{Attempt, AttemptId, AttemptOf};
-use super::queue::{Queue, Taker, Waiting};
+use super::queue::{Line, Queue, Waiting};
+use super::registry::Registry;
+use super::taker::Taker;
+use super::wait_list::{Crowded, WaitList, Waiter};
 
 /// An attempt that so many workers were lost with has failed: it may be what they are lost by.
 pub const DELIVERIES_MAX: u32 = 5;
 /// Outcomes that are known again when they are told twice.
 const SETTLED_MAX: usize = 20_000;
-/// After so long without a word a worker does not count any more.
-pub const GONE_AFTER: Duration = Duration::from_secs(60);
-/// Requests that wait for work, and how many of them for that of one tenant: nobody takes all the room.
-const WAITERS_MAX: usize = 10_000;
-const WAITERS_OF_TENANT_MAX: usize = 2_000;
-/// The ones that were silent longest are forgotten first, of the tenant that has too many.
-const WORKERS_MAX: usize = 10_000;
-const WORKERS_OF_TENANT_MAX: usize = 2_000;
+/// Attempts, workers and lines that are looked at before the lock is released for others.
+const SLICE: usize = 2_000;
+/// How often it is looked which names no worker performs, while something waits.
+const MEASURE_EVERY: Duration = Duration::from_secs(1);
 
 /// A worker by its name, and the key that it speaks with.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -44,14 +44,6 @@ pub struct Worker {
     pub taker: Taker,
     /// How many attempts it makes at once.
     pub slots: usize,
-}
-
-#[derive(Debug, Clone)]
-pub struct Seen {
-    pub worker: Worker,
-    pub first_at: Instant,
-    pub last_at: Instant,
-    pub taken: BTreeSet<AttemptOf>,
 }
 
 #[derive(Debug, Clone)]
@@ -122,15 +114,6 @@ impl PartialEq for Delivered {
     }
 }
 
-/// A worker that has nothing to do, and waits.
-pub struct Waiter {
-    pub number: u64,
-    pub worker: Worker,
-    pub limit: usize,
-    pub holding: Vec<AttemptId>,
-    pub tell: oneshot::Sender<Handed>,
-}
-
 /// What the engine is to hear: an attempt that nobody will report.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lost {
@@ -180,43 +163,66 @@ pub struct State {
     lease: Duration,
     pub ready: Queue,
     taken: HashMap<AttemptOf, Taken>,
+    /// Of what is taken, what endpoints have.
+    held: usize,
     of_runs: HashMap<RunId, BTreeSet<AttemptOf>>,
     of_directives: HashMap<DirectiveId, AttemptOf>,
-    waiters: VecDeque<Waiter>,
-    pub workers: BTreeMap<WorkerId, Seen>,
+    pub waiters: WaitList,
+    pub workers: Registry,
     /// When what is taken must be looked at: one entry each, however often it is kept.
     pub due: BTreeSet<(Instant, AttemptOf)>,
     settled: HashSet<AttemptId>,
     settled_in_order: VecDeque<AttemptId>,
     pub leases_lost: u64,
+    /// Lines in which something waits that no worker performs, as last measured.
+    pub without_worker: usize,
+    measured_at: Instant,
+    /// Up to which line, and how many so far, while it is being measured.
+    measuring: Option<(Line, usize)>,
+    /// When time is next to pass, as whoever lets it pass knows.
+    planned: Option<Instant>,
 }
 
 impl State {
-    pub fn new(lease: Duration) -> Self {
+    pub fn new(lease: Duration, now: Instant) -> Self {
         Self {
             lease,
             ready: Queue::default(),
             taken: HashMap::new(),
+            held: 0,
             of_runs: HashMap::new(),
             of_directives: HashMap::new(),
-            waiters: VecDeque::new(),
-            workers: BTreeMap::new(),
+            waiters: WaitList::default(),
+            workers: Registry::default(),
             due: BTreeSet::new(),
             settled: HashSet::new(),
             settled_in_order: VecDeque::new(),
             leases_lost: 0,
+            without_worker: 0,
+            measured_at: now,
+            measuring: None,
+            planned: None,
         }
     }
 
     // What the engine says
 
-    /// An attempt that was committed just now.
-    pub fn offer(&mut self, attempt: Arc<Attempt>, now: Instant) {
+    /// An attempt that was committed just now. It is lost if its tenant has attempts under too many names.
+    pub fn offer(&mut self, attempt: Arc<Attempt>, now: Instant) -> Option<Lost> {
         if self.is_known(&attempt.of) {
-            return;
+            return None;
+        }
+        if self.ready.is_full_for(&attempt) {
+            let message = format!(
+                "`{}` cannot wait for a worker: the tenant's attempts wait under too many names already",
+                attempt.name
+            );
+            let failure = Failure::retry("names_waiting_exceeded", message);
+            return Some(Lost { of: attempt.of, tenant: attempt.tenant, failure });
         }
         self.know(&attempt);
         self.ready.push(attempt, now, 0);
+        None
     }
 
     /// An attempt that was under way when the last engine ended: somebody may be at it.
@@ -282,11 +288,13 @@ impl State {
     /// Of a place in a run, only this attempt is still under way; or none.
     pub fn keep_only(&mut self, run: RunId, place: Place, current: Option<(u32, SignalId)>) {
         let Some(known) = self.of_runs.get(&run) else { return };
+        let of = |attempt, begun| AttemptOf::Step { run, place, attempt, begun: SignalId(begun) };
+        let at_place = known.range(of(0, Uuid::nil())..=of(u32::MAX, Uuid::max()));
         let is_over = |of: &&AttemptOf| match of {
-            AttemptOf::Step { place: at, attempt, begun, .. } => *at == place && current != Some((*attempt, *begun)),
+            AttemptOf::Step { attempt, begun, .. } => current != Some((*attempt, *begun)),
             AttemptOf::Directive { .. } => false,
         };
-        let over: Vec<AttemptOf> = known.iter().filter(is_over).copied().collect();
+        let over: Vec<AttemptOf> = at_place.filter(is_over).copied().collect();
         over.iter().for_each(|of| self.forget(of));
     }
 
@@ -294,47 +302,81 @@ impl State {
         self.of_runs.contains_key(&run)
     }
 
-    /// Gives what is ready to those who wait, whoever waits longest first.
+    /// Gives what became ready to those who wait, whoever waits longest first. It matches only the lines that changed,
+    /// and leaves for the next call what is too much for one.
     pub fn serve(&mut self, now: Instant) {
-        let mut at = 0;
-        while self.ready.len() > 0
-            && let Some(waiter) = self.waiters.get(at)
-        {
-            let has_work = waiter.limit > 0 && self.ready.has_for(&waiter.worker.taker);
-            if !has_work && waiter.holding.iter().all(|id| self.is_wanted(id)) {
-                at += 1;
-            } else if let Some(waiter) = self.waiters.remove(at) {
-                let handed = self.hand(&waiter.worker, waiter.limit, &waiter.holding, now);
-                if let Err(handed) = waiter.tell.send(handed) {
-                    self.take_back(handed);
+        let begun = self.work();
+        let mut calls = BinaryHeap::new();
+        let call = |state: &Self, calls: &mut BinaryHeap<Reverse<(u64, Line)>>, line: Line| {
+            calls.extend(state.first_waiter(line).map(|number| Reverse((number, line))));
+        };
+        while self.work() - begun < SLICE as u64 && (self.ready.has_changed() || !calls.is_empty()) {
+            // To search first leaves most of a slice for answers: what is not answered must be searched again.
+            let searched = self.work();
+            while self.work() - searched < SLICE as u64 / 4
+                && let Some(line) = self.ready.take_changed()
+            {
+                call(self, &mut calls, line);
+            }
+            while let Some(Reverse((number, line))) = calls.pop() {
+                // Another line may have been its work in the meantime.
+                if self.first_waiter(line) == Some(number) {
+                    self.answer(number, now);
                 }
+                if self.work() - begun >= SLICE as u64 {
+                    self.ready.mark_changed(line);
+                    break;
+                }
+                call(self, &mut calls, line);
             }
         }
+        calls.into_iter().for_each(|Reverse((_, line))| self.ready.mark_changed(line));
+    }
+
+    fn first_waiter(&self, line: Line) -> Option<u64> {
+        let (name, labels) = self.ready.wanted(line)?;
+        self.waiters.find_first(line.1, name, labels)
+    }
+
+    /// What a request that waits is answered with what there is for it.
+    fn answer(&mut self, number: u64, now: Instant) {
+        let Some(waiter) = self.wait_no_more(number) else { return };
+        let handed = self.hand(&waiter.worker, waiter.limit, &waiter.holding, now);
+        if let Err(handed) = waiter.tell.send(handed) {
+            self.take_back(handed);
+        }
+    }
+
+    /// How much was looked at so far, to match workers with what they may take.
+    pub fn work(&self) -> u64 {
+        self.ready.work.get() + self.waiters.work.get()
     }
 
     // What workers say
 
-    pub fn take(&mut self, worker: &Worker, limit: usize, holding: &[AttemptId], now: Instant) -> Handed {
-        self.seen(worker, now);
+    pub fn take(&mut self, worker: &Arc<Worker>, limit: usize, holding: &[AttemptId], now: Instant) -> Handed {
+        self.workers.see(worker, now);
         for id in holding {
             self.claim(id, worker, now);
         }
         self.hand(worker, limit, holding, now)
     }
 
-    /// False: too many wait already.
-    pub fn wait(&mut self, waiter: Waiter) -> bool {
-        let tenant = waiter.worker.taker.tenant;
-        let of_tenant = self.waiters.iter().filter(|other| other.worker.taker.tenant == tenant).count();
-        let has_room = self.waiters.len() < WAITERS_MAX && (of_tenant < WAITERS_OF_TENANT_MAX || tenant.is_none());
-        if has_room {
-            self.waiters.push_back(waiter);
+    pub fn wait(&mut self, waiter: Waiter) -> Result<(), Crowded> {
+        let worker = waiter.worker.clone();
+        self.waiters.add(waiter)?;
+        if let Some(seen) = self.workers.get_mut(&worker.id) {
+            seen.waiting += 1;
         }
-        has_room
+        Ok(())
     }
 
-    pub fn wait_no_more(&mut self, number: u64) {
-        self.waiters.retain(|waiter| waiter.number != number);
+    pub fn wait_no_more(&mut self, number: u64) -> Option<Waiter> {
+        let waiter = self.waiters.remove(number)?;
+        if let Some(seen) = self.workers.get_mut(&waiter.worker.id) {
+            seen.waiting = seen.waiting.saturating_sub(1);
+        }
+        Some(waiter)
     }
 
     /// What was handed to somebody who is not there any more waits on, as if it had not been taken.
@@ -353,7 +395,7 @@ impl State {
         progress: Option<Json>,
         now: Instant,
     ) -> Result<Kept, Refused> {
-        self.heard(worker, now);
+        self.workers.hear(&worker.id, now);
         self.claim(id, worker, now);
         let lease = self.lease;
         let taken = self.own(&worker.taker, id)?;
@@ -373,7 +415,7 @@ impl State {
 
     /// An outcome is about to be decided: until that is committed, nobody else gets the attempt.
     pub fn report(&mut self, worker: &Worker, id: &AttemptId, now: Instant) -> Result<Reported, Refused> {
-        self.heard(worker, now);
+        self.workers.hear(&worker.id, now);
         if self.settled.contains(id) {
             return Ok(Reported::Known);
         }
@@ -409,14 +451,38 @@ impl State {
 
     // Time
 
+    /// When `pass` has something to do.
     pub fn next_due(&self) -> Option<Instant> {
-        self.due.first().map(|(at, _)| *at)
+        let has_more = self.measuring.is_some() || self.ready.has_changed();
+        let measures = self.ready.len() > 0 || self.without_worker > 0;
+        let measure = match has_more {
+            true => Some(self.measured_at),
+            false => measures.then_some(self.measured_at + MEASURE_EVERY),
+        };
+        let due = self.due.first().map(|(at, _)| *at);
+        [due, self.workers.next_silent(), measure].into_iter().flatten().min()
     }
 
-    /// What has been silent, or has taken, for too long.
+    /// Notes when time is next to pass, and returns whether that is sooner than was known.
+    pub fn plan(&mut self) -> bool {
+        let (next, planned) = (self.next_due(), self.planned);
+        self.planned = next;
+        next.is_some_and(|next| planned.is_none_or(|planned| next < planned))
+    }
+
+    /// Looks at what has been silent, or has taken, for too long; at a slice of it at a time.
     pub fn pass(&mut self, now: Instant) -> Vec<Lost> {
+        self.workers.expire(now, SLICE);
+        let lost = self.expire_leases(now);
+        self.serve(now);
+        self.measure(now);
+        lost
+    }
+
+    fn expire_leases(&mut self, now: Instant) -> Vec<Lost> {
         let mut lost = Vec::new();
-        while let Some((at, of)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
+        for _ in 0..SLICE {
+            let Some((at, of)) = self.due.first().copied().filter(|(at, _)| *at <= now) else { break };
             self.due.remove(&(at, of));
             let Some(taken) = self.taken.get(&of).filter(|taken| !taken.is_reported) else { continue };
             let (tenant, deliveries) = (taken.attempt.tenant, taken.deliveries);
@@ -440,11 +506,26 @@ impl State {
                 lost.push(Lost { of, tenant, failure: Failure::retry("worker_lost", message) });
             } else if let Some(taken) = self.take_away(&of) {
                 self.leases_lost += u64::from(taken.worker.is_some());
+                self.call_off(&of);
                 self.ready.push_again(taken.attempt, now, deliveries);
             }
         }
-        self.serve(now);
         lost
+    }
+
+    /// Counts the lines that no worker performs, for the metrics.
+    fn measure(&mut self, now: Instant) {
+        if self.measuring.is_none() && now < self.measured_at + MEASURE_EVERY {
+            return;
+        }
+        let (after, mut count) = self.measuring.map_or((None, 0), |(line, count)| (Some(line), count));
+        let lines: Vec<Line> = self.ready.lines_after(after).take(SLICE).collect();
+        let has_worker = |head: &Attempt| self.workers.has_worker_for(head, now);
+        count += lines.iter().filter(|line| self.ready.head_of(**line).is_some_and(|head| !has_worker(head))).count();
+        self.measuring = lines.last().filter(|_| lines.len() == SLICE).map(|line| (*line, count));
+        if self.measuring.is_none() {
+            (self.without_worker, self.measured_at) = (count, now);
+        }
     }
 
     // Questions
@@ -464,23 +545,7 @@ impl State {
 
     /// How many workers have.
     pub fn taken_len(&self) -> usize {
-        self.taken.values().filter(|taken| !taken.is_held).count()
-    }
-
-    /// Whether some worker that was heard of lately could take it.
-    pub fn has_worker_for(&self, attempt: &Attempt, now: Instant) -> bool {
-        let is_there = |seen: &Seen| now.duration_since(seen.last_at) < GONE_AFTER;
-        self.workers.values().any(|seen| is_there(seen) && seen.worker.taker.may_take(attempt))
-    }
-
-    /// Names under which something waits that no worker could take.
-    pub fn names_without_worker(&self, now: Instant) -> usize {
-        let firsts = self.ready.firsts();
-        firsts.filter(|waiting| !self.has_worker_for(&waiting.attempt, now)).count()
-    }
-
-    pub fn is_waiting(&self, worker: &WorkerId) -> bool {
-        self.waiters.iter().any(|waiter| waiter.worker.id == *worker)
+        self.taken.len() - self.held
     }
 
     /// Lets those who wait know that nothing more will come.
@@ -517,35 +582,6 @@ impl State {
         }
     }
 
-    /// It keeps or reports something, and does not say what it performs.
-    fn heard(&mut self, worker: &Worker, now: Instant) {
-        if let Some(seen) = self.workers.get_mut(&worker.id) {
-            seen.last_at = now;
-        }
-    }
-
-    fn seen(&mut self, worker: &Worker, now: Instant) {
-        if let Some(seen) = self.workers.get_mut(&worker.id) {
-            (seen.worker, seen.last_at) = (worker.clone(), now);
-            return;
-        }
-        let tenant = worker.taker.tenant;
-        self.forget_silent(WORKERS_OF_TENANT_MAX, |other| other.taker.tenant == tenant && tenant.is_some());
-        self.forget_silent(WORKERS_MAX, |_| true);
-        let seen = Seen { worker: worker.clone(), first_at: now, last_at: now, taken: BTreeSet::new() };
-        self.workers.insert(worker.id.clone(), seen);
-    }
-
-    /// Makes room for one more of these.
-    fn forget_silent(&mut self, max: usize, is_of: impl Fn(&Worker) -> bool) {
-        let of = || self.workers.iter().filter(|(_, seen)| is_of(&seen.worker));
-        if self.workers.len() < max || of().count() < max {
-            return;
-        }
-        let silent = of().min_by_key(|(_, seen)| seen.last_at).map(|(id, _)| id.clone());
-        silent.map(|id| self.workers.remove(&id));
-    }
-
     /// After a restart: the worker says that it is at something that nobody else is at.
     fn claim(&mut self, id: &AttemptId, worker: &Worker, now: Instant) {
         let Some(taken) = self.taken.get(&id.of) else { return };
@@ -579,11 +615,8 @@ impl State {
 
     fn hand(&mut self, worker: &Worker, limit: usize, holding: &[AttemptId], now: Instant) -> Handed {
         let mut handed = Handed { canceled: self.unwanted(holding), attempts: Vec::new() };
-        while handed.attempts.len() < limit
-            && let Some(waiting) = self.ready.pop(&worker.taker)
-        {
-            handed.attempts.push(self.deliver(waiting, worker, now));
-        }
+        let waiting = self.ready.pop(&worker.taker, limit);
+        handed.attempts.extend(waiting.into_iter().map(|waiting| self.deliver(waiting, worker, now)));
         handed
     }
 
@@ -618,6 +651,7 @@ impl State {
     fn put(&mut self, taken: Taken) {
         let (due, of) = (taken.due(), taken.attempt.of);
         self.take_away(&of);
+        self.held += usize::from(taken.is_held);
         self.due.insert((due, of));
         self.taken.insert(of, taken);
     }
@@ -631,6 +665,7 @@ impl State {
 
     fn take_away(&mut self, of: &AttemptOf) -> Option<Taken> {
         let taken = self.taken.remove(of)?;
+        self.held -= usize::from(taken.is_held);
         self.due.remove(&(taken.due(), *of));
         if let Some(seen) = taken.worker.as_ref().and_then(|worker| self.workers.get_mut(worker)) {
             seen.taken.remove(of);
@@ -640,8 +675,7 @@ impl State {
 
     /// A worker that waits for more, and has this, learns at once that it is not wanted.
     fn call_off(&mut self, of: &AttemptOf) {
-        let has_it = |waiter: &Waiter| waiter.holding.iter().any(|id| id.of == *of);
-        let Some(waiter) = self.waiters.iter().position(has_it).and_then(|at| self.waiters.remove(at)) else { return };
+        let Some(waiter) = self.waiters.find_holder(of).and_then(|number| self.wait_no_more(number)) else { return };
         let handed = Handed { canceled: self.unwanted(&waiter.holding), attempts: Vec::new() };
         // Who is not there any more learns it by its next word.
         let _ = waiter.tell.send(handed);

@@ -12,8 +12,9 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::attempt::{Attempt, AttemptId, AttemptOf, Kind};
-use super::queue::Taker;
-use super::state::{DELIVERIES_MAX, Handed, Refused, Reported, State, Waiter, Worker, WorkerId};
+use super::state::{DELIVERIES_MAX, Handed, Refused, Reported, State, Worker, WorkerId};
+use super::taker::Taker;
+use super::wait_list::{Crowded, Waiter};
 
 const LEASE: Duration = Duration::from_secs(15);
 const TENANT: TenantId = TenantId(Uuid::from_u128(1));
@@ -41,29 +42,39 @@ pub fn attempt(number: u128, tenant: TenantId, name: &str) -> Attempt {
     }
 }
 
-fn worker(name: &str) -> Worker {
-    Worker {
-        id: WorkerId { key: KeyId(Uuid::from_u128(7)), name: name.into() },
-        version: None,
-        taker: Taker { tenant: Some(TENANT), names: vec![Pattern::Any], labels: Labels::new() },
-        slots: 10,
-    }
+fn worker(name: &str) -> Arc<Worker> {
+    worker_of(Some(TENANT), name, vec![Pattern::Any], Labels::new())
+}
+
+fn worker_of(tenant: Option<TenantId>, name: &str, names: Vec<Pattern>, labels: Labels) -> Arc<Worker> {
+    let id = WorkerId { key: KeyId(Uuid::from_u128(7)), name: name.into() };
+    Arc::new(Worker { id, version: None, taker: Taker::new(tenant, names, labels), slots: 10 })
+}
+
+fn pattern(text: &str) -> Pattern {
+    text.parse().expect("a pattern")
 }
 
 struct World {
     state: State,
     now: Instant,
+    waiters: u64,
 }
 
 impl World {
     fn new() -> Self {
-        Self { state: State::new(LEASE), now: Instant::now() }
+        let now = Instant::now();
+        Self { state: State::new(LEASE, now), now, waiters: 0 }
     }
 
     fn with(attempts: impl IntoIterator<Item = Attempt>) -> Self {
         let mut world = Self::new();
-        attempts.into_iter().for_each(|attempt| world.state.offer(Arc::new(attempt), world.now));
+        attempts.into_iter().for_each(|attempt| world.offer(attempt));
         world
+    }
+
+    fn offer(&mut self, attempt: Attempt) {
+        assert_eq!(self.state.offer(Arc::new(attempt), self.now), None);
     }
 
     fn take(&mut self, name: &str) -> Vec<AttemptId> {
@@ -78,10 +89,19 @@ impl World {
     }
 
     fn wait(&mut self, name: &str, holding: &[AttemptId]) -> oneshot::Receiver<Handed> {
+        self.wait_as(worker(name), 10, holding).expect("there is room")
+    }
+
+    fn wait_as(
+        &mut self,
+        worker: Arc<Worker>,
+        limit: usize,
+        holding: &[AttemptId],
+    ) -> Result<oneshot::Receiver<Handed>, Crowded> {
         let (tell, told) = oneshot::channel();
-        let waiter = Waiter { number: 0, worker: worker(name), limit: 10, holding: holding.to_vec(), tell };
-        assert!(self.state.wait(waiter));
-        told
+        self.waiters += 1;
+        let waiter = Waiter { number: self.waiters, worker, limit, holding: holding.to_vec(), tell };
+        self.state.wait(waiter).map(|()| told)
     }
 
     fn beat(&mut self, name: &str, id: &AttemptId) -> Result<bool, Refused> {
@@ -133,21 +153,41 @@ fn however_often_an_attempt_is_kept_it_is_looked_at_once() {
 #[test]
 fn a_tenant_that_takes_all_room_takes_its_own() {
     let mut world = World::new();
-    let of_other = Worker { taker: Taker { tenant: None, ..worker("x").taker }, ..worker("other") };
+    let of_other = worker_of(None, "other", vec![Pattern::Any], Labels::new());
     world.state.take(&of_other, 1, &[], world.now);
     let mut told = Vec::new();
     for number in 0..2_100 {
         let worker = worker(&format!("w{number}"));
         world.state.take(&worker, 1, &[], world.now);
-        let (tell, waits) = oneshot::channel();
+        let waits = world.wait_as(worker, 1, &[]);
+        assert_eq!(waits.as_ref().err(), (number >= 2_000).then_some(&Crowded::Workers));
         told.push(waits);
-        let is_in = world.state.wait(Waiter { number, worker, limit: 1, holding: Vec::new(), tell });
-        assert_eq!(is_in, number < 2_000);
     }
-    assert_eq!(world.state.workers.len(), 2_001);
-    assert!(world.state.workers.contains_key(&of_other.id));
-    let (tell, _waits) = oneshot::channel();
-    assert!(world.state.wait(Waiter { number: 9_999, worker: of_other, limit: 1, holding: Vec::new(), tell }));
+    assert_eq!(world.state.workers.ids().len(), 2_001);
+    assert!(world.state.workers.ids().contains(&of_other.id));
+    assert!(world.wait_as(of_other, 1, &[]).is_ok());
+}
+
+#[test]
+fn the_names_and_attempts_that_waiting_workers_of_a_tenant_list_are_limited() {
+    let mut world = World::new();
+    let names = |tenant: u128| (0..200).map(|n| pattern(&format!("t{tenant}.n{n}"))).collect::<Vec<_>>();
+    let worker = |tenant: u128| worker_of(Some(TenantId(Uuid::from_u128(tenant))), "w", names(tenant), Labels::new());
+    let waits = |world: &mut World, tenant: u128| {
+        let worker = worker(tenant);
+        (0..).map_while(|_| world.wait_as(worker.clone(), 1, &[]).ok()).collect::<Vec<_>>()
+    };
+    let (one, two) = (waits(&mut world, 1), waits(&mut world, 2));
+    assert_eq!((one.len(), two.len()), (500, 500), "100,000 names each");
+    let three = waits(&mut world, 3);
+    assert_eq!(three.len(), 312, "a fourth of all room, more than what was left");
+    assert_eq!(world.wait_as(worker(3), 1, &[]).err(), Some(Crowded::Entries));
+    let mut number = 0;
+    while number < world.waiters {
+        number += 1;
+        world.state.wait_no_more(number);
+    }
+    assert_eq!(waits(&mut world, 3).len(), 500, "nothing of what went counts on");
 }
 
 #[test]
@@ -223,12 +263,10 @@ fn what_workers_are_lost_with_again_and_again_has_failed() {
 #[test]
 fn whoever_waits_longest_is_served_first_and_only_with_what_it_may_take() {
     let mut world = World::new();
-    let mut other = worker("other");
-    other.taker.names = vec!["sms.*".parse().expect("a pattern")];
-    let (tell, mut others) = oneshot::channel();
-    let _ = world.state.wait(Waiter { number: 1, worker: other, limit: 1, holding: Vec::new(), tell });
+    let other = worker_of(Some(TENANT), "other", vec![pattern("sms.*")], Labels::new());
+    let mut others = world.wait_as(other, 1, &[]).expect("there is room");
     let (mut first, mut second) = (world.wait("a", &[]), world.wait("b", &[]));
-    world.state.offer(Arc::new(one()), world.now);
+    world.offer(one());
     world.state.serve(world.now);
     assert_eq!(first.try_recv().map(|handed| handed.attempts.len()), Ok(1));
     assert!(second.try_recv().is_err() && others.try_recv().is_err());
@@ -238,7 +276,7 @@ fn whoever_waits_longest_is_served_first_and_only_with_what_it_may_take() {
 fn what_was_handed_to_nobody_waits_on() {
     let mut world = World::new();
     drop(world.wait("gone", &[]));
-    world.state.offer(Arc::new(one()), world.now);
+    world.offer(one());
     world.state.serve(world.now);
     let id = world.one("here");
     assert_eq!(world.report("here", &id), Ok(true));
@@ -305,7 +343,7 @@ fn after_a_restart_what_nobody_is_at_is_handed_out() {
 fn a_worker_takes_and_reports_only_what_its_key_is_for() {
     let other = TenantId(Uuid::from_u128(2));
     let mut world = World::with([attempt(1, other, "mail.send"), attempt(2, TENANT, "mail.send")]);
-    let everybodys = Worker { taker: Taker { tenant: None, ..worker("x").taker }, ..worker("x") };
+    let everybodys = worker_of(None, "x", vec![Pattern::Any], Labels::new());
     let both = world.state.take(&everybodys, 10, &[], world.now).attempts;
     assert_eq!(both.len(), 2);
     let foreign = both.iter().find(|delivered| delivered.attempt.tenant == other).expect("it was taken").id;
@@ -316,11 +354,22 @@ fn a_worker_takes_and_reports_only_what_its_key_is_for() {
 #[test]
 fn nobody_waits_for_what_no_worker_performs_without_it_being_known() {
     let mut world = World::with([one()]);
-    assert!(!world.state.has_worker_for(&one(), world.now));
-    assert_eq!(world.state.names_without_worker(world.now), 1);
+    let has_worker = |world: &World| world.state.workers.has_worker_for(&one(), world.now);
+    let measured = |world: &mut World, span: Duration| {
+        (0..3).for_each(|_| assert!(world.pass(span).is_empty()));
+        (world.state.without_worker, world.state.workers.there)
+    };
+    assert!(!has_worker(&world));
+    assert_eq!(measured(&mut world, Duration::from_secs(1)), (1, 0));
     world.state.take(&worker("a"), 0, &[], world.now);
-    assert!(world.state.has_worker_for(&one(), world.now));
-    assert!(!world.state.has_worker_for(&one(), world.now + Duration::from_secs(61)), "it has not been heard of");
+    assert!(has_worker(&world));
+    assert_eq!(measured(&mut world, Duration::from_secs(1)), (0, 1));
+    assert_eq!(measured(&mut world, Duration::from_secs(20)), (1, 0), "it has not been heard of for a minute");
+    assert!(!has_worker(&world));
+    let waits = world.wait_as(worker_of(Some(TENANT), "b", vec![pattern("sms.*")], Labels::new()), 1, &[]);
+    world.one("a");
+    assert_eq!(measured(&mut world, Duration::from_secs(1)), (0, 1));
+    drop(waits);
 }
 
 #[test]
@@ -348,4 +397,117 @@ fn an_endpoint_may_call_back_before_it_has_answered_and_must_in_time() {
     assert!(world.state.held(&callback).is_none());
     world.state.hold(Arc::new(Attempt { timeout: Some(LEASE), ..one() }), &callback, world.now);
     assert_eq!(world.pass(LEASE), ["timeout"]);
+}
+
+/// Asserts that eight times as much costs at most ten times the work of matching workers with what they may take.
+fn grows_linearly(what: &str, act: impl Fn(&mut World, u64)) {
+    let [small, large] = [100, 800].map(|size| {
+        let mut world = World::new();
+        act(&mut world, size);
+        world.state.work()
+    });
+    assert!(large <= 10 * small, "{what}: {small} at 100, {large} at 800");
+}
+
+fn name(number: u64) -> String {
+    format!("mail.n{number}")
+}
+
+#[test]
+fn to_hand_out_what_was_committed_costs_as_much_as_was_committed() {
+    let worker_for = |number: u64| worker_of(Some(TENANT), &name(number), vec![pattern(&name(number))], Labels::new());
+    let one_by_one = |world: &mut World, size: u64| {
+        // As many workers wait under names of their own, and as many names wait for workers of their own.
+        for number in 0..size {
+            world.offer(attempt(number.into(), TENANT, &format!("sms.n{number}")));
+        }
+        let told: Vec<_> = (0..size).map(|number| world.wait_as(worker_for(number), 1, &[]).expect("room")).collect();
+        for number in 0..size {
+            world.offer(attempt((size + number).into(), TENANT, &name(number)));
+            world.state.serve(world.now);
+        }
+        assert!(told.into_iter().all(|mut told| told.try_recv().is_ok_and(|handed| handed.attempts.len() == 1)));
+    };
+    let in_one_commit = |world: &mut World, size: u64| {
+        let told: Vec<_> = (0..size).map(|number| world.wait_as(worker_for(number), 1, &[]).expect("room")).collect();
+        (0..size).for_each(|number| world.offer(attempt(number.into(), TENANT, &name(number))));
+        while world.state.ready.has_changed() {
+            world.state.serve(world.now);
+        }
+        assert!(told.into_iter().all(|mut told| told.try_recv().is_ok_and(|handed| handed.attempts.len() == 1)));
+    };
+    let by_wildcards = |world: &mut World, size: u64| {
+        (0..size).for_each(|number| world.offer(attempt(number.into(), TENANT, &name(number))));
+        let families = worker_of(Some(TENANT), "w", vec![pattern("mail.*"), pattern("sms.*")], Labels::new());
+        let taken = (0..size).map(|_| world.state.take(&families, 1, &[], world.now).attempts.len());
+        assert_eq!(taken.sum::<usize>(), size as usize);
+    };
+    let of_all_tenants = |world: &mut World, size: u64| {
+        (0..size).for_each(|number| world.offer(attempt(number.into(), TENANT, &name(number))));
+        let everybodys = worker_of(None, "w", vec![Pattern::Any], Labels::new());
+        assert_eq!(world.state.take(&everybodys, size as usize, &[], world.now).attempts.len(), size as usize);
+    };
+    let idle_wait = |world: &mut World, size: u64| {
+        (0..size).for_each(|number| world.offer(attempt(number.into(), TENANT, &name(number))));
+        let idle: Vec<_> = (0..size)
+            .map(|n| world.wait_as(worker_of(Some(TENANT), &name(n), vec![pattern("sms.*")], Labels::new()), 1, &[]))
+            .collect();
+        (0..size).for_each(|_| world.state.serve(world.now));
+        drop(idle);
+    };
+    grows_linearly("one by one", one_by_one);
+    grows_linearly("in one commit", in_one_commit);
+    grows_linearly("by wildcards", by_wildcards);
+    grows_linearly("of all tenants", of_all_tenants);
+    grows_linearly("nothing to match", idle_wait);
+}
+
+#[test]
+fn what_one_tenant_cannot_match_delays_another_by_a_slice() {
+    let other = TenantId(Uuid::from_u128(2));
+    let mut world = World::new();
+    // None of these workers has the label that any of the attempts asks for.
+    let idle: Vec<_> = (0..1_000).map(|n| world.wait(&format!("w{n}"), &[])).collect();
+    let mut told = world.wait_as(worker_of(Some(other), "w", vec![Pattern::Any], Labels::new()), 1, &[]).expect("room");
+    let labels = Labels::from([("region".to_owned(), "nowhere".to_owned())]);
+    for number in 0..1_000 {
+        world.offer(Attempt { labels: labels.clone(), ..attempt(number.into(), TENANT, &name(number)) });
+    }
+    world.offer(attempt(1_000, other, "mail.send"));
+    let mut slices = 0;
+    while world.state.ready.has_changed() {
+        let before = world.state.work();
+        world.state.serve(world.now);
+        assert!(world.state.work() - before < 6_000, "a slice is bounded");
+        slices += 1;
+        if slices == 1 {
+            assert_eq!(
+                told.try_recv().map(|handed| handed.attempts.len()),
+                Ok(1),
+                "the other has its turn in the first"
+            );
+        }
+    }
+    assert!(slices > 100 && idle.len() == 1_000, "{slices}");
+}
+
+#[test]
+fn attempts_of_one_tenant_wait_under_a_limited_number_of_names() {
+    let mut world = World::new();
+    (0..5_000).for_each(|number| world.offer(attempt(number.into(), TENANT, &name(number))));
+    let lost = world.state.offer(Arc::new(attempt(5_000, TENANT, "one.more")), world.now).expect("it is one too many");
+    assert_eq!(&*lost.failure.code, "names_waiting_exceeded");
+    world.offer(attempt(5_001, TENANT, &name(7)));
+    world.offer(attempt(5_002, TenantId(Uuid::from_u128(2)), "one.more"));
+    world.take("a");
+    world.offer(attempt(5_003, TENANT, "one.more"));
+}
+
+#[test]
+fn a_worker_that_waits_hears_that_it_lost_what_it_has() {
+    let mut world = World::with([one()]);
+    let id = world.one("a");
+    let mut told = world.wait("a", &[id]);
+    assert!(world.pass(LEASE).is_empty());
+    assert_eq!(told.try_recv().map(|handed| handed.canceled), Ok(vec![id]));
 }

@@ -67,7 +67,7 @@ fn endpoint(tenant: TenantId) -> Worker {
     Worker {
         id: WorkerId { key: KeyId(uuid::Uuid::nil()), name: "callback".into() },
         version: None,
-        taker: Taker { tenant: Some(tenant), names: vec![Pattern::Any], labels: Labels::new() },
+        taker: Taker::new(Some(tenant), vec![Pattern::Any], Labels::new()),
         slots: 0,
     }
 }

@@ -55,8 +55,6 @@ pub(super) async fn count(State(counted): State<Arc<Counted>>, request: Request,
 )]
 pub async fn metrics(State(api): State<Api>) -> Response {
     const END: &str = "# EOF\n";
-    let engines = api.among().map_or_else(|| vec![api.engine().clone()], |among| among.engines.borrow().clone());
-    engines.iter().for_each(|engine| engine.workers().measure());
     let mut text = api.engine().metrics().render();
     if text.ends_with(END) {
         text.truncate(text.len() - END.len());
@@ -67,7 +65,7 @@ pub async fn metrics(State(api): State<Api>) -> Response {
     if let Some(among) = api.among() {
         text.push_str("# HELP fleetprompt_partitions Partitions that this node writes for.\n");
         text.push_str("# TYPE fleetprompt_partitions gauge\n");
-        let _ = writeln!(text, "fleetprompt_partitions {}", engines.len());
+        let _ = writeln!(text, "fleetprompt_partitions {}", among.engines.borrow().len());
         text.push_str("# HELP fleetprompt_partitions_all Partitions that all nodes together are to write for.\n");
         text.push_str("# TYPE fleetprompt_partitions_all gauge\n");
         let _ = writeln!(text, "fleetprompt_partitions_all {}", among.database.partitions());

@@ -69,15 +69,14 @@ pub async fn attempt_take(
     let engines = Engines::of(&api, &worker);
     let mut stopping = api.config().stopping.clone();
     let handed = tokio::select! {
-        handed = engines.take(worker, limit as usize, holding, wait.to_std()) => handed,
+        handed = engines.take(worker.into(), limit as usize, holding, wait.to_std()) => handed,
         _ = stopping.wait_for(|stopping| *stopping) => {
             let canceled = strange;
             return ok(&wire::TakenAttempts { attempts: Vec::new(), canceled, shutdown: true });
         }
     };
-    let Ok(Handed { attempts, canceled }) = handed else {
-        return Err(Problem::busy("too many workers wait for work already", Duration::from_secs(1)));
-    };
+    let Handed { attempts, canceled } =
+        handed.map_err(|crowded| Problem::busy(&crowded.to_string(), Duration::from_secs(1)))?;
     let attempts = attempts.iter().map(attempt).collect::<Result<_, _>>()?;
     let canceled = canceled.iter().map(AttemptId::to_string).chain(strange).collect();
     ok(&wire::TakenAttempts { attempts, canceled, shutdown: false })
@@ -209,7 +208,7 @@ impl Performer {
         Ok(Worker {
             id: WorkerId { key: caller.key.id, name: about.name.into() },
             version: about.version,
-            taker: Taker { tenant, names, labels: about.labels },
+            taker: Taker::new(tenant, names, about.labels),
             slots: about.slots.unwrap_or(1).min(SLOTS_MAX) as usize,
         })
     }

@@ -1,6 +1,7 @@
 //! Workers of all tenants, where one process decides for several parts of them: each part has attempts of its own, and
 //! such a worker has to do with all of them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -28,7 +29,7 @@ impl Engines {
 
     pub async fn take(
         &self,
-        worker: Worker,
+        worker: Arc<Worker>,
         limit: usize,
         holding: Vec<AttemptId>,
         wait: Duration,
@@ -97,7 +98,7 @@ impl Engines {
 /// Each has attempts of its own.
 async fn take_of(
     engines: &[Engine],
-    worker: Worker,
+    worker: Arc<Worker>,
     limit: usize,
     holding: Vec<AttemptId>,
     wait: Duration,
