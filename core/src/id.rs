@@ -105,6 +105,11 @@ impl RecordId {
             Self::Run(id) => id.0,
         }
     }
+
+    /// Milliseconds since the Unix epoch: ids are UUIDv7.
+    pub fn created_ms(&self) -> i64 {
+        (self.uuid().as_u64_pair().0 >> 16) as i64
+    }
 }
 
 impl fmt::Display for RecordId {

@@ -40,13 +40,12 @@ pub struct Lineage {
     pub correlation_id: Arc<str>,
     /// The one record that caused this one; none for a root fact.
     pub causation_id: Option<RecordId>,
-    /// How many runs lie between this record and its root fact.
+    /// Number of runs between this record and its root. It stays at the largest number once that is reached: a
+    /// workflow may start its next run for years.
     pub depth: u16,
 }
 
 impl Lineage {
-    /// Signals may start runs that emit signals; past this depth it is a loop, and is refused.
-    pub const DEPTH_MAX: u16 = 32;
     pub const CORRELATION_BYTES_MAX: usize = 255;
 
     /// The lineage of a root fact.
@@ -57,6 +56,11 @@ impl Lineage {
     /// What follows from `cause`, in the same group.
     pub fn caused_by(&self, cause: impl Into<RecordId>) -> Self {
         Self { correlation_id: self.correlation_id.clone(), causation_id: Some(cause.into()), depth: self.depth }
+    }
+
+    /// The lineage of a run that the holder of this lineage starts.
+    pub fn of_run(self) -> Self {
+        Self { depth: self.depth.saturating_add(1), ..self }
     }
 }
 

@@ -22,6 +22,7 @@ use tokio::sync::{oneshot, watch};
 use crate::batch::{Decider, Door, Limits, Shared};
 use crate::cache::OpenRun;
 use crate::clock::Clock;
+use crate::descent::DescentLimits;
 use crate::input::{Input, Outcome, Registration, Reply};
 use crate::perform::{Perform, When};
 use crate::queue::queue;
@@ -94,7 +95,7 @@ impl ByHand {
                 shutdown: Arc::new(shutdown),
                 observer: None,
             },
-            Limits { batch_max: 1_000, cached: Arc::default() },
+            Limits { batch_max: 1_000, cached: Arc::default(), descent: DescentLimits::default() },
             seed,
         )?;
         Ok(Self { decider, clock, tasks, directory })

@@ -93,11 +93,6 @@ happens twice."#
 r#"The directive was canceled before it succeeded."#
 r#"Nothing, if that was meant. `fleetprompt directive show ID` says who did it and why."#
 
-"causation_too_deep" [Of::Problem(422), Of::Failure],
-r#"The chain of causes is too long: a run emitted a signal that started a run that emitted a signal, and so on.
-That is nearly always a loop."#
-r#"See with `fleetprompt why` what caused what, and let a `when` of the trigger end it."#
-
 "causation_unknown" [Of::Problem(422)],
 r#"The request names a cause that this tenant does not have."#
 r#"Name the id of a signal, run or directive of this tenant, or leave `causation_id` out."#
@@ -105,6 +100,14 @@ r#"Name the id of a signal, run or directive of this tenant, or leave `causation
 "conflict" [Of::Problem(409), Of::Failure],
 r#"It has moved on meanwhile: another attempt is under way, or nothing waits for this any more."#
 r#"Look at it again with `fleetprompt run show ID` or `fleetprompt directive show ID`, and decide anew."#
+
+"descendants_limit" [Of::Failure],
+r#"The root of this chain of causes may not lead to another run: too many of its descendants are open, or it led to too
+many runs, signals or bytes of payloads within ten minutes. That is nearly always a loop of workflows that start each
+other."#
+r#"See with `fleetprompt why` what caused what, and with `fleetprompt workflow show` what a workflow refused. End the loop
+by a `when` of a trigger, or pause a workflow of it. If so many runs are meant, let them follow from several signals, or
+raise the limit: `--descendants-open-max`, `--descendants-runs-max` and the settings beside them."#
 
 "directive_not_manual" [Of::Problem(409)],
 r#"An outcome was reported of a directive that the engine carries out itself."#
@@ -284,6 +287,10 @@ r#"Give it a name of your own domain, like `order.placed`."#
 "names_waiting_exceeded" [Of::Failure],
 r#"The attempt cannot wait for a worker: attempts of this tenant wait under 5,000 names already, counting each set of labels of a name."#
 r#"Start workers that perform these names, or use fewer names. The attempt is tried again as `retry` says."#
+
+"nesting_too_deep" [Of::Failure],
+r#"Runs wait for the end of other runs, 32 of them one inside the other, and this one would be another."#
+r#"Let the innermost workflow return instead of starting the next one, or start it without waiting for it."#
 
 "network" [Of::Failure],
 r#"A model's provider could not be reached. It is tried again as `retry` says."#

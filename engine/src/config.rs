@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fleetprompt_core::Span;
 
+use crate::descent::DescentLimits;
 use crate::models::ModelsConfig;
 
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct Config {
     /// How long a worker may be silent about an attempt before another gets it.
     pub lease: Duration,
     pub models: ModelsConfig,
+    /// Limits for the runs that descend from one signal or directive.
+    pub descent: DescentLimits,
     /// How far the clock of this process is ahead of the system's. Only for tests of what a wrong clock does.
     pub clock_ahead: Span,
 }
@@ -38,6 +41,7 @@ impl Default for Config {
             grace: Duration::from_secs(10),
             lease: Duration::from_secs(15),
             models: ModelsConfig::default(),
+            descent: DescentLimits::default(),
             clock_ahead: Span::default(),
         }
     }

@@ -323,6 +323,18 @@ impl Input {
         }
     }
 
+    /// Whether it stops something: an operator who wants to end a flood must not wait behind it.
+    pub fn is_control(&self) -> bool {
+        match self {
+            Self::CancelDirective { .. } => true,
+            Self::Request { directive, .. } => {
+                matches!(directive.name.as_str(), "workflow.run.cancel" | "workflow.run.pause")
+            }
+            Self::Register(registration) => registration.is_control(),
+            Self::Emit { .. } | Self::Report { .. } | Self::Heartbeat { .. } | Self::Outcomes { .. } => false,
+        }
+    }
+
     /// In whose line it waits. What a worker of many tenants reports waits in that of the first.
     pub fn tenant(&self) -> Option<TenantId> {
         match self {
@@ -365,6 +377,17 @@ impl Outcome {
 }
 
 impl Registration {
+    fn is_control(&self) -> bool {
+        match self {
+            Self::WorkflowStatus { to, .. } => matches!(to, WorkflowStatus::Paused | WorkflowStatus::Archived),
+            Self::ScheduleOrder { order, .. } => matches!(order, ScheduleOrder::Pause | ScheduleOrder::Archive),
+            Self::RevokeKey { .. } | Self::TenantChange { .. } => true,
+            Self::Workflow { .. } | Self::Agent { .. } | Self::Schedule { .. } | Self::DirectiveType { .. } => false,
+            Self::Function { .. } | Self::Module { .. } | Self::RemoveModule { .. } => false,
+            Self::Tenant { .. } | Self::Key { .. } => false,
+        }
+    }
+
     fn tenant(&self) -> Option<TenantId> {
         match self {
             Self::Workflow { scope, .. } | Self::WorkflowStatus { scope, .. } | Self::Agent { scope, .. } => {

@@ -11,9 +11,16 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::cascade::RefusalReason;
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Ended {
     pub status: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Refused {
+    pub reason: RefusalReason,
 }
 
 /// What one engine adds to a gauge of all of them.
@@ -48,6 +55,7 @@ pub struct Metrics {
     pub(crate) signals: Counter,
     pub(crate) signals_deduplicated: Counter,
     pub(crate) inputs_refused: Counter,
+    pub(crate) starts_refused: Family<Refused, Counter>,
     pub(crate) runs_started: Counter,
     pub(crate) runs_ended: Family<Ended, Counter>,
     pub(crate) directives_settled: Family<Ended, Counter>,
@@ -74,6 +82,7 @@ impl Default for Metrics {
             signals: Counter::default(),
             signals_deduplicated: Counter::default(),
             inputs_refused: Counter::default(),
+            starts_refused: Family::default(),
             runs_started: Counter::default(),
             runs_ended: Family::default(),
             directives_settled: Family::default(),
@@ -97,6 +106,9 @@ impl Default for Metrics {
         for status in ["completed", "failed", "canceled"] {
             drop(metrics.runs_ended.get_or_create(&Ended { status }));
         }
+        for reason in RefusalReason::ALL {
+            drop(metrics.starts_refused.get_or_create(&Refused { reason }));
+        }
         for status in ["succeeded", "failed", "canceled"] {
             drop(metrics.directives_settled.get_or_create(&Ended { status }));
         }
@@ -110,6 +122,8 @@ impl Metrics {
         to.register("signals", "Signals recorded", self.signals.clone());
         to.register("signals_deduplicated", "Signals that were known already", self.signals_deduplicated.clone());
         to.register("inputs_refused", "Requests that were at fault", self.inputs_refused.clone());
+        let refused = "Signals that did not start a workflow which subscribes to them, by reason";
+        to.register("starts_refused", refused, self.starts_refused.clone());
         to.register("runs_started", "Runs started", self.runs_started.clone());
         to.register("runs_ended", "Runs ended, by status", self.runs_ended.clone());
         to.register("directives_settled", "Directives settled, by status", self.directives_settled.clone());

@@ -14,9 +14,15 @@ use crate::input::{Input, Outcome};
 use crate::turns::{Turn, Turns, price};
 
 const LATELY: Duration = Duration::from_secs(60);
+/// Control inputs that may wait, of all tenants together.
+const CONTROL_MAX: usize = 1_024;
+/// Control inputs that are taken ahead of everything else in one batch.
+const CONTROL_BATCH_MAX: usize = 16;
+/// A work is charged one unit more for so many signals that it led to.
+const SIGNALS_PER_UNIT: usize = 16;
 
 /// Whose turn it is. None: of whoever makes tenants.
-type Whose = Option<TenantId>;
+pub(crate) type Whose = Option<TenantId>;
 
 pub(crate) enum Work {
     Input(Box<Input>),
@@ -28,6 +34,7 @@ pub(crate) enum Work {
 pub(crate) struct Ticket {
     turn: Turn,
     weight: Weight,
+    is_control: bool,
 }
 
 pub(crate) type Taken = Vec<(Work, Ticket)>;
@@ -54,8 +61,19 @@ pub(crate) struct Exit {
     pub bell: Receiver<()>,
 }
 
+/// Control inputs (pause, archive, cancel) have a lane of their own: whatever else waits, they can be put in and are
+/// decided first.
 #[derive(Default)]
 struct Lines {
+    normal: Lane,
+    control: Lane,
+    is_closed: bool,
+    last: Option<(TenantId, Instant)>,
+    shared_at: Option<Instant>,
+}
+
+#[derive(Default)]
+struct Lane {
     turns: Turns<Whose, Line>,
     len: usize,
     /// Of them those that callers wait for.
@@ -64,9 +82,6 @@ struct Lines {
     max: usize,
     /// Lines of which nothing was taken since they have come.
     newcomers: usize,
-    is_closed: bool,
-    last: Option<(TenantId, Instant)>,
-    shared_at: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -86,7 +101,9 @@ pub(crate) struct Sharers {
 }
 
 pub(crate) fn queue(max: usize) -> (Entrance, Exit) {
-    let lines = Arc::new(Mutex::new(Lines { max, ..Lines::default() }));
+    let lane = |max| Lane { max, ..Lane::default() };
+    let lines = Lines { normal: lane(max), control: lane(CONTROL_MAX), ..Lines::default() };
+    let lines = Arc::new(Mutex::new(lines));
     let (ring, bell) = bounded(1);
     (Entrance { lines: lines.clone(), bell: ring }, Exit { lines, bell })
 }
@@ -99,11 +116,16 @@ impl Entrance {
             if lines.is_closed {
                 return Err(Turned::Off);
             }
+            let is_control = inputs.iter().all(Input::is_control);
             // What workers report is bounded by what they were given.
-            if lines.is_full_for(whose) && !inputs.iter().all(|input| matches!(input, Input::Outcomes { .. })) {
+            if lines.lane(is_control).is_full_for(whose)
+                && !inputs.iter().all(|input| matches!(input, Input::Outcomes { .. }))
+            {
                 return Err(Turned::Away);
             }
-            inputs.into_iter().for_each(|input| lines.push(whose, weight, Work::Input(Box::new(input))));
+            lines.saw(whose);
+            let lane = lines.lane(is_control);
+            inputs.into_iter().for_each(|input| lane.push(whose, weight, Work::Input(Box::new(input))));
         }
         // When it has rung and nobody has heard it yet, that will do.
         let _ = self.bell.try_send(());
@@ -114,56 +136,56 @@ impl Entrance {
 impl Exit {
     /// What comes from within is never turned away.
     pub fn put(&self, tenant: TenantId, weight: Weight, outcome: Outcome) {
-        self.lines.lock().push(Some(tenant), weight, Work::Outcome(outcome));
+        let mut lines = self.lines.lock();
+        lines.saw(Some(tenant));
+        lines.normal.push(Some(tenant), weight, Work::Outcome(outcome));
     }
 
-    /// By turns, until it comes to `most`.
+    /// Control inputs first, and then the others until their cost reaches `most`; in each lane tenants share fairly.
     pub fn take(&self, most: usize) -> Taken {
         let mut lines = self.lines.lock();
-        let (mut taken, mut cost) = (Vec::new(), 0);
-        while cost < most
-            && let Some((work, ticket)) = lines.pop()
-        {
-            cost += work.cost();
-            taken.push((work, ticket));
-        }
+        let mut taken = Vec::new();
+        lines.control.take(CONTROL_BATCH_MAX, true, &mut taken);
+        lines.normal.take(most, false, &mut taken);
         taken
+    }
+
+    /// Charges tenants for what their works led to, which was not known when they were taken.
+    pub fn charge(&self, charges: impl IntoIterator<Item = Charge>) {
+        let mut lines = self.lines.lock();
+        for Charge { whose, signals, weight } in charges {
+            lines.normal.turns.charge(&whose, price(signals / SIGNALS_PER_UNIT, weight));
+        }
     }
 
     /// There was no time for these, of the last that were taken: they wait on as if they had not been.
     pub fn put_back(&self, works: Taken) {
         let mut lines = self.lines.lock();
         for (work, ticket) in works.into_iter().rev() {
-            let whose = work.whose();
-            lines.count(&work, 1);
-            let is_newcomer = lines.turns.peek(&whose).is_some_and(|line| !line.is_served);
-            lines.newcomers -= usize::from(is_newcomer);
-            let line = lines.turns.of(whose);
-            line.inputs += usize::from(work.is_input());
-            line.weight = ticket.weight;
-            line.is_served = true;
-            line.works.push_front(work);
-            lines.turns.restore(&whose, ticket.turn);
+            lines.lane(ticket.is_control).put_back(work, ticket);
         }
     }
 
     pub fn len(&self) -> usize {
-        self.lines.lock().len
+        let lines = self.lines.lock();
+        lines.normal.len + lines.control.len
     }
 
     /// None while only one tenant has had something to decide within a minute: then its batch may be long.
     pub fn sharers(&self) -> Option<Sharers> {
         let lines = self.lines.lock();
         let is_shared = lines.shared_at.is_some_and(|at| at.elapsed() < LATELY);
-        is_shared.then(|| Sharers { waiting: lines.turns.len(), newcomers: lines.newcomers })
+        is_shared.then(|| Sharers { waiting: lines.normal.turns.len(), newcomers: lines.normal.newcomers })
     }
 
     /// Takes all that waits, and lets nothing more come.
     pub fn close(&self) -> Vec<Work> {
         let mut lines = self.lines.lock();
         lines.is_closed = true;
-        (lines.len, lines.inputs, lines.newcomers) = (0, 0, 0);
-        std::mem::take(&mut lines.turns).into_lines().flat_map(|line| line.works).collect()
+        let control = std::mem::take(&mut lines.control);
+        let normal = std::mem::take(&mut lines.normal);
+        let works = |lane: Lane| lane.turns.into_lines().flat_map(|line| line.works);
+        works(control).chain(works(normal)).collect()
     }
 }
 
@@ -175,6 +197,21 @@ impl Drop for Exit {
 }
 
 impl Lines {
+    fn lane(&mut self, is_control: bool) -> &mut Lane {
+        if is_control { &mut self.control } else { &mut self.normal }
+    }
+
+    fn saw(&mut self, whose: Whose) {
+        let Some(tenant) = whose else { return };
+        let now = Instant::now();
+        if self.last.is_some_and(|(last, at)| last != tenant && now.duration_since(at) < LATELY) {
+            self.shared_at = Some(now);
+        }
+        self.last = Some((tenant, now));
+    }
+}
+
+impl Lane {
     /// Beyond `max` in all, each tenant may still have its part of it: who is quiet is not turned away for those who
     /// are not.
     fn is_full_for(&self, whose: Whose) -> bool {
@@ -183,23 +220,23 @@ impl Lines {
         self.inputs >= self.max && of_one >= of_each || of_one >= (self.max - self.max / 4).max(1)
     }
 
-    fn saw(&mut self, tenant: TenantId, now: Instant) {
-        if self.last.is_some_and(|(last, at)| last != tenant && now.duration_since(at) < LATELY) {
-            self.shared_at = Some(now);
-        }
-        self.last = Some((tenant, now));
-    }
-
     fn push(&mut self, whose: Whose, weight: Weight, work: Work) {
-        if let Some(tenant) = whose {
-            self.saw(tenant, Instant::now());
-        }
         self.count(&work, 1);
         self.newcomers += usize::from(self.turns.peek(&whose).is_none());
         let line = self.turns.of(whose);
         line.inputs += usize::from(work.is_input());
         line.weight = weight;
         line.works.push_back(work);
+    }
+
+    fn take(&mut self, most: usize, is_control: bool, taken: &mut Taken) {
+        let mut cost = 0;
+        while cost < most
+            && let Some((work, ticket)) = self.pop()
+        {
+            cost += work.cost();
+            taken.push((work, Ticket { is_control, ..ticket }));
+        }
     }
 
     fn pop(&mut self) -> Option<(Work, Ticket)> {
@@ -213,12 +250,39 @@ impl Lines {
         self.turns.served(&whose, price(work.cost(), weight), |line| line.works.is_empty());
         self.count(&work, -1);
         self.newcomers -= usize::from(is_newcomer);
-        Some((work, Ticket { turn, weight }))
+        Some((work, Ticket { turn, weight, is_control: false }))
+    }
+
+    fn put_back(&mut self, work: Work, ticket: Ticket) {
+        let whose = work.whose();
+        self.count(&work, 1);
+        let is_newcomer = self.turns.peek(&whose).is_some_and(|line| !line.is_served);
+        self.newcomers -= usize::from(is_newcomer);
+        let line = self.turns.of(whose);
+        line.inputs += usize::from(work.is_input());
+        line.weight = ticket.weight;
+        line.is_served = true;
+        line.works.push_front(work);
+        self.turns.restore(&whose, ticket.turn);
     }
 
     fn count(&mut self, work: &Work, by: isize) {
         self.len = self.len.saturating_add_signed(by);
         self.inputs = self.inputs.saturating_add_signed(if work.is_input() { by } else { 0 });
+    }
+}
+
+/// What a work led to, for the tenant that it belongs to.
+pub(crate) struct Charge {
+    whose: Whose,
+    weight: Weight,
+    signals: usize,
+}
+
+impl Charge {
+    /// `None` if the price of the work itself covers it.
+    pub fn of(whose: Whose, ticket: Ticket, signals: usize) -> Option<Self> {
+        (signals >= SIGNALS_PER_UNIT).then_some(Self { whose, weight: ticket.weight, signals })
     }
 }
 
@@ -239,7 +303,14 @@ impl Work {
         matches!(self, Self::Input(input) if matches!(**input, Input::Register(_)))
     }
 
-    fn whose(&self) -> Whose {
+    pub fn into_outcome(self) -> Option<Outcome> {
+        match self {
+            Self::Outcome(outcome) => Some(outcome),
+            Self::Input(_) => None,
+        }
+    }
+
+    pub fn whose(&self) -> Whose {
         match self {
             Self::Input(input) => input.tenant(),
             Self::Outcome(outcome) => Some(outcome.tenant()),
@@ -374,6 +445,54 @@ mod tests {
             exit.put_back(rest);
         }
         assert_eq!(decided, [20, 20]);
+    }
+
+    fn archive(number: u128) -> Input {
+        let scope = Scope { tenant: tenant(number), actor: Party::engine() };
+        let slug = "triage".parse().expect("a slug");
+        let to = fleetprompt_core::registration::WorkflowStatus::Archived;
+        Input::Register(crate::input::Registration::WorkflowStatus {
+            scope,
+            slug,
+            to,
+            version: None,
+            reply: oneshot::channel().0,
+        })
+    }
+
+    #[test]
+    fn a_control_input_is_accepted_and_decided_first_however_full_the_queue_is() {
+        let (entrance, exit) = queue(100);
+        put(&entrance, 1, 200);
+        assert_eq!(put(&entrance, 1, 1), 0, "the tenant's share of the queue is used up");
+        entrance.put(Some(tenant(1)), Weight::default(), vec![archive(1)]).expect("the control lane has room");
+        let first = exit.take(4).into_iter().next().expect("a work").0;
+        assert!(first.is_registration());
+        // The lane itself is limited, and what it takes leaves room for the others in every batch.
+        let flood = (0..2_000).filter(|_| entrance.put(Some(tenant(1)), Weight::default(), vec![archive(1)]).is_ok());
+        assert_eq!(flood.count(), CONTROL_MAX - CONTROL_MAX / 4);
+        put(&entrance, 2, 1);
+        let works = exit.take(8);
+        assert_eq!(works.iter().filter(|(work, _)| work.is_registration()).count(), CONTROL_BATCH_MAX);
+        assert!(works.iter().any(|(work, _)| work.whose() == Some(tenant(2))));
+        // What was put back keeps its lane.
+        exit.put_back(works);
+        assert!(exit.take(1)[0].0.is_registration());
+    }
+
+    #[test]
+    fn a_tenant_is_charged_for_what_its_works_led_to() {
+        let (entrance, exit) = queue(1_000);
+        put(&entrance, 1, 40);
+        put(&entrance, 2, 40);
+        let mut taken = [0, 0];
+        for _ in 0..30 {
+            let (work, ticket) = exit.take(1).pop().expect("a work");
+            let is_large = work.whose() == Some(tenant(1));
+            taken[usize::from(!is_large)] += 1;
+            exit.charge(Charge::of(work.whose(), ticket, if is_large { 64 } else { 10 }));
+        }
+        assert_eq!(taken, [5, 25], "a work that led to 64 signals costs five times as much");
     }
 
     #[test]

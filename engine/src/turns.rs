@@ -72,6 +72,13 @@ impl<K: Clone + Ord + Hash, L: Default> Turns<K, L> {
         }
     }
 
+    /// Adds to what the line has been served, as if its last turn had cost more. A line that is gone owes nothing.
+    pub fn charge(&mut self, key: &K, price: u64) {
+        if let Some(turn) = self.turn(key) {
+            self.restore(key, (turn.0 + price, turn.1));
+        }
+    }
+
     /// It had its turn, at this price; an empty line goes.
     pub fn served(&mut self, key: &K, price: u64, is_empty: impl Fn(&L) -> bool) {
         let Some((turn, line)) = self.lines.get_mut(key) else { return };

@@ -8,6 +8,8 @@ use anyhow::Context;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use fleetprompt_core::run::Descendants;
+use fleetprompt_engine::DescentLimits;
 use fleetprompt_store::postgres::Options;
 
 use crate::place::Place;
@@ -46,6 +48,18 @@ pub struct Partial {
     /// How long a worker may be silent about an attempt before another gets it [default: 15]
     #[arg(long, env = "FLEETPROMPT_LEASE_S", value_name = "SECONDS")]
     pub lease_s: Option<u64>,
+    /// Runs that may be open at once below one signal or directive that started others [default: 25000]
+    #[arg(long, env = "FLEETPROMPT_DESCENDANTS_OPEN_MAX", value_name = "N")]
+    pub descendants_open_max: Option<u64>,
+    /// Runs that one signal or directive may lead to within ten minutes [default: 50000]
+    #[arg(long, env = "FLEETPROMPT_DESCENDANTS_RUNS_MAX", value_name = "N")]
+    pub descendants_runs_max: Option<u64>,
+    /// Signals that the runs below one signal or directive may record within ten minutes [default: 500000]
+    #[arg(long, env = "FLEETPROMPT_DESCENDANTS_SIGNALS_MAX", value_name = "N")]
+    pub descendants_signals_max: Option<u64>,
+    /// Payloads that the runs below one signal or directive may record within ten minutes, in MiB [default: 512]
+    #[arg(long, env = "FLEETPROMPT_DESCENDANTS_MIB_MAX", value_name = "MIB")]
+    pub descendants_mib_max: Option<u64>,
     /// Let endpoints of directives stand at loopback and private addresses: only for development
     #[arg(long, env = "FLEETPROMPT_ALLOW_PRIVATE_ENDPOINTS", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub allow_private_endpoints: Option<bool>,
@@ -89,6 +103,10 @@ pub struct Settings {
     pub effects_max: usize,
     pub grace_s: u64,
     pub lease_s: u64,
+    pub descendants_open_max: u64,
+    pub descendants_runs_max: u64,
+    pub descendants_signals_max: u64,
+    pub descendants_mib_max: u64,
     pub allow_private_endpoints: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub otlp_endpoint: Option<String>,
@@ -101,6 +119,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
+        let descent = DescentLimits::default();
         Self {
             listen: (Ipv4Addr::LOCALHOST, 7070).into(),
             data: "fleetprompt-data".into(),
@@ -112,6 +131,10 @@ impl Default for Settings {
             effects_max: 256,
             grace_s: 10,
             lease_s: 15,
+            descendants_open_max: descent.open_max,
+            descendants_runs_max: descent.window_max.runs,
+            descendants_signals_max: descent.window_max.signals,
+            descendants_mib_max: descent.window_max.bytes >> 20,
             allow_private_endpoints: false,
             otlp_endpoint: None,
             otlp_ratio: 1.0,
@@ -142,6 +165,22 @@ impl Settings {
             effects_max: given.effects_max.or(file.effects_max).unwrap_or(default.effects_max).max(1),
             grace_s: given.grace_s.or(file.grace_s).unwrap_or(default.grace_s),
             lease_s: given.lease_s.or(file.lease_s).unwrap_or(default.lease_s).clamp(1, 3_600),
+            descendants_open_max: given
+                .descendants_open_max
+                .or(file.descendants_open_max)
+                .unwrap_or(default.descendants_open_max),
+            descendants_runs_max: given
+                .descendants_runs_max
+                .or(file.descendants_runs_max)
+                .unwrap_or(default.descendants_runs_max),
+            descendants_signals_max: given
+                .descendants_signals_max
+                .or(file.descendants_signals_max)
+                .unwrap_or(default.descendants_signals_max),
+            descendants_mib_max: given
+                .descendants_mib_max
+                .or(file.descendants_mib_max)
+                .unwrap_or(default.descendants_mib_max),
             allow_private_endpoints: given
                 .allow_private_endpoints
                 .or(file.allow_private_endpoints)
@@ -167,6 +206,16 @@ impl Settings {
             Some(url) => Place::Database(url.clone()),
             None => Place::Folder(self.data.clone()),
         }
+    }
+
+    pub fn descent(&self) -> DescentLimits {
+        let default = DescentLimits::default();
+        let window_max = Descendants {
+            runs: self.descendants_runs_max,
+            signals: self.descendants_signals_max,
+            bytes: self.descendants_mib_max.saturating_mul(1 << 20),
+        };
+        DescentLimits { open_max: self.descendants_open_max, window_max, ..default }
     }
 
     /// As a file that `--config` takes.

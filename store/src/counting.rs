@@ -11,10 +11,12 @@ use fleetprompt_core::function::ModuleDigest;
 use fleetprompt_core::registration::WorkflowVersion;
 use fleetprompt_core::run::{Place, Run, Status, Step};
 use fleetprompt_core::signal::{DedupeKey, Disposition};
-use fleetprompt_core::{DirectiveId, Json, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
+use fleetprompt_core::{DirectiveId, Json, RecordId, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
 use parking_lot::Mutex;
 
-use crate::{Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RunFilter, SignalFilter, Store, WaitingFilter};
+use crate::{
+    Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RootUsage, RunFilter, SignalFilter, Store, WaitingFilter,
+};
 
 pub struct CountingStore {
     store: Arc<dyn Store>,
@@ -131,6 +133,7 @@ impl Store for CountingStore {
         directives_by_key(keys: &[(TenantId, String)]) -> Vec<Option<Directive>>;
         begun_since(tenant: TenantId, workflow: &Slug, since: Timestamp, limit: usize)
             -> Vec<(Arc<str>, Timestamp, RunId)>;
+        root_usage(tenant: TenantId, root: RecordId, since: Timestamp) -> RootUsage;
         signal(tenant: TenantId, id: SignalId) -> Option<Signal>;
         directive(tenant: TenantId, id: DirectiveId) -> Option<Directive>;
         run(tenant: TenantId, id: RunId) -> Option<Run>;
@@ -138,6 +141,7 @@ impl Store for CountingStore {
         module(tenant: TenantId, digest: &ModuleDigest) -> Option<Vec<u8>>;
         signals(tenant: TenantId, filter: &SignalFilter, page: Page) -> Vec<Signal>;
         dispositions(tenant: TenantId, signal: SignalId) -> Vec<Disposition>;
+        refusals(tenant: TenantId, workflow: &Slug, limit: usize) -> Vec<Disposition>;
         directives(tenant: TenantId, filter: &DirectiveFilter, page: Page) -> Vec<Directive>;
         runs(tenant: TenantId, filter: &RunFilter, page: Page) -> Vec<Run>;
         waiting(tenant: TenantId, filter: &WaitingFilter, page: Page) -> Vec<(RunId, Place, Step)>;
@@ -215,7 +219,7 @@ macro_rules! count_rows {
     };
 }
 
-count_rows!(SignalId, Disposition, (Arc<str>, Timestamp, RunId), (String, Status, u64));
+count_rows!(SignalId, Disposition, RootUsage, (Arc<str>, Timestamp, RunId), (String, Status, u64));
 
 impl Measured for Directory {
     fn size(&self) -> (u64, u64) {

@@ -22,10 +22,10 @@ use fleetprompt_core::function::ModuleDigest;
 use fleetprompt_core::registration::{
     AgentEntry, DirectiveTypeEntry, FunctionEntry, ModuleEntry, ScheduleEntry, WorkflowEntry, WorkflowVersion,
 };
-use fleetprompt_core::run::{self, Place, Run, Step, Waiting};
+use fleetprompt_core::run::{self, Descendants, Descent, Place, Run, Step, Waiting};
 use fleetprompt_core::signal::{DedupeKey, Disposition};
 use fleetprompt_core::tenant::{Key, Tenant};
-use fleetprompt_core::{DirectiveId, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
+use fleetprompt_core::{DirectiveId, RecordId, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -83,6 +83,9 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<(Arc<str>, Timestamp, RunId)>>;
 
+    /// What a root has led to, as the rows of its descendants say.
+    fn root_usage(&self, tenant: TenantId, root: RecordId, since: Timestamp) -> Result<RootUsage>;
+
     // One record of a tenant; another tenant's is `None`.
 
     fn signal(&self, tenant: TenantId, id: SignalId) -> Result<Option<Signal>>;
@@ -97,6 +100,8 @@ pub trait Store: Send + Sync + 'static {
 
     fn signals(&self, tenant: TenantId, filter: &SignalFilter, page: Page) -> Result<Vec<Signal>>;
     fn dispositions(&self, tenant: TenantId, signal: SignalId) -> Result<Vec<Disposition>>;
+    /// Signals that a workflow refused, newest first.
+    fn refusals(&self, tenant: TenantId, workflow: &Slug, limit: usize) -> Result<Vec<Disposition>>;
     fn directives(&self, tenant: TenantId, filter: &DirectiveFilter, page: Page) -> Result<Vec<Directive>>;
     /// Without steps: `Run::steps` is empty.
     fn runs(&self, tenant: TenantId, filter: &RunFilter, page: Page) -> Result<Vec<Run>>;
@@ -150,4 +155,24 @@ pub struct OpenWork {
     pub locks: Vec<OpenLock>,
     /// Runs that flow control counts.
     pub flows: Vec<(TenantId, RunId)>,
+}
+
+/// What a root has led to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RootUsage {
+    /// Descendants that have not ended.
+    pub open: u64,
+    /// Everything that it led to before the window began.
+    pub before: Descendants,
+    /// Everything that it led to, except for the signals recorded since its last descendant was started.
+    pub total: Descendants,
+}
+
+impl RootUsage {
+    /// From the first descendant that was started within the window, and the last one of all.
+    fn of(open: u64, first: Option<Descent>, last: Option<Descent>) -> Self {
+        let itself = Descendants { runs: 1, ..Descendants::default() };
+        let total = last.map_or(Descendants::default(), |last| last.before + itself);
+        Self { open, before: first.map_or(total, |first| first.before), total }
+    }
 }

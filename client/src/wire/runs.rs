@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "openapi")]
 use super::schema;
-use super::{Directive, Signal};
+use super::{Directive, Refusal, Signal};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -71,6 +71,11 @@ pub struct Run {
     /// Absent in lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<Step>,
+    /// Workflows that its end, or a signal that it emitted, did not start although they subscribe to it; absent in
+    /// lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
+    pub refusals: Vec<Refusal>,
 }
 
 /// Why a run stands: what it waits for in a queue, who stopped it, how it is to end.

@@ -130,6 +130,19 @@ pub struct Disposition {
     pub reason: Option<String>,
 }
 
+/// A workflow that a signal did not start although the workflow subscribes to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Refusal {
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Slug))]
+    pub workflow: Slug,
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::SignalId))]
+    pub signal_id: SignalId,
+    pub reason: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::Timestamp))]
+    pub at: Timestamp,
+}
+
 /// One signal and what became of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

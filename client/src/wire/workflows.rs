@@ -8,6 +8,8 @@ use fleetprompt_core::registration::WorkflowStatus;
 use fleetprompt_core::{Json, Name, Slug, Timestamp, run};
 use serde::{Deserialize, Serialize};
 
+use super::Refusal;
+
 #[cfg(feature = "openapi")]
 use super::schema;
 
@@ -30,6 +32,10 @@ pub struct Workflow {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "openapi", schema(required = false))]
     pub in_flight: Vec<InFlight>,
+    /// The last ten signals that it refused, newest first; absent in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
+    pub refusals: Vec<Refusal>,
 }
 
 /// Runs of one version that have not ended.

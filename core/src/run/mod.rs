@@ -5,6 +5,7 @@
 
 mod context;
 mod decide;
+mod descent;
 mod place;
 mod record;
 mod steps;
@@ -20,6 +21,7 @@ pub use context::{Setting, TriggerView};
 pub use decide::{
     Answer, Decision, Effect, Functions, Illegal, Input, Start, awaits, decide, effects_in_flight, start,
 };
+pub use descent::{Ancestry, Descendants, Descent};
 pub use place::Place;
 pub use record::{Ending, RunChange, RunRecord, StepChange, StepRecord, fold, run_change_of, step_change_of};
 pub use steps::Steps;
@@ -43,6 +45,8 @@ pub struct Run {
     pub parent: Option<Parent>,
     /// The run that this one does again: what its directives came to is taken over.
     pub source: Option<RunId>,
+    /// Position among the descendants of its root. `None` if a root started it.
+    pub descent: Option<Arc<Descent>>,
     /// What its flow control counts it under.
     pub keys: FlowKeys,
     /// `causation_id` is the triggering signal, or else the directive.

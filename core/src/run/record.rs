@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FlowKeys, Items, Parent, Place, Queue, Run, Status, Step, StepStatus, Steps, Waiting};
+use super::{Descent, FlowKeys, Items, Parent, Place, Queue, Run, Status, Step, StepStatus, Steps, Waiting};
 use crate::json::present;
 use crate::workflow::Workflow;
 use crate::{DirectiveId, Failure, Json, Name, Party, RunId, Signal, SignalId, Slug, Timestamp};
@@ -164,6 +164,8 @@ pub struct RunRecord {
     pub parent: Option<Parent>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<RunId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub descent: Option<Arc<Descent>>,
     #[serde(default, skip_serializing_if = "FlowKeys::is_empty")]
     pub keys: FlowKeys,
 
@@ -408,6 +410,7 @@ fn begun(workflow: &Workflow, first: &Signal) -> Option<Run> {
         input: record.input.clone(),
         parent: record.parent,
         source: record.source,
+        descent: record.descent.clone(),
         keys: record.keys.clone(),
         lineage: first.lineage.caused_by(cause),
         started_at: first.recorded_at,

@@ -63,6 +63,8 @@ pub struct Workflow {
 pub struct Trigger {
     pub signals: Vec<Name>,
     pub when: Option<Expression>,
+    /// Whether a run that descends from this workflow may start it again when it records a signal.
+    pub allow_recursion: bool,
 }
 
 /// What of a tenant's comes first, where it must wait for a worker or for a place to be performed.

@@ -68,8 +68,12 @@ const WORKFLOW: Known = Known {
     later: &[],
 };
 
-const TRIGGER: Known =
-    Known { what: "the trigger", path: "trigger.", fields: &["signal", "signals", "when"], later: &[] };
+const TRIGGER: Known = Known {
+    what: "the trigger",
+    path: "trigger.",
+    fields: &["signal", "signals", "when", "allow_recursion"],
+    later: &[],
+};
 
 fn workflow(reader: &mut Reader<'_>, document: &Node, catalog: &Catalog) -> Option<Workflow> {
     let node = reader.envelope(document, &DOCUMENT, "workflow")?;
@@ -194,7 +198,8 @@ fn trigger(reader: &mut Reader<'_>, node: &Node) -> Option<Trigger> {
         Sight::TRIGGER.check(reader, node, when.roots_used());
         Some(when)
     });
-    Some(Trigger { signals: signals?, when })
+    let allow_recursion = fields.get("allow_recursion").is_some_and(|node| reader.boolean(node) == Some(true));
+    Some(Trigger { signals: signals?, when, allow_recursion })
 }
 
 fn signals(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Name>> {

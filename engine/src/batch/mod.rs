@@ -2,6 +2,7 @@
 //! then answer and act. A crash before the commit is as if nothing had come; a crash after it loses
 //! answers and effects under way, and both are asked for again.
 
+mod refusals;
 mod restart;
 
 use std::collections::HashMap;
@@ -13,18 +14,21 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, select, unbounded};
 use fleetprompt_core::directive::Directive;
+use fleetprompt_core::tenant::Weight;
 use fleetprompt_core::workflow::Workflow;
-use fleetprompt_core::{Moment, Timestamp};
+use fleetprompt_core::{Moment, TenantId, Timestamp};
 use fleetprompt_store::Store;
 use tokio::sync::watch;
 
+use self::refusals::RefusalLog;
 use crate::cache::Cache;
-use crate::cascade::{Cascade, KnownKeys, ScheduleRow, Stage};
+use crate::cascade::{Cascade, KnownKeys, SIGNALS_MAX, SIGNALS_MAX_SHARED, ScheduleRow, Stage};
 use crate::clock::{Clock, SystemClock};
+use crate::descent::{DescentLimits, DescentTracker};
 use crate::input::{Input, Outcome, Registration};
-use crate::metrics::{Ended, Part};
+use crate::metrics::{Ended, Part, Refused};
 use crate::perform::{Perform, Performer, When};
-use crate::queue::{Exit, Pace, Taken, Ticket, Work, queue};
+use crate::queue::{Charge, Exit, Pace, Taken, Ticket, Work, queue};
 use crate::standing::Standing;
 use crate::stop::Shutdown;
 use crate::timers::{Owner, Timers};
@@ -69,7 +73,7 @@ pub(crate) fn start(
             shutdown: shutdown.clone(),
             observer: resources.observer.clone(),
         },
-        Limits { batch_max: config.batch_max, cached: resources.cached.clone() },
+        Limits { batch_max: config.batch_max, cached: resources.cached.clone(), descent: config.descent },
         seed(),
     )?;
     let (modules, models) = (decider.cache.modules.clone(), resources.models.clone());
@@ -108,6 +112,7 @@ pub(crate) struct Shared {
 pub(crate) struct Limits {
     pub batch_max: usize,
     pub cached: Arc<AtomicUsize>,
+    pub descent: DescentLimits,
 }
 
 pub(crate) struct Decider {
@@ -121,6 +126,8 @@ pub(crate) struct Decider {
     clock: Box<dyn Clock>,
     clock_changes: Receiver<()>,
     standing: Standing,
+    descents: DescentTracker,
+    refusals: RefusalLog,
     timers: Timers,
     /// Outcomes that could not be decided, and when they are to be tried again.
     again: Vec<(Instant, Outcome)>,
@@ -133,6 +140,8 @@ pub(crate) struct Decider {
     observer: Option<Arc<dyn Observer>>,
     grace: Duration,
     pace: Pace,
+    /// Signals of one cascade in this batch, before it is continued in a later one.
+    signals_max: usize,
     /// The store takes nothing from us any more.
     is_lost: bool,
 }
@@ -166,6 +175,7 @@ impl Decider {
         if let Some(last) = store.last_signal_id()? {
             moment.resume_after(last.0);
         }
+        let now = clock.now().max(moment.now());
         let mut decider = Self {
             inputs: door.inputs,
             outcomes: door.outcomes,
@@ -177,6 +187,8 @@ impl Decider {
             clock_changes: clock.changes(),
             clock,
             standing: Standing::default(),
+            descents: DescentTracker::new(limits.descent, now),
+            refusals: RefusalLog::default(),
             timers: Timers::default(),
             again: Vec::new(),
             performer,
@@ -188,6 +200,7 @@ impl Decider {
             shutdown: shared.shutdown,
             observer: shared.observer,
             pace: Pace::new(limits.batch_max),
+            signals_max: SIGNALS_MAX,
             is_lost: false,
         };
         decider.resume()?;
@@ -235,14 +248,20 @@ impl Decider {
         }
         outcomes.extend(self.outcomes.try_iter());
         outcomes.extend(self.take_due());
-        let directory = self.directory.load();
-        for outcome in outcomes {
-            let tenant = outcome.tenant();
-            let weight = directory.tenant(tenant).map(|known| known.tenant.weight);
-            self.inputs.put(tenant, weight.unwrap_or_default(), outcome);
-        }
+        outcomes.into_iter().for_each(|outcome| self.enqueue(outcome));
         let sharers = self.inputs.sharers();
         Some((self.inputs.take(self.pace.next(sharers)), sharers.map(Pace::within)))
+    }
+
+    /// Everything that the engine continues by itself waits in the queue of its tenant, like the tenant's inputs.
+    pub(super) fn enqueue(&self, outcome: Outcome) {
+        let tenant = outcome.tenant();
+        self.inputs.put(tenant, self.weight_of(tenant), outcome);
+    }
+
+    fn weight_of(&self, tenant: TenantId) -> Weight {
+        let directory = self.directory.load();
+        directory.tenant(tenant).map(|known| known.tenant.weight).unwrap_or_default()
     }
 
     fn until_next(&self) -> Duration {
@@ -280,6 +299,7 @@ impl Decider {
         loop {
             outcomes.extend(std::mem::take(&mut self.again).into_iter().map(|(_, outcome)| outcome));
             outcomes.extend(self.take_due());
+            outcomes.extend(self.inputs.take(usize::MAX).into_iter().filter_map(|(work, _)| work.into_outcome()));
             if outcomes.is_empty() && inputs.is_none() {
                 return;
             }
@@ -314,16 +334,19 @@ impl Decider {
                 return 0;
             }
         };
-        let (mut open, mut committed, mut cost) = (Open::default(), false, 0);
+        self.signals_max = if within.is_some() { SIGNALS_MAX_SHARED } else { SIGNALS_MAX };
+        let (mut open, mut committed, mut cost, mut charges) = (Open::default(), false, 0, Vec::new());
         let begun = Instant::now();
         let mut works = works.into_iter();
-        for (work, _) in works.by_ref() {
+        for (work, ticket) in works.by_ref() {
             cost += work.cost();
+            let whose = work.whose();
             // What is registered must be there for the next input to see, so it is a commit of its own.
             if open.stage.is_full() || work.is_registration() {
                 self.commit(std::mem::take(&mut open));
                 committed = true;
             }
+            let recorded = open.stage.signals.len();
             // What was committed just now may have told this fact first.
             let again = if committed { self.known_keys([&work]) } else { Ok(KnownKeys::default()) };
             match (work, again) {
@@ -334,11 +357,13 @@ impl Decider {
                     input => self.decide(&mut open, input, if committed { &again } else { &known }),
                 },
             }
+            charges.extend(Charge::of(whose, ticket, open.stage.signals.len().saturating_sub(recorded)));
             if within.is_some_and(|within| begun.elapsed() >= within) {
                 break;
             }
         }
         self.inputs.put_back(works.collect());
+        self.inputs.charge(charges);
         self.commit(open);
         cost
     }
@@ -429,8 +454,9 @@ impl Decider {
             self.store.as_ref(),
             &mut self.cache,
             &mut self.moment,
-            &mut self.standing,
+            (&mut self.standing, &mut self.descents),
             &open.stage,
+            self.signals_max,
         );
         let decided = catch_unwind(AssertUnwindSafe(|| decide(&mut cascade)));
         let stage = cascade.stage;
@@ -492,6 +518,8 @@ impl Decider {
 
     fn take_effect(&mut self, mut stage: Stage) {
         self.count(&stage);
+        self.refusals.note(&stage, self.moment.now());
+        self.descents.apply(std::mem::take(&mut stage.descents), self.moment.now());
         for effect in stage.take_effects() {
             if let Some((open, begun)) = stage.begun(&effect) {
                 self.performer.step(open, effect, begun, When::Now);
@@ -508,9 +536,9 @@ impl Decider {
             }
         }
         self.performer.flush();
-        let deferred = stage.deferred.drain(..);
-        let soon = Instant::now();
-        self.again.extend(deferred.map(|(tenant, id)| (soon, Outcome::DirectiveDeferred { tenant, id })));
+        for (tenant, id) in std::mem::take(&mut stage.deferred) {
+            self.enqueue(Outcome::DirectiveDeferred { tenant, id });
+        }
         stage.take_schedules().into_iter().for_each(|row| self.take_schedule(row));
         let (runs, directives) = stage.into_rows();
         for open in runs {
@@ -545,6 +573,9 @@ impl Decider {
 
     fn count(&self, stage: &Stage) {
         let metrics = &self.metrics;
+        for (_, _, reason) in &stage.refusals {
+            metrics.starts_refused.get_or_create(&Refused { reason: *reason }).inc();
+        }
         metrics.signals.inc_by(stage.signals.len() as u64);
         for signal in &stage.signals {
             let counted = match signal.name.as_str() {

@@ -41,7 +41,7 @@ impl Decider {
             self.timers.set(Owner::Schedule(tenant, slug), Some(at));
         }
         for (tenant, id) in open.directives_requested {
-            self.again.push((Instant::now(), Outcome::DirectiveDeferred { tenant, id }));
+            self.enqueue(Outcome::DirectiveDeferred { tenant, id });
         }
         for (tenant, id) in open.directives_in_flight {
             if let Some(directive) = self.cache.directive(tenant, id)? {

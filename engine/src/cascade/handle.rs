@@ -232,6 +232,7 @@ impl Cascade<'_> {
     /// Stages what was decided; when it settled, the step that asked for it goes on.
     pub(super) fn take_directive(&mut self, decision: Decision) -> Arc<Directive> {
         let directive = Arc::new(decision.directive);
+        self.count_directive(&directive, &decision.signals);
         for signal in decision.signals {
             self.record(signal);
         }

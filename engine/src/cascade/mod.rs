@@ -5,6 +5,7 @@
 //! is dropped and it is as if it had never come.
 
 mod admit;
+mod descend;
 mod functions;
 mod handle;
 mod ingest;
@@ -33,19 +34,20 @@ pub(crate) use handle::{Intent, StartRun};
 pub(crate) use ingest::{KnownKeys, refused};
 pub(crate) use operate::no_run;
 pub(crate) use reuse::child_of;
+pub(crate) use route::RefusalReason;
 pub(crate) use schedule::{ScheduleRow, schedule_of};
 pub(crate) use stage::Stage;
 
 use crate::cache::{Cache, OpenRun};
+use crate::descent::DescentTracker;
 use crate::input::Outcome;
 use crate::standing::{Freed, Standing};
 use crate::{Directory, Error, Refusal, TenantDirectory};
 
-/// Past this many signals a cascade leaves the directives it has not begun to the next commit.
-const SIGNALS_MAX: usize = 5_000;
-/// Past this many signals of a cascade their own subscribers are refused: what only multiplies
-/// itself would never come to its end, and nothing else would be decided meanwhile.
-const ROUTED_MAX: usize = 50_000;
+/// Past this many signals a cascade leaves the directives that it has not begun to a later batch.
+pub(crate) const SIGNALS_MAX: usize = 5_000;
+/// The same while several tenants share the engine: what one cascade records is what the others wait for.
+pub(crate) const SIGNALS_MAX_SHARED: usize = 250;
 
 pub(crate) struct Cascade<'a> {
     pub directory: &'a Directory,
@@ -54,6 +56,9 @@ pub(crate) struct Cascade<'a> {
     pub moment: &'a mut Moment,
     /// Who waits for what, as of now.
     pub standing: &'a mut Standing,
+    pub descents: &'a mut DescentTracker,
+    /// Past this many signals it is continued in a later batch.
+    signals_max: usize,
     /// What earlier inputs of the same batch came to.
     pub before: &'a Stage,
     pub stage: Stage,
@@ -92,8 +97,9 @@ impl<'a> Cascade<'a> {
         store: &'a dyn Store,
         cache: &'a mut Cache,
         moment: &'a mut Moment,
-        standing: &'a mut Standing,
+        (standing, descents): (&'a mut Standing, &'a mut DescentTracker),
         before: &'a Stage,
+        signals_max: usize,
     ) -> Self {
         Self {
             directory,
@@ -101,6 +107,8 @@ impl<'a> Cascade<'a> {
             cache,
             moment,
             standing,
+            descents,
+            signals_max,
             before,
             stage: Stage::default(),
             work: VecDeque::new(),
@@ -134,7 +142,7 @@ impl<'a> Cascade<'a> {
 
     /// Whether what need not be decided in this commit waits for the next one.
     fn is_large(&self) -> bool {
-        self.stage.signals.len() >= SIGNALS_MAX || self.before.is_full()
+        self.stage.signals.len() >= self.signals_max || self.before.is_full()
     }
 
     /// An effect has ended or a time has come. What no longer matters is dropped, which `false` says: the
@@ -234,6 +242,7 @@ impl<'a> Cascade<'a> {
         let run = Arc::new(decision.run);
         // First who waits for what: a signal of this very decision may be what a wait of it is for.
         let freed = self.standing.replace(before.as_deref(), &run, &decision.changed);
+        self.count_descendant(before.as_deref(), &run, &decision.signals);
         for signal in decision.signals {
             self.record(signal);
         }
@@ -381,17 +390,8 @@ impl<'a> Cascade<'a> {
             return Ok(Lineage::root(correlation_id.unwrap_or_else(|| own.to_string())));
         };
         let mut lineage = self.find_lineage(tenant, cause)?.caused_by(cause);
-        lineage.depth += 1;
         if let Some(correlation_id) = correlation_id {
             lineage.correlation_id = correlation_id.into();
-        }
-        if lineage.depth > Lineage::DEPTH_MAX {
-            let max = Lineage::DEPTH_MAX;
-            let message = format!(
-                "causation_id: this would be {} causes away from its root fact; at most {max} are allowed. Is it a loop?",
-                lineage.depth
-            );
-            return Err(Refusal::invalid("causation_too_deep", message).into());
         }
         Ok(lineage)
     }

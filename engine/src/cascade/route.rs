@@ -5,22 +5,57 @@ use std::sync::Arc;
 use fleetprompt_core::directive::{self, HandlerKind};
 use fleetprompt_core::registration::WorkflowStatus;
 use fleetprompt_core::retry::RetryPolicy;
-use fleetprompt_core::run::{FlowKeys, Queue, Start, TriggerView, start_key};
+use fleetprompt_core::run::{Ancestry, Descent, FlowKeys, Queue, Start, TriggerView, start_key};
 use fleetprompt_core::signal::{Disposition, DispositionKind};
 use fleetprompt_core::workflow::Workflow;
-use fleetprompt_core::{DirectiveId, Json, Lineage, Name, Party, RunId, Signal};
+use fleetprompt_core::{DirectiveId, Json, Name, Party, RunId, Signal, Slug};
+use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 use serde_json::json;
 
+use super::Cascade;
 use super::admit::{Admitted, Candidate};
 use super::handle::StartRun;
-use super::{Cascade, ROUTED_MAX};
 use crate::directives::workflow_run_start::{self, StartBySignal};
 use crate::{Error, TenantDirectory, Workflows};
 
 /// What becomes of a signal at one workflow.
 enum Verdict {
     Start(Arc<Workflow>),
-    Not(DispositionKind, String),
+    Filter(String),
+    Refuse(RefusalReason, String),
+}
+
+/// Why a workflow that subscribes to a signal was not started by it: a label of the metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum RefusalReason {
+    Inactive,
+    When,
+    InputSchema,
+    FlowControlKey,
+    Recursion,
+    Descendants,
+}
+
+impl RefusalReason {
+    pub const ALL: [Self; 6] =
+        [Self::Inactive, Self::When, Self::InputSchema, Self::FlowControlKey, Self::Recursion, Self::Descendants];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Inactive => "inactive",
+            Self::When => "when",
+            Self::InputSchema => "input_schema",
+            Self::FlowControlKey => "flow_control_key",
+            Self::Recursion => "recursion",
+            Self::Descendants => "descendants",
+        }
+    }
+}
+
+impl EncodeLabelValue for RefusalReason {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        EncodeLabelValue::encode(&self.as_str(), encoder)
+    }
 }
 
 impl Cascade<'_> {
@@ -66,14 +101,25 @@ impl Cascade<'_> {
         subscriber: &Workflows,
         signal: &Arc<Signal>,
     ) -> Result<Disposition, Error> {
-        if self.stage.signals.len() >= ROUTED_MAX {
-            let reason = format!("more than {ROUTED_MAX} signals follow from one input; is it a loop?");
-            return Ok(self.disposition(subscriber, signal, DispositionKind::Refused, Some(reason)));
-        }
         match judge(tenant, subscriber, signal) {
-            Verdict::Not(kind, reason) => Ok(self.disposition(subscriber, signal, kind, Some(reason))),
+            Verdict::Refuse(reason, message) => Ok(self.refuse(subscriber, signal, reason, message)),
+            Verdict::Filter(message) => {
+                Ok(self.disposition(subscriber, signal, DispositionKind::Filtered, Some(message)))
+            }
             Verdict::Start(workflow) => self.admit_by_signal(tenant, subscriber, workflow, signal),
         }
+    }
+
+    /// Every refusal is a disposition, and is counted and logged once it is committed.
+    pub(crate) fn refuse(
+        &mut self,
+        subscriber: &Workflows,
+        signal: &Signal,
+        reason: RefusalReason,
+        message: String,
+    ) -> Disposition {
+        self.stage.refusals.push((signal.tenant, subscriber.entry.slug.clone(), reason));
+        self.disposition(subscriber, signal, DispositionKind::Refused, Some(message))
     }
 
     fn admit_by_signal(
@@ -87,8 +133,18 @@ impl Cascade<'_> {
         let keys = match self.flow_keys(&workflow, &candidate) {
             Ok(keys) => keys,
             Err(failure) => {
-                let reason = Some(format!("the key of its flow control: {}", failure.message));
-                return Ok(self.disposition(subscriber, signal, DispositionKind::Refused, reason));
+                let message = format!("the key of its flow control: {}", failure.message);
+                return Ok(self.refuse(subscriber, signal, RefusalReason::FlowControlKey, message));
+            }
+        };
+        let ancestry = self.ancestry_of_signal(signal)?;
+        if let Some(message) = ancestry.as_ref().and_then(|ancestry| recursion(&workflow, signal, ancestry)) {
+            return Ok(self.refuse(subscriber, signal, RefusalReason::Recursion, message));
+        }
+        let descent = match self.descend(signal.tenant, ancestry)? {
+            Ok(descent) => descent,
+            Err(refused) => {
+                return Ok(self.refuse(subscriber, signal, RefusalReason::Descendants, refused.to_string()));
             }
         };
         let queue = match self.admit(signal.tenant, &workflow, &keys)? {
@@ -98,9 +154,23 @@ impl Cascade<'_> {
                 return Ok(self.disposition(subscriber, signal, DispositionKind::Throttled, Some(reason)));
             }
         };
-        let run_id = self.start_by_signal(tenant, workflow, signal, keys, queue)?;
+        let run_id = self.start_by_signal(tenant, workflow, signal, (keys, queue, descent))?;
         let disposition = self.disposition(subscriber, signal, DispositionKind::Started, None);
         Ok(Disposition { run_id: Some(run_id), ..disposition })
+    }
+
+    /// The start of a run was left to a later batch, and by then its root may have no more descendants.
+    pub(crate) fn refuse_deferred(&mut self, signal: &Signal, workflow: &Slug, message: String) {
+        self.stage.refusals.push((signal.tenant, workflow.clone(), RefusalReason::Descendants));
+        self.stage.dispositions.push(Disposition {
+            tenant: signal.tenant,
+            signal_id: signal.id,
+            workflow: workflow.clone(),
+            kind: DispositionKind::Refused,
+            run_id: None,
+            reason: Some(message),
+            at: self.moment.now(),
+        });
     }
 
     /// The directive `workflow.run.start` with its whole life, and then the run.
@@ -109,8 +179,7 @@ impl Cascade<'_> {
         tenant: &Arc<TenantDirectory>,
         workflow: Arc<Workflow>,
         signal: &Arc<Signal>,
-        keys: FlowKeys,
-        queue: Option<Queue>,
+        (keys, queue, descent): (FlowKeys, Option<Queue>, Option<Arc<Descent>>),
     ) -> Result<RunId, Error> {
         let run_id = RunId(self.moment.uuid());
         let directive_id = DirectiveId(self.moment.uuid());
@@ -120,7 +189,7 @@ impl Cascade<'_> {
             signal_id: signal.id,
             run_id,
         };
-        let lineage = Lineage { depth: signal.lineage.depth + 1, ..signal.lineage.caused_by(signal.id) };
+        let lineage = signal.lineage.caused_by(signal.id).of_run();
         let requested = directive::request(
             directive::Request {
                 id: directive_id,
@@ -140,12 +209,15 @@ impl Cascade<'_> {
         );
         let directive = self.take_directive(requested);
         if self.is_large() {
+            if let Some(descent) = descent {
+                self.stage.descents.at((signal.tenant, descent.root)).deferred += 1;
+            }
             self.begins.push_back((signal.tenant, directive_id));
             return Ok(run_id);
         }
         let output = Json::from(json!({"run_id": run_id}));
         self.settle_built_in(directive.as_ref().clone(), Ok(output));
-        let start = Start { keys, queue, ..Start::new(run_id, directive_id, directive.lineage.clone()) };
+        let start = Start { keys, queue, descent, ..Start::new(run_id, directive_id, directive.lineage.clone()) };
         self.start_run(StartRun { workflow, tenant: tenant.tenant.clone(), signal: Some(signal.clone()), start })?;
         Ok(run_id)
     }
@@ -169,28 +241,39 @@ impl Cascade<'_> {
     }
 }
 
-fn judge(tenant: &TenantDirectory, subscriber: &Workflows, signal: &Signal) -> Verdict {
-    let refused = |reason: String| Verdict::Not(DispositionKind::Refused, reason);
-    let Some(workflow) = &subscriber.active else { return refused("no version is active".into()) };
-    if subscriber.entry.status != WorkflowStatus::Active {
-        return refused(format!("the workflow is {}", subscriber.entry.status.as_str()));
+/// A workflow that reacts to what the engine records for its own descendants would start itself forever.
+fn recursion(workflow: &Workflow, signal: &Signal, ancestry: &Ancestry) -> Option<String> {
+    let is_engine_signal = signal.run_id.is_some() || signal.directive_id.is_some();
+    let is_allowed = workflow.trigger.as_ref().is_some_and(|trigger| trigger.allow_recursion);
+    if is_allowed || !is_engine_signal || !ancestry.workflows.contains(&workflow.slug) {
+        return None;
     }
-    if signal.lineage.depth >= Lineage::DEPTH_MAX {
-        return refused(format!(
-            "{} runs lie between this signal and its root fact; is it a loop?",
-            Lineage::DEPTH_MAX
-        ));
+    Some(format!(
+        "{} was recorded for a run that descends from `{}` itself; declare `trigger.allow_recursion: true` if the \
+         workflow is to start again",
+        signal.name, workflow.slug
+    ))
+}
+
+fn judge(tenant: &TenantDirectory, subscriber: &Workflows, signal: &Signal) -> Verdict {
+    let inactive = |message: String| Verdict::Refuse(RefusalReason::Inactive, message);
+    let Some(workflow) = &subscriber.active else { return inactive("no version is active".into()) };
+    if subscriber.entry.status != WorkflowStatus::Active {
+        return inactive(format!("the workflow is {}", subscriber.entry.status.as_str()));
     }
     let when = workflow.trigger.as_ref().and_then(|trigger| trigger.when.as_ref());
     match when.map(|when| (when, when.holds(&TriggerView::new(&tenant.tenant, signal)))) {
-        Some((when, Ok(false))) => {
-            return Verdict::Not(DispositionKind::Filtered, format!("`when` did not hold: {}", when.source()));
+        Some((when, Ok(false))) => return Verdict::Filter(format!("`when` did not hold: {}", when.source())),
+        Some((_, Err(failure))) => {
+            return Verdict::Refuse(RefusalReason::When, format!("trigger.when: {}", failure.message));
         }
-        Some((_, Err(failure))) => return refused(format!("trigger.when: {}", failure.message)),
         Some((_, Ok(true))) | None => {}
     }
     match workflow.input_schema.as_ref().map(|schema| schema.validate(signal.payload.value())) {
-        Some(Err(message)) => refused(format!("the payload does not fit input_schema: {message}")),
+        Some(Err(message)) => {
+            let message = format!("the payload does not fit input_schema: {message}");
+            Verdict::Refuse(RefusalReason::InputSchema, message)
+        }
         Some(Ok(())) | None => Verdict::Start(workflow.clone()),
     }
 }

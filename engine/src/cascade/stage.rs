@@ -12,7 +12,9 @@ use fleetprompt_core::{DirectiveId, RunId, Signal, SignalId, Slug, TenantId};
 use fleetprompt_store::{Batch, RunWrite};
 
 use super::ScheduleRow;
+use super::route::RefusalReason;
 use crate::cache::OpenRun;
+use crate::descent::DescentDeltas;
 
 #[derive(Default)]
 pub(crate) struct Stage {
@@ -22,6 +24,10 @@ pub(crate) struct Stage {
     bytes: usize,
     pub dedupe_keys: HashMap<(TenantId, DedupeKey), SignalId>,
     pub dispositions: Vec<Disposition>,
+    /// The refused ones among them, with the reason that they are counted under.
+    pub refusals: Vec<(TenantId, Slug, RefusalReason)>,
+    /// What is added to the counters of roots once this is committed.
+    pub descents: DescentDeltas,
     directives: BTreeMap<DirectiveId, Arc<Directive>>,
     directive_keys: HashMap<(TenantId, String), DirectiveId>,
     runs: BTreeMap<RunId, (OpenRun, Vec<Place>)>,
@@ -133,6 +139,8 @@ impl Stage {
         self.bytes += later.bytes;
         self.dedupe_keys.extend(later.dedupe_keys);
         self.dispositions.extend(later.dispositions);
+        self.refusals.extend(later.refusals);
+        self.descents.merge(later.descents);
         self.directives.extend(later.directives);
         self.directive_keys.extend(later.directive_keys);
         for (open, steps) in later.runs.into_values() {

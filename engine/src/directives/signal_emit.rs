@@ -64,7 +64,11 @@ impl BuiltIn for SignalEmit {
         let known = cascade.known_keys(directive.tenant, &signal)?;
         let (id, deduplicated) = match cascade.first_of(directive.tenant, &signal, &known) {
             Some(first) => (first, true),
-            None => (cascade.ingest(directive.tenant, &directive.actor, signal)?.id, false),
+            None => {
+                let signal = cascade.ingest(directive.tenant, &directive.actor, signal)?;
+                cascade.count_directive(directive, std::slice::from_ref(&signal));
+                (signal.id, false)
+            }
         };
         Ok(Handled::with(json!({"signal_id": id, "deduplicated": deduplicated}).into()))
     }

@@ -1,10 +1,12 @@
 //! `workflow.run.start`: a run begins. Requested by the router for each signal that matches, and by
 //! callers and steps for themselves.
 
+use std::sync::Arc;
+
 use fleetprompt_core::directive::Directive;
-use fleetprompt_core::run::{Parent, Start, step_key};
+use fleetprompt_core::run::{Descent, Parent, Start, step_key};
 use fleetprompt_core::workflow::StepKind;
-use fleetprompt_core::{Failure, Json, Lineage, RunId, SignalId, Slug};
+use fleetprompt_core::{Failure, Json, RunId, Signal, SignalId, Slug, TenantId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -12,6 +14,9 @@ use super::{BuiltIn, Handled, Unable, read};
 use crate::cascade::{Admitted, Candidate, Cascade, StartRun, child_of};
 
 pub(crate) const NAME: &str = "workflow.run.start";
+
+/// Maximum number of runs each of which waits for the next one to end.
+const NESTING_MAX: usize = 32;
 
 pub(crate) struct WorkflowRunStart;
 
@@ -76,28 +81,57 @@ impl BuiltIn for WorkflowRunStart {
             let given = input.clone().unwrap_or_else(Json::null);
             schema.validate(given.value()).map_err(|message| Failure::fatal("input_invalid", message))?;
         }
-        if directive.lineage.depth > Lineage::DEPTH_MAX {
-            let message = format!("{} runs lie between this one and its root fact; is it a loop?", Lineage::DEPTH_MAX);
-            return Err(Failure::fatal("causation_too_deep", message).into());
-        }
         let tenant = cascade.tenant(directive.tenant)?.tenant.clone();
         let candidate = Candidate { tenant: &tenant, signal: signal.as_deref(), input: input.as_ref() };
         let mut keys = cascade.flow_keys(&workflow, &candidate)?;
         let (parent, source) = origin(cascade, directive)?;
+        check_nesting(cascade, directive.tenant, parent)?;
         cascade.share_place(directive.tenant, &workflow, &mut keys, parent)?;
+        let descent = descent(cascade, directive, signal.as_deref(), &slug)?;
         let queue = match cascade.admit(directive.tenant, &workflow, &keys)? {
             Admitted::Now => None,
             Admitted::Queued(queue) => Some(queue),
             Admitted::Not(reason) => return Err(Failure::fatal("throttled", reason).into()),
         };
-        let mut lineage = directive.lineage.clone();
-        if signal.is_none() {
-            lineage.depth += 1;
-        }
-        let start = Start { input, parent, source, keys, queue, ..Start::new(run_id, directive.id, lineage) };
+        let lineage = directive.lineage.clone();
+        let lineage = if signal.is_none() { lineage.of_run() } else { lineage };
+        let start = Start { input, parent, source, descent, keys, queue, ..Start::new(run_id, directive.id, lineage) };
         let output = Json::from(json!({"run_id": run_id}));
         Ok(Handled { start: Some(StartRun { workflow, tenant, signal, start }), ..Handled::with(output) })
     }
+}
+
+/// The position of the new run below its root; the failure of the directive if the root may have no more descendants.
+fn descent(
+    cascade: &mut Cascade<'_>,
+    directive: &Directive,
+    signal: Option<&Signal>,
+    workflow: &Slug,
+) -> Result<Option<Arc<Descent>>, Unable> {
+    let ancestry = match signal {
+        Some(signal) => cascade.ancestry_of_signal(signal)?,
+        None => cascade.ancestry_of_directive(directive)?,
+    };
+    if let Some(ancestry) = ancestry.as_ref().filter(|_| signal.is_some()) {
+        cascade.stage.descents.at((directive.tenant, ancestry.root)).deferred -= 1;
+    }
+    cascade.descend(directive.tenant, ancestry)?.map_err(|refused| {
+        if let Some(signal) = signal {
+            cascade.refuse_deferred(signal, workflow, refused.to_string());
+        }
+        Failure::fatal("descendants_limit", refused.to_string()).into()
+    })
+}
+
+/// A run that waits for a run that waits for a run keeps all of them open.
+fn check_nesting(cascade: &mut Cascade<'_>, tenant: TenantId, parent: Option<Parent>) -> Result<(), Unable> {
+    let mut waiting = parent;
+    for _ in 0..NESTING_MAX {
+        let Some(Parent { run_id, waits: true, .. }) = waiting else { return Ok(()) };
+        waiting = cascade.find_run(tenant, run_id)?.and_then(|open| open.run.parent);
+    }
+    let message = format!("{NESTING_MAX} runs wait for each other's end already; at most as many may be nested");
+    Err(Failure::fatal("nesting_too_deep", message).into())
 }
 
 /// The step that asks for the run, and, where that step is done again, the run that it had before.

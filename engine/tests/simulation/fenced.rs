@@ -10,9 +10,10 @@ use fleetprompt_core::function::ModuleDigest;
 use fleetprompt_core::registration::WorkflowVersion;
 use fleetprompt_core::run::{Place, Run, Status, Step};
 use fleetprompt_core::signal::{DedupeKey, Disposition};
-use fleetprompt_core::{DirectiveId, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
+use fleetprompt_core::{DirectiveId, RecordId, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
 use fleetprompt_store::{
-    Batch, DirectiveFilter, Directory, Error, OpenWork, Page, Result, RunFilter, SignalFilter, Store, WaitingFilter,
+    Batch, DirectiveFilter, Directory, Error, OpenWork, Page, Result, RootUsage, RunFilter, SignalFilter, Store,
+    WaitingFilter,
 };
 
 use crate::database::{Database, Entry};
@@ -149,6 +150,7 @@ impl Store for Fenced {
         directives_by_key(keys: &[(TenantId, String)]) -> Vec<Option<Directive>>;
         begun_since(tenant: TenantId, workflow: &Slug, since: Timestamp, limit: usize)
             -> Vec<(Arc<str>, Timestamp, RunId)>;
+        root_usage(tenant: TenantId, root: RecordId, since: Timestamp) -> RootUsage;
         signal(tenant: TenantId, id: SignalId) -> Option<Signal>;
         directive(tenant: TenantId, id: DirectiveId) -> Option<Directive>;
         run(tenant: TenantId, id: RunId) -> Option<Run>;
@@ -156,6 +158,7 @@ impl Store for Fenced {
         module(tenant: TenantId, digest: &ModuleDigest) -> Option<Vec<u8>>;
         signals(tenant: TenantId, filter: &SignalFilter, page: Page) -> Vec<Signal>;
         dispositions(tenant: TenantId, signal: SignalId) -> Vec<Disposition>;
+        refusals(tenant: TenantId, workflow: &Slug, limit: usize) -> Vec<Disposition>;
         directives(tenant: TenantId, filter: &DirectiveFilter, page: Page) -> Vec<Directive>;
         runs(tenant: TenantId, filter: &RunFilter, page: Page) -> Vec<Run>;
         waiting(tenant: TenantId, filter: &WaitingFilter, page: Page) -> Vec<(RunId, Place, Step)>;

@@ -3,10 +3,10 @@
 use axum::extract::State;
 use fleetprompt_client::wire;
 use fleetprompt_core::run::{Place, Run, Status, StepStatus};
-use fleetprompt_core::{RunId, SignalId, Slug, TenantId, Timestamp};
+use fleetprompt_core::{Name, RunId, SignalId, Slug, TenantId, Timestamp};
 use fleetprompt_engine::Directory;
 use fleetprompt_engine::workers::Workers;
-use fleetprompt_store::{Order, Page, RunFilter, Store};
+use fleetprompt_store::{DirectiveFilter, Order, Page, RunFilter, Store};
 use serde::{Deserialize, Deserializer};
 use utoipa::IntoParams;
 use wire::schema;
@@ -158,10 +158,27 @@ pub fn whole(
 fn shown(store: &dyn Store, workers: &Workers, run: &Run, names: &[StepName]) -> Result<wire::Run, Problem> {
     let mut shown = runs_view::run(run, names);
     runs_view::add_workers(&mut shown, run, workers);
+    shown.refusals = refusals(store, run)?;
     if let Some(parent) = &mut shown.parent {
         parent.step = store.directive(run.tenant, run.directive_id)?.as_ref().and_then(view::step_of);
     }
     Ok(shown)
+}
+
+/// Where a chain of runs ends because a workflow refused a signal, the last run says so.
+fn refusals(store: &dyn Store, run: &Run) -> Result<Vec<wire::Refusal>, Problem> {
+    /// Signals that the run emitted last.
+    const EMITTED_MAX: usize = 10;
+    let filter = DirectiveFilter { name: Some(Name::known("signal.emit")), run_id: Some(run.id), status: None };
+    let emits = store.directives(run.tenant, &filter, Page::newest(EMITTED_MAX))?;
+    let emitted =
+        emits.iter().filter_map(|emit| emit.output.as_ref()?.value().get("signal_id")?.as_str()?.parse().ok());
+    let ended = run.status_by.filter(|_| run.status.has_ended());
+    let mut refusals = Vec::new();
+    for signal in ended.into_iter().chain(emitted) {
+        refusals.extend(store.dispositions(run.tenant, signal)?.iter().filter_map(view::refusal));
+    }
+    Ok(refusals)
 }
 
 pub fn found(store: &dyn Store, tenant: TenantId, id: RunId) -> Result<Run, Problem> {

@@ -74,6 +74,7 @@ pub fn run(run: &Run, names: &[StepName]) -> wire::Run {
         output: run.output.clone(),
         error: run.error.clone(),
         steps: run.steps.iter().zip(names).map(|(step, name)| self::step(step, name)).collect(),
+        refusals: Vec::new(),
     }
 }
 

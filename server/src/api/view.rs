@@ -6,7 +6,7 @@ use fleetprompt_client::wire;
 use fleetprompt_core::directive::{Directive, DirectiveType, Handler};
 use fleetprompt_core::registration::{AgentEntry, DirectiveTypeEntry, ScheduleEntry, WorkflowEntry, WorkflowVersion};
 use fleetprompt_core::schedule::{self, Schedule};
-use fleetprompt_core::signal::Disposition;
+use fleetprompt_core::signal::{Disposition, DispositionKind};
 use fleetprompt_core::tenant::{Key, Tenant};
 use fleetprompt_core::workflow::Workflow;
 use fleetprompt_core::{Signal, Slug};
@@ -52,6 +52,16 @@ pub fn disposition(disposition: &Disposition) -> wire::Disposition {
         run_id: disposition.run_id,
         reason: disposition.reason.clone(),
     }
+}
+
+/// `None` if the workflow did not refuse the signal.
+pub fn refusal(disposition: &Disposition) -> Option<wire::Refusal> {
+    (disposition.kind == DispositionKind::Refused).then(|| wire::Refusal {
+        workflow: disposition.workflow.clone(),
+        signal_id: disposition.signal_id,
+        reason: disposition.reason.clone().unwrap_or_default(),
+        at: disposition.at,
+    })
 }
 
 pub fn schedule(schedule: &Schedule, entry: &ScheduleEntry) -> wire::Schedule {
@@ -126,6 +136,7 @@ pub fn workflow(entry: &WorkflowEntry, active: Option<&Workflow>, newest: Option
         signals: trigger.map_or(Vec::new(), |trigger| trigger.signals.clone()),
         updated_at: entry.updated_at,
         in_flight: Vec::new(),
+        refusals: Vec::new(),
     }
 }
 

@@ -19,6 +19,9 @@ use super::body::{Document, SentOrNot};
 use super::request::{Asked, At};
 use super::{Api, Problem, page, view};
 
+/// Refused signals that a workflow is shown with.
+const REFUSALS_MAX: usize = 10;
+
 /// Check a workflow
 ///
 /// Reads the definition and reports everything that is wrong with it, all at once and each with its
@@ -179,9 +182,13 @@ async fn one(api: &Api, caller: &Caller, entry: WorkflowEntry) -> Answer {
     let mut shown = shown(api, caller, vec![entry]).await?;
     let workflow = shown.pop().ok_or_else(|| Problem::internal("show the workflow", &"it was lost on the way"))?;
     let (tenant, slug) = (caller.tenant(), workflow.slug.clone());
-    let versions = api.read(move |store| in_flight(store, tenant, &slug)).await?;
+    let read = api.read(move |store| {
+        let refusals = store.refusals(tenant, &slug, REFUSALS_MAX)?;
+        Ok((in_flight(store, tenant, &slug)?, refusals.iter().filter_map(view::refusal).collect()))
+    });
+    let (versions, refusals) = read.await?;
     let in_flight = versions.into_iter().map(|(version, by_status)| wire::InFlight { version, by_status }).collect();
-    ok(&wire::Workflow { in_flight, ..workflow })
+    ok(&wire::Workflow { in_flight, refusals, ..workflow })
 }
 
 /// List a workflow's versions

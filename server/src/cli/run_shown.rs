@@ -58,6 +58,9 @@ pub fn shown(screen: &Screen, run: &wire::Run) -> String {
     fields.maybe("signal", run.signal_id);
     fields.line("directive", run.directive_id);
     fields.line("correlation", &run.correlation_id);
+    for refusal in &run.refusals {
+        fields.line("not started", format!("{} by {}: {}", refusal.workflow, refusal.signal_id, refusal.reason));
+    }
     if let Some(error) = &run.error {
         fields.toned("error", Tone::Bad, error);
     }

@@ -259,6 +259,10 @@ fn shown(screen: &Screen, workflow: &wire::Workflow, active: Option<&wire::Workf
     for version in &workflow.in_flight {
         fields.line("in flight", format!("{}: {}", version.version, counted(&version.by_status)));
     }
+    for refusal in &workflow.refusals {
+        let ago = when::ago(refusal.at, screen.now);
+        fields.line("refused", format!("{} {ago}: {}", refusal.signal_id, refusal.reason));
+    }
     fields.json("definition", active.and_then(|version| version.document.as_ref()));
     fields.render(screen)
 }

@@ -156,6 +156,7 @@ fn config(settings: &Settings, performs: bool) -> Config {
         allow_private_endpoints: settings.allow_private_endpoints,
         grace: Duration::from_secs(settings.grace_s),
         lease: Duration::from_secs(settings.lease_s),
+        descent: settings.descent(),
         models: ModelsConfig::from_env(),
         clock_ahead: Span(settings.clock_ahead_ms.saturating_mul(1_000)),
         ..Config::default()

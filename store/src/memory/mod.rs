@@ -6,6 +6,7 @@ mod commit;
 mod lists;
 mod work;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -15,13 +16,13 @@ use fleetprompt_core::registration::{
     AgentEntry, DirectiveTypeEntry, FunctionEntry, ScheduleEntry, WorkflowEntry, WorkflowVersion,
 };
 use fleetprompt_core::run::{Place, Run, Status, Step};
-use fleetprompt_core::signal::{DedupeKey, Disposition};
+use fleetprompt_core::signal::{DedupeKey, Disposition, DispositionKind};
 use fleetprompt_core::tenant::{Key, Tenant};
-use fleetprompt_core::{DirectiveId, KeyId, Name, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
+use fleetprompt_core::{DirectiveId, KeyId, Name, RecordId, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
 use parking_lot::Mutex;
 
 use crate::{
-    Batch, DirectiveFilter, Directory, ModuleWrite, OpenWork, Page, Result, RunFilter, SignalFilter, Store,
+    Batch, DirectiveFilter, Directory, ModuleWrite, OpenWork, Page, Result, RootUsage, RunFilter, SignalFilter, Store,
     WaitingFilter,
 };
 
@@ -103,6 +104,10 @@ impl Store for MemoryStore {
         Ok(self.state.lock().begun_since(tenant, workflow, since, limit))
     }
 
+    fn root_usage(&self, tenant: TenantId, root: RecordId, since: Timestamp) -> Result<RootUsage> {
+        Ok(self.state.lock().root_usage(tenant, root, since))
+    }
+
     fn signal(&self, tenant: TenantId, id: SignalId) -> Result<Option<Signal>> {
         Ok(self.state.lock().signals.get(&(tenant, id)).map(|signal| Signal::clone(signal)))
     }
@@ -133,6 +138,17 @@ impl Store for MemoryStore {
         let state = self.state.lock();
         let of_signal = state.dispositions.values().filter(|one| one.tenant == tenant && one.signal_id == signal);
         Ok(of_signal.cloned().collect())
+    }
+
+    fn refusals(&self, tenant: TenantId, workflow: &Slug, limit: usize) -> Result<Vec<Disposition>> {
+        let state = self.state.lock();
+        let is_refusal = |one: &&Disposition| {
+            one.tenant == tenant && one.workflow == *workflow && one.kind == DispositionKind::Refused
+        };
+        let mut refusals: Vec<_> = state.dispositions.values().filter(is_refusal).cloned().collect();
+        refusals.sort_unstable_by_key(|one| Reverse(one.signal_id));
+        refusals.truncate(limit);
+        Ok(refusals)
     }
 
     fn directives(&self, tenant: TenantId, filter: &DirectiveFilter, page: Page) -> Result<Vec<Directive>> {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use fleetprompt_core::directive;
 use fleetprompt_core::run::{Awaited, Place, Run, Step, StepStatus};
-use fleetprompt_core::{RunId, Slug, TenantId, Timestamp};
+use fleetprompt_core::{RecordId, RunId, Slug, TenantId, Timestamp};
 
 use super::State;
-use crate::{OpenLock, OpenWork};
+use crate::{OpenLock, OpenWork, RootUsage};
 
 impl State {
     pub(super) fn open_work(&self) -> OpenWork {
@@ -50,6 +50,16 @@ impl State {
         begun.sort_unstable_by_key(|(_, at, id)| Reverse((*at, *id)));
         begun.truncate(limit);
         begun
+    }
+
+    pub(super) fn root_usage(&self, tenant: TenantId, root: RecordId, since: Timestamp) -> RootUsage {
+        let of_root = |run: &&Run| run.tenant == tenant && run.counted_root() == Some(root);
+        let mut descendants: Vec<&Run> = self.runs.values().filter(of_root).collect();
+        descendants.sort_unstable_by_key(|run| (run.started_at, run.id));
+        let open = descendants.iter().filter(|run| run.ended_at.is_none()).count() as u64;
+        let first = descendants.iter().find(|run| run.started_at >= since);
+        let descent = |run: &&Run| run.descent.as_deref().cloned();
+        RootUsage::of(open, first.and_then(descent), descendants.last().and_then(descent))
     }
 }
 

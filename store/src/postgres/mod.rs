@@ -8,6 +8,7 @@ mod address;
 mod columns;
 mod commit;
 mod database;
+mod descent;
 mod directives;
 mod examine;
 mod fault;
@@ -33,7 +34,7 @@ use fleetprompt_core::function::ModuleDigest;
 use fleetprompt_core::registration::WorkflowVersion;
 use fleetprompt_core::run::{Place, Run, Status, Step};
 use fleetprompt_core::signal::{DedupeKey, Disposition};
-use fleetprompt_core::{DirectiveId, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
+use fleetprompt_core::{DirectiveId, RecordId, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
 use parking_lot::Mutex;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -47,7 +48,9 @@ pub use self::mail::{Answer, Notices, Request};
 pub use self::nodes::{Cluster, NodeEntry, Waiting};
 use self::ownership::Writer;
 use self::snapshot::Held;
-use crate::{Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RunFilter, SignalFilter, Store, WaitingFilter};
+use crate::{
+    Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RootUsage, RunFilter, SignalFilter, Store, WaitingFilter,
+};
 
 /// One partition of a database, as the node that writes for it knows it; or all of it, to be read.
 pub struct PostgresStore {
@@ -271,6 +274,12 @@ impl Store for PostgresStore {
         })
     }
 
+    fn root_usage(&self, tenant: TenantId, root: RecordId, since: Timestamp) -> Result<RootUsage> {
+        self.read("read what a root has led to", Whose::Tenants(tenant), async |view| {
+            descent::root_usage(view, tenant, root, since).await
+        })
+    }
+
     fn signal(&self, tenant: TenantId, id: SignalId) -> Result<Option<Signal>> {
         self.read("read a signal", Whose::Tenants(tenant), async |view| signals::one(view, tenant, id).await)
     }
@@ -302,6 +311,12 @@ impl Store for PostgresStore {
     fn dispositions(&self, tenant: TenantId, signal: SignalId) -> Result<Vec<Disposition>> {
         self.read("list dispositions", Whose::Tenants(tenant), async |view| {
             signals::dispositions(view, tenant, signal).await
+        })
+    }
+
+    fn refusals(&self, tenant: TenantId, workflow: &Slug, limit: usize) -> Result<Vec<Disposition>> {
+        self.read("list refused signals", Whose::Tenants(tenant), async |view| {
+            descent::refusals(view, tenant, workflow, limit).await
         })
     }
 

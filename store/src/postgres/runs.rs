@@ -16,7 +16,7 @@ use crate::{Page, RunFilter};
 
 const COLUMNS: &str = "r.id, r.workflow, r.version, r.status, r.steps, r.signal_id, r.directive_id, r.started_at, \
     r.deadline, r.ended_at, r.status_by, r.correlation_id, r.depth, r.input, s.payload, r.begun_at, r.parent, \
-    r.parent_step, r.parent_part, r.parent_waits, r.source, r.keys";
+    r.parent_step, r.parent_part, r.parent_waits, r.source, r.keys, r.descent";
 const JOIN: &str = "LEFT JOIN signals s ON s.tenant_id = r.tenant_id AND s.id = r.status_by";
 
 pub async fn one(view: &View<'_>, tenant: TenantId, id: RunId) -> Result<Option<Run>> {
@@ -114,6 +114,7 @@ fn run(tenant: TenantId, row: &Row) -> Result<Run> {
         parent: parent(row)?,
         source: columns::id_if_any(row, 20)?.map(RunId),
         keys: columns::record(row, 21)?.unwrap_or_default(),
+        descent: columns::record(row, 22)?.map(Arc::new),
         started_at: columns::time(row, 7)?,
         begun_at: columns::time_if_any(row, 15)?,
         deadline: columns::time_if_any(row, 8)?,

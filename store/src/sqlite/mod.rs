@@ -8,6 +8,7 @@ mod checkpoints;
 mod columns;
 mod commit;
 mod connection;
+mod descent;
 mod directives;
 mod fault;
 mod intern;
@@ -31,7 +32,7 @@ use fleetprompt_core::function::ModuleDigest;
 use fleetprompt_core::registration::WorkflowVersion;
 use fleetprompt_core::run::{Place, Run, Status, Step};
 use fleetprompt_core::signal::{DedupeKey, Disposition};
-use fleetprompt_core::{DirectiveId, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
+use fleetprompt_core::{DirectiveId, RecordId, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
@@ -40,7 +41,9 @@ use self::checkpoints::Checkpoints;
 use self::intern::Interned;
 use self::readers::Readers;
 pub use self::restore::restore;
-use crate::{Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RunFilter, SignalFilter, Store, WaitingFilter};
+use crate::{
+    Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RootUsage, RunFilter, SignalFilter, Store, WaitingFilter,
+};
 
 pub struct SqliteStore {
     // Dropped before the writer, which can then take the whole log into the file.
@@ -142,6 +145,10 @@ impl Store for SqliteStore {
         self.read("read when runs began", |view| runs::begun_since(view, tenant, workflow, since, limit))
     }
 
+    fn root_usage(&self, tenant: TenantId, root: RecordId, since: Timestamp) -> Result<RootUsage> {
+        self.read_ahead("read what a root has led to", |view| descent::root_usage(view, tenant, root, since))
+    }
+
     fn signal(&self, tenant: TenantId, id: SignalId) -> Result<Option<Signal>> {
         self.read("read a signal", |view| signals::one(view, tenant, id))
     }
@@ -168,6 +175,10 @@ impl Store for SqliteStore {
 
     fn dispositions(&self, tenant: TenantId, signal: SignalId) -> Result<Vec<Disposition>> {
         self.read("list dispositions", |view| signals::dispositions(view, tenant, signal))
+    }
+
+    fn refusals(&self, tenant: TenantId, workflow: &Slug, limit: usize) -> Result<Vec<Disposition>> {
+        self.read("list refused signals", |view| descent::refusals(view, tenant, workflow, limit))
     }
 
     fn directives(&self, tenant: TenantId, filter: &DirectiveFilter, page: Page) -> Result<Vec<Directive>> {

@@ -20,7 +20,7 @@ pub const NOT_BEGUN: Timestamp = Timestamp(0);
 
 const COLUMNS: &str = "r.id, r.workflow, r.version, r.status, r.steps, r.signal_id, r.directive_id, r.started_at, \
     r.deadline, r.ended_at, r.status_by, r.correlation_id, r.depth, r.input, s.payload, r.begun_at, r.parent, \
-    r.parent_step, r.parent_part, r.parent_waits, r.source, r.keys";
+    r.parent_step, r.parent_part, r.parent_waits, r.source, r.keys, r.descent";
 const JOIN: &str = "LEFT JOIN signals s ON s.tenant = r.tenant AND s.id = r.status_by";
 
 pub fn one(view: &View, tenant: TenantId, id: RunId) -> Result<Option<Run>> {
@@ -121,6 +121,7 @@ fn run(view: &View, tenant: TenantId, row: &Row) -> Result<Run> {
         parent: parent(row)?,
         source: columns::id_if_any(row, 20)?.map(RunId),
         keys: columns::record(row, 21)?.unwrap_or_default(),
+        descent: columns::record(row, 22)?.map(Arc::new),
         started_at,
         begun_at,
         deadline: columns::time_if_any(row, 8)?,

@@ -405,6 +405,7 @@ fn run_record(workflow: Slug) -> RunRecord {
         input: None,
         parent: None,
         source: None,
+        descent: None,
         keys: FlowKeys::default(),
         queue: None,
         deadline: None,

@@ -36,6 +36,7 @@ impl Plan<'_> {
             input: None,
             parent: None,
             source: None,
+            descent: None,
             keys: FlowKeys::default(),
             queue: None,
             deadline: None,

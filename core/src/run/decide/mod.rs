@@ -23,7 +23,7 @@ use serde_json::Value;
 
 use super::context::{Fixed, View};
 use super::record::{RunChange, RunRecord};
-use super::{FlowKeys, Parent, Place, Queue, Run, Setting, Status, StepStatus, Steps};
+use super::{Descent, FlowKeys, Parent, Place, Queue, Run, Setting, Status, StepStatus, Steps};
 use crate::retry::RetryPolicy;
 use crate::tenant::Role;
 use crate::{DirectiveId, Failure, Json, Lineage, Moment, Name, Party, RecordId, RunId, Signal, SignalId, Slug};
@@ -70,6 +70,7 @@ pub struct Start {
     pub lineage: Lineage,
     pub parent: Option<Parent>,
     pub source: Option<RunId>,
+    pub descent: Option<Arc<Descent>>,
     pub keys: FlowKeys,
     /// It does not begin yet.
     pub queue: Option<Queue>,
@@ -86,6 +87,7 @@ impl Start {
             lineage,
             parent: None,
             source: None,
+            descent: None,
             keys: FlowKeys::default(),
             queue: None,
             carried: Vec::new(),
@@ -317,6 +319,7 @@ pub fn start(setting: Setting<'_>, functions: &dyn Functions, start: Start, mome
         input: start.input,
         parent: start.parent,
         source: start.source,
+        descent: start.descent,
         keys: start.keys,
         lineage: start.lineage.caused_by(cause),
         started_at: moment.now(),
@@ -436,6 +439,7 @@ impl<'a> Plan<'a> {
             input: self.run.input.clone(),
             parent: self.run.parent,
             source: self.run.source,
+            descent: self.run.descent.clone(),
             keys: self.run.keys.clone(),
             queue,
             deadline,

@@ -39,6 +39,7 @@ pub fn of(workflow: &Workflow) -> Meaning {
     for (place, field, default) in [
         ("", "on_error", json!("fail")),
         ("", "priority", json!("normal")),
+        ("/trigger", "allow_recursion", json!(false)),
         ("/concurrency", "on_limit", json!("queue")),
         ("/singleton", "on_conflict", json!("drop")),
     ] {

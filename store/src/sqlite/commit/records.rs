@@ -156,14 +156,15 @@ impl Write<'_> {
         let mut statement = self.sql.prepare_cached(
             "INSERT INTO runs (tenant, id, workflow, version, status, steps, signal_id, directive_id,
                started_at, deadline, wake_at, ended_at, status_by, correlation_id, depth, input,
-               begun_at, parent, parent_step, parent_part, parent_waits, source, keys)
+               begun_at, parent, parent_step, parent_part, parent_waits, source, keys, root, descent)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
-               ?22, ?23)
+               ?22, ?23, ?24, ?25)
              ON CONFLICT (tenant, id) DO UPDATE SET status = excluded.status, wake_at = excluded.wake_at,
                ended_at = excluded.ended_at, status_by = excluded.status_by, deadline = excluded.deadline,
                begun_at = excluded.begun_at",
         )?;
         let keys = (!run.keys.is_empty()).then(|| Json::of(&run.keys));
+        let descent = run.descent.as_deref().map(Json::of);
         // Most begin when they are asked for.
         let begun_at = Some(run.begun_at.unwrap_or(NOT_BEGUN)).filter(|at| *at != run.started_at);
         statement.execute(params![
@@ -190,6 +191,8 @@ impl Write<'_> {
             run.parent.map(|parent| parent.waits),
             run.source.map(|id| Id(id.0)),
             keys.as_ref().map(|keys| keys.text()),
+            run.counted_root().map(AnyId::of),
+            descent.as_ref().map(|descent| descent.text()),
         ])?;
         Ok(())
     }
