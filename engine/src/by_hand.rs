@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::unbounded;
+use crossbeam_channel::{never, unbounded};
 use fleetprompt_core::directive::Directive;
 use fleetprompt_core::document::Format;
 use fleetprompt_core::registration::{WorkflowEntry, WorkflowStatus};
@@ -24,7 +24,7 @@ use crate::cache::OpenRun;
 use crate::clock::Clock;
 use crate::descent::DescentLimits;
 use crate::input::{Input, Outcome, Registration, Reply};
-use crate::perform::{Perform, When};
+use crate::perform::{OutcomeHold, Perform, When};
 use crate::queue::queue;
 use crate::stop::Shutdown;
 use crate::{
@@ -84,7 +84,7 @@ impl ByHand {
         let (_, outcomes) = unbounded();
         let (shutdown, stopped) = Shutdown::new(std::time::Duration::ZERO);
         let decider = Decider::new(
-            Door { inputs, outcomes, stopped },
+            Door { inputs, outcomes, ready: never(), stopped },
             store,
             directory.clone(),
             Box::new(Hands(tasks.clone())),
@@ -157,7 +157,7 @@ impl ByHand {
     ) -> Result<Vec<Result<Emitted, Error>>, Error> {
         let outcomes = ended.into_iter().map(|(task, result)| task.outcome(result)).collect();
         let (reply, mut answer) = oneshot::channel();
-        let input = Input::Emit { scope: scope.clone(), signals, reply };
+        let input = Input::Emit { scope: scope.clone(), signals, reply: Reply::new(reply) };
         self.decider.tick_by_hand(vec![input], outcomes);
         answer.try_recv().unwrap_or_else(|_| Err(Error::Unavailable("the engine gave no answer".into())))
     }
@@ -227,7 +227,7 @@ impl ByHand {
 
     fn ask<T>(&mut self, make: impl FnOnce(Reply<T>) -> Input) -> Result<T, Error> {
         let (reply, mut answer) = oneshot::channel();
-        self.decider.tick_by_hand(vec![make(reply)], Vec::new());
+        self.decider.tick_by_hand(vec![make(Reply::new(reply))], Vec::new());
         answer.try_recv().unwrap_or_else(|_| Err(Error::Unavailable("the engine gave no answer".into())))
     }
 }
@@ -235,13 +235,13 @@ impl ByHand {
 impl Task {
     fn outcome(self, result: Result<Json, Failure>) -> Outcome {
         let Self { tenant, attempt, kind, begun, .. } = self;
-        let logs = Vec::new();
+        let (logs, hold) = (Vec::new(), OutcomeHold::default());
         match kind {
             TaskKind::Agent { run, place, .. } | TaskKind::Function { run, place, .. } => {
-                Outcome::Step { tenant, run, place, attempt, begun, result, execution: None, logs }
+                Outcome::Step { tenant, run, place, attempt, begun, result, execution: None, logs, hold }
             }
             TaskKind::Directive(directive) => {
-                Outcome::Directive { tenant, id: directive.id, attempt, result, execution: None, logs }
+                Outcome::Directive { tenant, id: directive.id, attempt, result, execution: None, logs, hold }
             }
         }
     }

@@ -77,15 +77,17 @@ r#"A backfill would emit more signals than one request may; the message has the 
 r#"Split the range in several requests. What was emitted before is not emitted again."#
 
 "body_too_large" [Of::Problem(413)],
-r#"The body of the request has more bytes than are read here. Nothing was accepted."#
+r#"The body of the request has more bytes than are read here, or would take more memory once it is parsed than the server
+gives to one request. Nothing was accepted."#
 r#"Send signals in smaller batches. Keep large data elsewhere, and put a reference into the payload."#
 
 "body_too_slow" [Of::Problem(408)],
-r#"The body did not arrive within the time for one request. Nothing was accepted."#
+r#"The body did not arrive within the time for one request, or nothing more of it arrived for long. Nothing was accepted."#
 r#"Send it again. If it happens often, look at the network between, or send less at once."#
 
 "busy" [Of::Problem(429)],
-r#"More is waiting than the engine takes at once. Nothing was accepted."#
+r#"More is waiting than the engine takes at once, or the requests of the tenant that are in flight take its share of memory.
+Nothing was accepted."#
 r#"Make the same request again after the time in `Retry-After`; with a dedupe key or an idempotency key nothing
 happens twice."#
 
@@ -440,8 +442,8 @@ r#"There is no key with the request, or one that is unknown, expired or revoked.
 r#"Send `Authorization: Bearer KEY`; with the command line give --key or FLEETPROMPT_KEY."#
 
 "unavailable" [Of::Problem(503)],
-r#"The server could not keep anything at this moment: its disk is full or slow, or it is stopping. Nothing was
-accepted."#
+r#"The server could not keep anything at this moment: its disk is full or slow, the requests in flight take all memory that
+is set aside for them, or it is stopping. Nothing was accepted."#
 r#"Make the same request again after the time in `Retry-After`. `/readyz` says when the server is well again."#
 
 "unreachable" [Of::Failure],

@@ -15,6 +15,8 @@ pub struct Config {
     pub batch_max: usize,
     /// Whether effects are performed here. If not, they stay in flight for the next engine that does.
     pub performs: bool,
+    /// Bytes of memory that requests in flight may take, of all tenants together.
+    pub request_memory: usize,
     /// Effects performed at once.
     pub effects_max: usize,
     /// Whether endpoints may stand at loopback and private addresses. Only for development.
@@ -35,6 +37,7 @@ impl Default for Config {
         Self {
             queue_max: 16_384,
             batch_max: 1_024,
+            request_memory: 128 << 20,
             performs: true,
             effects_max: 256,
             allow_private_endpoints: false,

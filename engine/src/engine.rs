@@ -16,6 +16,7 @@ use fleetprompt_store::Store;
 use tokio::sync::{oneshot, watch};
 
 use crate::input::{Input, Registration, Reply};
+use crate::memory::{self, RequestMemory};
 use crate::models::Models;
 use crate::modules::{Module, Modules};
 use crate::perform::Performing;
@@ -46,6 +47,7 @@ pub struct Engine {
     pub(crate) directory: Arc<ArcSwap<Directory>>,
     pub(crate) commits: watch::Receiver<u64>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) memory: Arc<RequestMemory>,
     pub(crate) models: Arc<Models>,
     pub(crate) modules: Arc<Modules>,
     pub(crate) workers: Arc<Workers>,
@@ -108,6 +110,11 @@ impl Engine {
         &self.metrics
     }
 
+    /// Memory that requests take, shared by the engines of this process.
+    pub fn memory(&self) -> &Arc<RequestMemory> {
+        &self.memory
+    }
+
     pub fn models(&self) -> &Models {
         &self.models
     }
@@ -137,7 +144,7 @@ impl Engine {
             let (reply, answer) = oneshot::channel();
             let some: Vec<_> = signals.by_ref().take(SIGNALS_TOGETHER).collect();
             replies.push((some.len(), answer));
-            inputs.push(Input::Emit { scope: scope.clone(), signals: some, reply });
+            inputs.push(Input::Emit { scope: scope.clone(), signals: some, reply: Reply::new(reply) });
         }
         self.put(Some(scope.tenant), inputs)?;
         let (mut failure, mut is_on_record) = (None, false);
@@ -209,11 +216,12 @@ impl Engine {
         }
         // Whatever becomes of this request: what was to be decided is decided, and then given free.
         let (engine, all) = (self.clone(), ids.clone());
-        let decided = tokio::spawn(async move {
+        let work = async move {
             let decided = engine.ask(|reply| Input::Outcomes { outcomes, reply }).await;
             all.iter().for_each(|(_, id)| engine.workers.reported(id, decided.is_ok()));
             decided
-        });
+        };
+        let decided = tokio::spawn(memory::with(memory::held(), work));
         let followed = decided.await.unwrap_or_else(|error| Err(Error::Unavailable(error.to_string())))?;
         for ((at, _), followed) in ids.into_iter().zip(followed) {
             answers[at] = if followed { Ok(()) } else { Err(Refused::Settled) };
@@ -317,7 +325,7 @@ impl Engine {
 
     async fn ask<T>(&self, make: impl FnOnce(Reply<T>) -> Input) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
-        let input = make(reply);
+        let input = make(Reply::new(reply));
         self.put(input.tenant(), vec![input])?;
         answer.await.unwrap_or_else(|_| Err(stopping()))
     }

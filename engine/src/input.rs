@@ -20,6 +20,8 @@ use fleetprompt_core::{
 use tokio::sync::oneshot;
 
 use crate::Error;
+use crate::memory::{self, Held};
+use crate::perform::OutcomeHold;
 
 /// A signal on record, and what became of it.
 #[derive(Debug, Clone)]
@@ -150,7 +152,21 @@ pub struct CreatedKey {
 }
 
 /// Where the answer goes once it is durable.
-pub(crate) type Reply<T> = oneshot::Sender<Result<T, Error>>;
+pub(crate) struct Reply<T> {
+    answer: oneshot::Sender<Result<T, Error>>,
+    /// Memory of the request: it is taken until the answer is sent, whether or not the caller still waits for it.
+    _held: Option<Held>,
+}
+
+impl<T> Reply<T> {
+    pub fn new(answer: oneshot::Sender<Result<T, Error>>) -> Self {
+        Self { answer, _held: memory::held() }
+    }
+
+    pub fn send(self, answer: Result<T, Error>) -> Result<(), Result<T, Error>> {
+        self.answer.send(answer)
+    }
+}
 
 pub(crate) enum Input {
     Emit {
@@ -283,6 +299,7 @@ pub(crate) enum Outcome {
         result: Result<Json, Failure>,
         execution: Option<Json>,
         logs: Vec<String>,
+        hold: OutcomeHold,
     },
     Directive {
         tenant: TenantId,
@@ -292,6 +309,7 @@ pub(crate) enum Outcome {
         /// Which worker made it, where one did.
         execution: Option<Json>,
         logs: Vec<String>,
+        hold: OutcomeHold,
     },
     RunDue {
         tenant: TenantId,
@@ -362,6 +380,13 @@ impl Input {
 }
 
 impl Outcome {
+    /// Gives back what the outcome holds, when it will wait for long.
+    pub fn release(&mut self) {
+        if let Self::Step { hold, .. } | Self::Directive { hold, .. } = self {
+            *hold = OutcomeHold::default();
+        }
+    }
+
     /// Whoever comes next would not find it in the store.
     pub fn is_told_once(&self) -> bool {
         matches!(self, Self::Step { .. } | Self::Directive { .. })

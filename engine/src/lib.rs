@@ -19,6 +19,7 @@ mod engine;
 mod error;
 pub mod functions;
 mod input;
+pub mod memory;
 mod metrics;
 pub mod models;
 pub mod modules;

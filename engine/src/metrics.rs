@@ -12,6 +12,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::cascade::RefusalReason;
+use crate::memory::Exhausted;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Ended {
@@ -19,8 +20,14 @@ pub(crate) struct Ended {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Refused {
+pub(crate) struct StartRefused {
     pub reason: RefusalReason,
+}
+
+/// Why a request was refused before it was read.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Refused {
+    pub reason: &'static str,
 }
 
 /// What one engine adds to a gauge of all of them.
@@ -55,7 +62,7 @@ pub struct Metrics {
     pub(crate) signals: Counter,
     pub(crate) signals_deduplicated: Counter,
     pub(crate) inputs_refused: Counter,
-    pub(crate) starts_refused: Family<Refused, Counter>,
+    pub(crate) starts_refused: Family<StartRefused, Counter>,
     pub(crate) runs_started: Counter,
     pub(crate) runs_ended: Family<Ended, Counter>,
     pub(crate) directives_settled: Family<Ended, Counter>,
@@ -66,6 +73,9 @@ pub struct Metrics {
     pub(crate) commit_inputs: Histogram,
     pub(crate) queue: Gauge,
     pub(crate) effects: Gauge,
+    pub(crate) effects_waiting: Gauge,
+    pub(crate) request_memory: Gauge,
+    pub(crate) requests_refused: Family<Refused, Counter>,
     pub(crate) timers: Gauge,
     pub(crate) attempts_waiting: Gauge,
     pub(crate) attempts_taken: Gauge,
@@ -93,6 +103,9 @@ impl Default for Metrics {
             commit_inputs: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
             queue: Gauge::default(),
             effects: Gauge::default(),
+            effects_waiting: Gauge::default(),
+            request_memory: Gauge::default(),
+            requests_refused: Family::default(),
             timers: Gauge::default(),
             attempts_waiting: Gauge::default(),
             attempts_taken: Gauge::default(),
@@ -107,10 +120,13 @@ impl Default for Metrics {
             drop(metrics.runs_ended.get_or_create(&Ended { status }));
         }
         for reason in RefusalReason::ALL {
-            drop(metrics.starts_refused.get_or_create(&Refused { reason }));
+            drop(metrics.starts_refused.get_or_create(&StartRefused { reason }));
         }
         for status in ["succeeded", "failed", "canceled"] {
             drop(metrics.directives_settled.get_or_create(&Ended { status }));
+        }
+        for reason in Exhausted::REASONS {
+            drop(metrics.requests_refused.get_or_create(&Refused { reason }));
         }
         metrics
     }
@@ -134,7 +150,15 @@ impl Metrics {
         to.register_with_unit("commit", "Time of a commit", Unit::Seconds, self.commit_seconds.clone());
         to.register("commit_inputs", "Inputs decided in one commit", self.commit_inputs.clone());
         to.register("queue_inputs", "Inputs that wait", self.queue.clone());
-        to.register("effects_in_flight", "Effects under way or waiting to begin", self.effects.clone());
+        to.register(
+            "effects_in_flight",
+            "Effects that have begun and whose outcome is not known",
+            self.effects.clone(),
+        );
+        to.register("effects_waiting", "Effects that wait for a slot", self.effects_waiting.clone());
+        to.register("request_memory_bytes", "Memory that is set aside for requests", self.request_memory.clone());
+        let refused = "Requests that were refused for want of memory, by whose it was";
+        to.register("requests_refused", refused, self.requests_refused.clone());
         to.register("attempts_waiting", "Attempts that wait for a worker", self.attempts_waiting.clone());
         to.register("attempts_taken", "Attempts that workers have", self.attempts_taken.clone());
         let alone = "Names, by tenant, under which something waits that no worker performs";

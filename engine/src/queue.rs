@@ -381,6 +381,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::input::Reply;
 
     fn tenant(number: u128) -> TenantId {
         TenantId(Uuid::from_u128(number))
@@ -388,7 +389,7 @@ mod tests {
 
     fn input(number: u128) -> Input {
         let scope = Scope { tenant: tenant(number), actor: Party::engine() };
-        let (id, reply) = (fleetprompt_core::DirectiveId(Uuid::nil()), oneshot::channel().0);
+        let (id, reply) = (fleetprompt_core::DirectiveId(Uuid::nil()), Reply::new(oneshot::channel().0));
         Input::Heartbeat { scope, id, reply }
     }
 

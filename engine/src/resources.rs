@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicUsize;
 use fleetprompt_store::Batch;
 
 use crate::clock::WallClock;
+use crate::memory::RequestMemory;
 use crate::models::Models;
 use crate::perform::{Endpoints, Slots};
 use crate::{Config, Directory, Metrics};
@@ -25,6 +26,7 @@ pub struct Resources {
     /// None: nothing is performed here.
     pub(crate) slots: Option<Arc<Slots>>,
     pub(crate) endpoints: Endpoints,
+    pub(crate) memory: Arc<RequestMemory>,
     /// What the caches of all of them hold, about.
     pub(crate) cached: Arc<AtomicUsize>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
@@ -32,12 +34,15 @@ pub struct Resources {
 
 impl Resources {
     pub fn new(config: Config) -> Self {
+        let metrics = Arc::<Metrics>::default();
+        let memory = Arc::new(RequestMemory::new(config.request_memory, metrics.clone()));
         Self {
             clock: WallClock::new(config.clock_ahead),
-            metrics: Arc::default(),
             models: Arc::new(Models::new(config.models.clone())),
-            slots: config.performs.then(|| Arc::new(Slots::new(config.effects_max))),
-            endpoints: Endpoints::new(config.allow_private_endpoints),
+            slots: config.performs.then(|| Arc::new(Slots::new(config.effects_max, metrics.clone()))),
+            endpoints: Endpoints::new(config.allow_private_endpoints, memory.clone()),
+            memory,
+            metrics,
             cached: Arc::default(),
             observer: None,
             config: Arc::new(config),
@@ -46,6 +51,10 @@ impl Resources {
 
     pub fn clock(&self) -> &Arc<WallClock> {
         &self.clock
+    }
+
+    pub fn memory(&self) -> &Arc<RequestMemory> {
+        &self.memory
     }
 
     pub fn metrics(&self) -> &Arc<Metrics> {

@@ -19,7 +19,8 @@ use serde_json::Value;
 
 pub use context::{Setting, TriggerView};
 pub use decide::{
-    Answer, Decision, Effect, Functions, Illegal, Input, Start, awaits, decide, effects_in_flight, start,
+    Answer, Decision, Effect, Functions, Illegal, Input, Start, awaits, decide, effect_in_flight, effects_in_flight,
+    start,
 };
 pub use descent::{Ancestry, Descendants, Descent};
 pub use place::Place;

@@ -4,6 +4,7 @@
 
 mod refusals;
 mod restart;
+mod slots;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,8 +27,8 @@ use crate::cascade::{Cascade, KnownKeys, SIGNALS_MAX, SIGNALS_MAX_SHARED, Schedu
 use crate::clock::{Clock, SystemClock};
 use crate::descent::{DescentLimits, DescentTracker};
 use crate::input::{Input, Outcome, Registration};
-use crate::metrics::{Ended, Part, Refused};
-use crate::perform::{Perform, Performer, When};
+use crate::metrics::{Ended, Part, StartRefused};
+use crate::perform::{Perform, Performer, Ready, When};
 use crate::queue::{Charge, Exit, Pace, Taken, Ticket, Work, queue};
 use crate::standing::Standing;
 use crate::stop::Shutdown;
@@ -53,16 +54,18 @@ pub(crate) fn start(
     let directory = Arc::new(ArcSwap::from_pointee(registrations::load(store.as_ref())?));
     let (queue, inputs) = queue(config.queue_max);
     let (outcomes_in, outcomes) = unbounded();
+    let (ready_in, ready) = unbounded();
     let (committed, commits) = watch::channel(0);
     let metrics = resources.metrics.clone();
     let workers = Arc::new(Workers::new(config.lease, outcomes_in.clone(), &metrics));
     let (shutdown, stopped) = Shutdown::new(config.grace);
     let shutdown = Arc::new(shutdown);
 
-    let performer = Performer::new(runtime.clone(), outcomes_in, resources, directory.clone(), workers.clone());
+    let performer =
+        Performer::new(runtime.clone(), outcomes_in, ready_in, resources, directory.clone(), workers.clone());
     let performing = performer.performing().clone();
     let decider = Decider::new(
-        Door { inputs, outcomes, stopped },
+        Door { inputs, outcomes, ready, stopped },
         store.clone(),
         directory.clone(),
         Box::new(performer),
@@ -91,13 +94,16 @@ pub(crate) fn start(
         .stack_size(STACK_BYTES)
         .spawn(move || decider.run_to_the_end());
     spawned.map_err(|error| Error::Unavailable(format!("the engine's thread did not start: {error}")))?;
-    Ok(Engine { queue, store, directory, commits, metrics, models, modules, workers, performing, shutdown })
+    let memory = resources.memory.clone();
+    Ok(Engine { queue, store, directory, commits, metrics, memory, models, modules, workers, performing, shutdown })
 }
 
 /// Where everything comes in.
 pub(crate) struct Door {
     pub inputs: Exit,
     pub outcomes: Receiver<Outcome>,
+    /// Effects that waited for a slot.
+    pub ready: Receiver<Ready>,
     pub stopped: Receiver<Duration>,
 }
 
@@ -118,6 +124,7 @@ pub(crate) struct Limits {
 pub(crate) struct Decider {
     inputs: Exit,
     outcomes: Receiver<Outcome>,
+    ready: Receiver<Ready>,
     stopped: Receiver<Duration>,
     pub store: Arc<dyn Store>,
     pub cache: Cache,
@@ -131,6 +138,8 @@ pub(crate) struct Decider {
     timers: Timers,
     /// Outcomes that could not be decided, and when they are to be tried again.
     again: Vec<(Instant, Outcome)>,
+    /// Effects whose turn has come and that could not be read, and when they are to be tried again.
+    ready_again: Vec<(Instant, Ready)>,
     performer: Box<dyn Perform>,
     committed: watch::Sender<u64>,
     metrics: Arc<Metrics>,
@@ -179,6 +188,7 @@ impl Decider {
         let mut decider = Self {
             inputs: door.inputs,
             outcomes: door.outcomes,
+            ready: door.ready,
             stopped: door.stopped,
             cache: Cache::new(store.clone(), limits.cached),
             store,
@@ -191,6 +201,7 @@ impl Decider {
             refusals: RefusalLog::default(),
             timers: Timers::default(),
             again: Vec::new(),
+            ready_again: Vec::new(),
             performer,
             committed: shared.committed,
             queued: Part::of(&shared.metrics.queue),
@@ -238,6 +249,7 @@ impl Decider {
         select! {
             recv(self.inputs.bell) -> rung => rung.ok()?,
             recv(self.outcomes) -> outcome => outcomes.extend(outcome),
+            recv(self.ready) -> ready => self.begin_ready(ready.ok()),
             recv(self.stopped) -> grace => {
                 self.grace = grace.unwrap_or(self.grace);
                 return None;
@@ -245,6 +257,9 @@ impl Decider {
             // What is due is looked for by the new time.
             recv(self.clock_changes) -> _ => {}
             default(timeout) => {}
+        }
+        if !self.ready_again.is_empty() {
+            self.begin_ready(None);
         }
         outcomes.extend(self.outcomes.try_iter());
         outcomes.extend(self.take_due());
@@ -266,7 +281,8 @@ impl Decider {
 
     fn until_next(&self) -> Duration {
         let timer = self.timers.next().map(|due| (due - self.now()).to_std().min(self.clock.sleep_max()));
-        let again = self.again.iter().map(|(at, _)| at.saturating_duration_since(Instant::now())).min();
+        let again = self.again.iter().map(|(at, _)| at).chain(self.ready_again.iter().map(|(at, _)| at));
+        let again = again.map(|at| at.saturating_duration_since(Instant::now())).min();
         // Without anything due an idle engine sleeps; the hour only bounds the arithmetic.
         timer.into_iter().chain(again).min().unwrap_or(Duration::from_secs(3_600))
     }
@@ -429,6 +445,8 @@ impl Decider {
             Err(Error::Refused(refusal)) if refusal.code == "internal" => {
                 tracing::error!(target: "advance", "an outcome could not be decided; it is decided again, in a minute");
                 self.metrics.decisions_broken.inc();
+                let mut outcome = outcome;
+                outcome.release();
                 self.again.push((Instant::now() + BROKEN_OFF_AFTER, outcome));
             }
             Err(Error::Refused(refusal)) => tracing::error!(target: "advance", message = refusal.message, "dropped"),
@@ -574,7 +592,7 @@ impl Decider {
     fn count(&self, stage: &Stage) {
         let metrics = &self.metrics;
         for (_, _, reason) in &stage.refusals {
-            metrics.starts_refused.get_or_create(&Refused { reason: *reason }).inc();
+            metrics.starts_refused.get_or_create(&StartRefused { reason: *reason }).inc();
         }
         metrics.signals.inc_by(stage.signals.len() as u64);
         for signal in &stage.signals {

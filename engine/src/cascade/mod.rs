@@ -149,7 +149,7 @@ impl<'a> Cascade<'a> {
     /// record that made it matter less is there already.
     pub fn outcome(&mut self, outcome: Outcome) -> Result<bool, Error> {
         let followed = match outcome {
-            Outcome::Step { tenant, run, place, attempt, begun, result, execution, logs } => {
+            Outcome::Step { tenant, run, place, attempt, begun, result, execution, logs, hold: _ } => {
                 let open = self.find_run(tenant, run)?;
                 let unit = open.as_ref().and_then(|open| open.run.at(place));
                 if unit.is_none_or(|unit| unit.signal_id != begun) {
@@ -161,7 +161,7 @@ impl<'a> Cascade<'a> {
                 self.run_due(tenant, id)?;
                 true
             }
-            Outcome::Directive { tenant, id, attempt, result, execution, logs } => {
+            Outcome::Directive { tenant, id, attempt, result, execution, logs, hold: _ } => {
                 self.directive(tenant, id, directive::Input::Outcome { attempt, result, execution, logs })?
             }
             Outcome::DirectiveDue { tenant, id } => self.directive(tenant, id, directive::Input::Due)?,

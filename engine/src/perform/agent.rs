@@ -24,7 +24,7 @@ pub(super) async fn perform(
     let registered = directory.tenant(tenant).and_then(|tenant| tenant.agents.get(slug));
     let Some((_, agent)) = registered else {
         let message = format!("there is no agent `{slug}`; apply it with `fleetprompt agent apply`");
-        return failed(Failure::retry("agent_unknown", message));
+        return Performed::failed(Failure::retry("agent_unknown", message));
     };
     let timeout = timeout.map_or(TIMEOUT_DEFAULT, Span::to_std);
     let begun = Instant::now();
@@ -43,15 +43,13 @@ pub(super) async fn perform(
                 ended: Ended::Now(Ok(completion.output.into())),
                 execution: Some(execution.into()),
                 logs: completion.logs,
+                answer: None,
             }
         }
-        Ok(Err(failure)) => failed(failure),
-        Err(_) => {
-            failed(Failure::retry("timeout", format!("the model did not answer within {} s", timeout.as_secs_f64())))
-        }
+        Ok(Err(failure)) => Performed::failed(failure),
+        Err(_) => Performed::failed(Failure::retry(
+            "timeout",
+            format!("the model did not answer within {} s", timeout.as_secs_f64()),
+        )),
     }
-}
-
-fn failed(failure: Failure) -> Performed {
-    Performed { ended: Ended::Now(Err(failure)), execution: None, logs: Vec::new() }
 }

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use super::{Ended, Performed, address};
 use crate::Directory;
+use crate::memory::{self, RequestMemory};
 use crate::models::http::{causes, client_builder, retry_after_ms};
 use crate::workers::AttemptId;
 
@@ -26,6 +27,7 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 pub(crate) struct Endpoints {
     client: reqwest::Client,
     allow_private: bool,
+    memory: Arc<RequestMemory>,
 }
 
 /// What an endpoint is sent.
@@ -47,21 +49,26 @@ struct Delivery<'a> {
 }
 
 impl Endpoints {
-    pub fn new(allow_private: bool) -> Self {
+    pub fn new(allow_private: bool, memory: Arc<RequestMemory>) -> Self {
         let builder = client_builder().no_proxy();
         let builder = if allow_private { builder } else { builder.dns_resolver(Arc::new(address::PublicOnly)) };
         let client = builder.build().expect("the settings are our own");
-        Self { client, allow_private }
+        Self { client, allow_private, memory }
     }
 
     pub async fn deliver(&self, directory: &Directory, directive: &Directive, callback: &AttemptId) -> Performed {
         let mut logs = Vec::new();
-        let ended = match self.attempt(directory, directive, callback, &mut logs).await {
-            Ok(Some(output)) => Ended::Now(Ok(output)),
-            Ok(None) => Ended::Later,
-            Err(failure) => Ended::Now(Err(failure)),
+        let (ended, answer) = match self.attempt(directory, directive, callback, &mut logs).await {
+            Ok(Some(body)) => {
+                // What an endpoint answers is taken, whatever it is; while much of it waits, callers are refused.
+                let bytes = body.len() * 2 + memory::parsed_bytes(&body);
+                let answer = self.memory.reserve_always(directive.tenant, bytes);
+                (Ended::Now(Ok(output(&body))), Some(answer))
+            }
+            Ok(None) => (Ended::Later, None),
+            Err(failure) => (Ended::Now(Err(failure)), None),
         };
-        Performed { ended, execution: None, logs }
+        Performed { ended, execution: None, logs, answer }
     }
 
     /// What was answered; nothing, where the endpoint calls back.
@@ -71,7 +78,7 @@ impl Endpoints {
         directive: &Directive,
         callback: &AttemptId,
         logs: &mut Vec<String>,
-    ) -> Result<Option<Json>, Failure> {
+    ) -> Result<Option<Vec<u8>>, Failure> {
         let tenant = directory.tenant(directive.tenant);
         let registered = tenant.and_then(|tenant| Some((tenant, tenant.directive_types.get(&directive.name)?)));
         let Some((tenant, (_, of_type))) = registered else {
@@ -158,7 +165,7 @@ fn key_header(key: &str) -> HeaderValue {
     HeaderValue::from_str(key).or_else(digest).expect("hexadecimal digits can stand in a header")
 }
 
-async fn answer(request: reqwest::RequestBuilder, logs: &mut Vec<String>) -> Result<Option<Json>, Failure> {
+async fn answer(request: reqwest::RequestBuilder, logs: &mut Vec<String>) -> Result<Option<Vec<u8>>, Failure> {
     let begun = Instant::now();
     let response = request.send().await.map_err(|error| Failure::retry("unreachable", causes(&error)))?;
     let status = response.status();
@@ -169,7 +176,7 @@ async fn answer(request: reqwest::RequestBuilder, logs: &mut Vec<String>) -> Res
         return Ok(None);
     }
     if status.is_success() {
-        return Ok(Some(output(&body)));
+        return Ok(Some(body));
     }
     let text = String::from_utf8_lossy(&body);
     let message = format!("the endpoint answered {status}: {}", text.trim());

@@ -21,10 +21,11 @@ use fleetprompt_core::{Failure, Json, SignalId, Span, TenantId};
 use tokio::sync::watch;
 
 pub(crate) use self::http::Endpoints;
-use self::slots::For;
-pub(crate) use self::slots::Slots;
+pub(crate) use self::slots::{EffectId, Ready, Slot, Slots};
+use self::slots::{For, Waiting};
 use crate::cache::OpenRun;
 use crate::input::Outcome;
+use crate::memory::Reservation;
 use crate::models::Models;
 use crate::workers::{Attempt, AttemptId, AttemptOf, Workers};
 use crate::{Directory, Metrics, Resources};
@@ -32,6 +33,8 @@ use crate::{Directory, Metrics, Resources};
 /// How an effect ended, and what is worth telling about it.
 pub(crate) struct Performed {
     pub ended: Ended,
+    /// Memory of what the effect answered.
+    pub answer: Option<Reservation>,
     pub execution: Option<Json>,
     pub logs: Vec<String>,
 }
@@ -42,6 +45,17 @@ pub(crate) enum Ended {
     Later,
 }
 
+/// What an outcome holds until it is decided: its effect's slot, so that no more outcomes wait than effects may be in
+/// flight, and the memory of what was answered.
+#[derive(Clone, Default)]
+pub(crate) struct OutcomeHold(#[allow(dead_code, reason = "held")] Option<Arc<(Slot, Option<Reservation>)>>);
+
+impl std::fmt::Debug for OutcomeHold {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "held" } else { "free" })
+    }
+}
+
 /// Whoever carries effects out. Outcomes come back as inputs of the engine.
 pub(crate) trait Perform: Send {
     /// The attempt of a step, of an agent or a function, and the signal that began it. Other effects of a
@@ -50,6 +64,9 @@ pub(crate) trait Perform: Send {
     /// The attempt of a directive that an endpoint or a worker carries out, and for which workflow.
     fn directive(&self, directive: Arc<Directive>, workflow: Option<Arc<Workflow>>, when: When);
     fn in_flight(&self) -> usize;
+    /// The same for an effect that waited for its slot.
+    fn step_in(&self, _open: &OpenRun, _effect: Effect, _begun: SignalId, _slot: Slot) {}
+    fn directive_in(&self, _directive: Arc<Directive>, _slot: Slot) {}
 
     /// A directive that is with a worker, or that an endpoint calls back about, is not wanted any more, or is
     /// settled.
@@ -87,6 +104,11 @@ impl Performing {
         UnderWay { performing: self.clone(), metrics: metrics.clone() }
     }
 
+    /// Whether nothing begins any more.
+    pub fn is_held(&self) -> bool {
+        *self.held.borrow()
+    }
+
     /// Nothing begins from now on; comes when nothing is under way, and no later than `within`.
     pub async fn hold(&self, within: Duration) {
         const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -109,6 +131,7 @@ impl Drop for UnderWay {
 pub(crate) struct Performer {
     runtime: tokio::runtime::Handle,
     outcomes: Sender<Outcome>,
+    ready: Sender<Ready>,
     /// None: nothing is performed here.
     slots: Option<Arc<Slots>>,
     performing: Arc<Performing>,
@@ -127,26 +150,11 @@ impl Perform for Performer {
     fn step(&self, open: &OpenRun, effect: Effect, begun: SignalId, when: When) {
         let tenant = open.run.tenant;
         match effect {
-            Effect::Agent { run, place, attempt, agent, input, key, timeout } => {
-                let this = self.clone();
-                self.spawn(
-                    self.of(tenant, open.workflow.priority),
-                    async move {
-                        let directory = this.directory.load_full();
-                        agent::perform(&directory, &this.models, tenant, &agent, &input, &key, timeout).await
-                    },
-                    move |result, execution, logs| Outcome::Step {
-                        tenant,
-                        run,
-                        place,
-                        attempt,
-                        begun: Some(begun),
-                        result,
-                        execution,
-                        logs,
-                    },
-                    || {},
-                );
+            Effect::Agent { run, place, attempt, .. } => {
+                let id = EffectId::Step { run, place, attempt, begun };
+                if let Some(slot) = self.slot(tenant, open.workflow.priority, id) {
+                    self.step_in(open, effect, begun, slot);
+                }
             }
             Effect::Function { .. } => {
                 if let Some(attempt) = offered::step(&self.directory.load(), open, effect, begun) {
@@ -165,13 +173,44 @@ impl Perform for Performer {
             }
             return;
         }
+        let priority = workflow.map_or(Priority::Normal, |workflow| workflow.priority);
+        let id = EffectId::Directive { id: directive.id, attempt: directive.attempt };
+        if let Some(slot) = self.slot(directive.tenant, priority, id) {
+            self.directive_in(directive, slot);
+        }
+    }
+
+    fn step_in(&self, open: &OpenRun, effect: Effect, begun: SignalId, slot: Slot) {
+        let Effect::Agent { run, place, attempt, agent, input, key, timeout } = effect else { return };
+        let (this, tenant) = (self.clone(), open.run.tenant);
+        self.spawn(
+            slot,
+            async move {
+                let directory = this.directory.load_full();
+                agent::perform(&directory, &this.models, tenant, &agent, &input, &key, timeout).await
+            },
+            move |result, execution, logs, hold| Outcome::Step {
+                tenant,
+                run,
+                place,
+                attempt,
+                begun: Some(begun),
+                result,
+                execution,
+                logs,
+                hold,
+            },
+            || {},
+        );
+    }
+
+    fn directive_in(&self, directive: Arc<Directive>, slot: Slot) {
         let (this, waits) = (self.clone(), self.clone());
         let (tenant, id, attempt) = (directive.tenant, directive.id, directive.attempt);
         let callback = AttemptId::fresh(AttemptOf::Directive { id, attempt });
         let heartbeat = directive.heartbeat.map(Span::to_std);
-        let priority = workflow.map_or(Priority::Normal, |workflow| workflow.priority);
         self.spawn(
-            self.of(tenant, priority),
+            slot,
             async move {
                 let directory = this.directory.load_full();
                 // It may call back before it has answered.
@@ -182,7 +221,15 @@ impl Perform for Performer {
                 }
                 done
             },
-            move |result, execution, logs| Outcome::Directive { tenant, id, attempt, result, execution, logs },
+            move |result, execution, logs, hold| Outcome::Directive {
+                tenant,
+                id,
+                attempt,
+                result,
+                execution,
+                logs,
+                hold,
+            },
             move || waits.workers.await_callback(&callback, heartbeat),
         );
     }
@@ -208,6 +255,7 @@ impl Performer {
     pub fn new(
         runtime: tokio::runtime::Handle,
         outcomes: Sender<Outcome>,
+        ready: Sender<Ready>,
         resources: &Resources,
         directory: Arc<ArcSwap<Directory>>,
         workers: Arc<Workers>,
@@ -215,6 +263,7 @@ impl Performer {
         Self {
             runtime,
             outcomes,
+            ready,
             slots: resources.slots.clone(),
             performing: Arc::default(),
             directory,
@@ -250,44 +299,52 @@ impl Performer {
         }
     }
 
-    fn of(&self, tenant: TenantId, priority: Priority) -> For {
+    /// A slot for an effect that begins now; otherwise it waits for its turn, and is ready then.
+    fn slot(&self, tenant: TenantId, priority: Priority, effect: EffectId) -> Option<Slot> {
+        let slots = self.slots.as_ref().filter(|_| !self.performing.is_held())?;
+        if let Some(slot) = slots.take(tenant) {
+            return Some(slot);
+        }
         let weight = self.directory.load().tenant(tenant).map_or_else(Weight::default, |known| known.tenant.weight);
-        For { tenant, weight, priority }
+        let (ready, performing) = (self.ready.clone(), self.performing.clone());
+        slots.wait(For { tenant, weight, priority }, Waiting { effect, ready, performing });
+        None
     }
 
     fn spawn(
         &self,
-        of: For,
+        slot: Slot,
         effect: impl Future<Output = Performed> + Send + 'static,
-        outcome: impl FnOnce(Result<Json, Failure>, Option<Json>, Vec<String>) -> Outcome + Send + 'static,
+        outcome: impl FnOnce(Result<Json, Failure>, Option<Json>, Vec<String>, OutcomeHold) -> Outcome + Send + 'static,
         later: impl FnOnce() + Send + 'static,
     ) {
-        let Some(slots) = self.slots.clone() else { return };
+        // What has not begun is left to whoever takes over.
+        if self.performing.is_held() {
+            return;
+        }
         let this = self.clone();
         let under_way = self.performing.begin(&self.metrics);
         self.runtime.spawn(async move {
             let _under_way = under_way;
-            let mut held = this.performing.held.subscribe();
-            let _slot = tokio::select! {
-                biased;
-                // What has not begun is left to whoever takes over.
-                _ = held.wait_for(|held| *held) => return,
-                slot = slots.take(of) => slot,
-            };
             // A task of its own, so that a panic in an effect is a failure and not a silence.
             let done = match this.runtime.spawn(effect).await {
                 Ok(done) => done,
-                Err(error) => Performed {
-                    ended: Ended::Now(Err(Failure::retry("internal", format!("the attempt broke off: {error}")))),
-                    execution: None,
-                    logs: Vec::new(),
-                },
+                Err(error) => Performed::failed(Failure::retry("internal", format!("the attempt broke off: {error}"))),
             };
             match done.ended {
-                // Only a stopped engine hears nothing; the next one delivers again.
-                Ended::Now(result) => drop(this.outcomes.send(outcome(result, done.execution, done.logs))),
+                Ended::Now(result) => {
+                    let hold = OutcomeHold(Some(Arc::new((slot, done.answer))));
+                    // Only a stopped engine hears nothing; the next one delivers again.
+                    drop(this.outcomes.send(outcome(result, done.execution, done.logs, hold)));
+                }
                 Ended::Later => later(),
             }
         });
+    }
+}
+
+impl Performed {
+    fn failed(failure: Failure) -> Self {
+        Self { ended: Ended::Now(Err(failure)), execution: None, logs: Vec::new(), answer: None }
     }
 }

@@ -29,6 +29,7 @@ use wait_list::Waiter;
 
 use crate::input::Outcome;
 use crate::metrics::{Metrics, Part};
+use crate::perform::OutcomeHold;
 
 /// The longest that a worker waits for work in one request.
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -323,10 +324,13 @@ pub(crate) fn outcome(
     by: Option<(Json, Vec<String>)>,
 ) -> Outcome {
     let (execution, logs) = by.map_or((None, Vec::new()), |(by, logs)| (Some(by), logs));
+    let hold = OutcomeHold::default();
     match of {
-        AttemptOf::Directive { id, attempt } => Outcome::Directive { tenant, id, attempt, result, execution, logs },
+        AttemptOf::Directive { id, attempt } => {
+            Outcome::Directive { tenant, id, attempt, result, execution, logs, hold }
+        }
         AttemptOf::Step { run, place, attempt, begun } => {
-            Outcome::Step { tenant, run, place, attempt, begun: Some(begun), result, execution, logs }
+            Outcome::Step { tenant, run, place, attempt, begun: Some(begun), result, execution, logs, hold }
         }
     }
 }

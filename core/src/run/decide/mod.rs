@@ -361,13 +361,14 @@ pub fn decide(
 
 /// The effects of a run whose outcomes were never recorded: what to deliver again after a restart.
 pub fn effects_in_flight(setting: Setting<'_>, run: &Run) -> Vec<Effect> {
-    let fixed = Fixed::default();
-    let running = |place: &Place| run.at(*place).is_some_and(|step| step.status == StepStatus::Running);
-    let effect = |place: Place| {
-        let view = View { setting, run, fixed: &fixed, place: Some(place), event: None };
-        begin::attempt_effect(&view, place, run.at(place)?.attempt)?.ok()
-    };
-    run.places().filter(running).filter_map(effect).collect()
+    run.places().filter_map(|place| effect_in_flight(setting, run, place)).collect()
+}
+
+/// The effect of one place of a run, while its outcome is not recorded.
+pub fn effect_in_flight(setting: Setting<'_>, run: &Run, place: Place) -> Option<Effect> {
+    let step = run.at(place).filter(|step| step.status == StepStatus::Running)?;
+    let view = View { setting, run, fixed: &Fixed::default(), place: Some(place), event: None };
+    begin::attempt_effect(&view, place, step.attempt)?.ok()
 }
 
 /// A decision in the making: the run as it is after the signals so far.

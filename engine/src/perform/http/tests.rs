@@ -7,6 +7,10 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::*;
 
+fn memory() -> Arc<RequestMemory> {
+    Arc::new(RequestMemory::new(1 << 20, Arc::default()))
+}
+
 /// Hosts that lead to this machine, where a server listens at the port that follows.
 const LOOPBACK: [&str; 42] = [
     "127.0.0.1",
@@ -107,7 +111,7 @@ async fn server_here() -> MockServer {
 async fn however_an_address_of_our_own_is_written_nothing_reaches_it() {
     let server = server_here().await;
     let port = server.address().port();
-    let endpoints = Endpoints::new(false);
+    let endpoints = Endpoints::new(false, memory());
     let with_port = LOOPBACK.iter().map(|host| format!("http://{host}:{port}/hook"));
     let paths = ["127.0.0.1:{port}\\@example.com", "127.0.0.1:{port}#@example.com", "127.0.0.1:{port}?@example.com"];
     let tricks = paths.iter().map(|rest| format!("http://{}", rest.replace("{port}", &port.to_string())));
@@ -124,7 +128,7 @@ async fn however_an_address_of_our_own_is_written_nothing_reaches_it() {
 async fn the_switch_for_development_lets_this_machine_be_reached() {
     let server = server_here().await;
     let url = format!("http://localhost:{}/hook", server.address().port());
-    assert_eq!(delivered(&Endpoints::new(true), &url).await, Ok(StatusCode::OK));
+    assert_eq!(delivered(&Endpoints::new(true, memory()), &url).await, Ok(StatusCode::OK));
 }
 
 #[tokio::test]
@@ -132,6 +136,6 @@ async fn a_redirect_is_an_answer_and_not_a_way() {
     let (server, inner) = (MockServer::start().await, server_here().await);
     let redirect = ResponseTemplate::new(307).insert_header("location", inner.uri());
     Mock::given(any()).respond_with(redirect).mount(&server).await;
-    assert_eq!(delivered(&Endpoints::new(true), &server.uri()).await, Ok(StatusCode::TEMPORARY_REDIRECT));
+    assert_eq!(delivered(&Endpoints::new(true, memory()), &server.uri()).await, Ok(StatusCode::TEMPORARY_REDIRECT));
     assert_eq!(inner.received_requests().await.map(|requests| requests.len()), Some(0));
 }
