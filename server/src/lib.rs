@@ -8,6 +8,7 @@ pub mod copy;
 pub mod demo;
 pub mod dev;
 pub mod doctor;
+pub mod listen;
 pub mod migrate;
 pub mod node;
 pub mod offline;

@@ -39,6 +39,15 @@ pub struct Partial {
     /// Requests that may wait to be decided before callers are told to come back [default: 16384]
     #[arg(long, env = "FLEETPROMPT_QUEUE_MAX", value_name = "N")]
     pub queue_max: Option<usize>,
+    /// Connections that may be open at once, below the limit of open files [default: 16384]
+    #[arg(long, env = "FLEETPROMPT_CONNECTIONS_MAX", value_name = "N")]
+    pub connections_max: Option<usize>,
+    /// The same of one address; behind a reverse proxy all clients have the proxy's [default: 2048]
+    #[arg(long, env = "FLEETPROMPT_CONNECTIONS_PER_ADDRESS", value_name = "N")]
+    pub connections_per_address: Option<usize>,
+    /// Memory that requests in flight may take, in MiB [default: 128, or a quarter of what the process may have]
+    #[arg(long, env = "FLEETPROMPT_REQUEST_MEMORY_MIB", value_name = "MIB")]
+    pub request_memory_mib: Option<usize>,
     /// Effects performed at once: model calls and deliveries to endpoints [default: 256]
     #[arg(long, env = "FLEETPROMPT_EFFECTS_MAX", value_name = "N")]
     pub effects_max: Option<usize>,
@@ -100,6 +109,9 @@ pub struct Settings {
     pub node_name: Option<String>,
     pub partitions: u16,
     pub queue_max: usize,
+    pub connections_max: usize,
+    pub connections_per_address: usize,
+    pub request_memory_mib: usize,
     pub effects_max: usize,
     pub grace_s: u64,
     pub lease_s: u64,
@@ -128,6 +140,9 @@ impl Default for Settings {
             node_name: None,
             partitions: Options::PARTITIONS,
             queue_max: 16_384,
+            connections_max: 16_384,
+            connections_per_address: 2_048,
+            request_memory_mib: 128,
             effects_max: 256,
             grace_s: 10,
             lease_s: 15,
@@ -162,6 +177,17 @@ impl Settings {
                 .unwrap_or(default.partitions)
                 .clamp(1, Options::PARTITIONS_MAX),
             queue_max: given.queue_max.or(file.queue_max).unwrap_or(default.queue_max).max(1),
+            connections_max: given.connections_max.or(file.connections_max).unwrap_or(default.connections_max).max(1),
+            connections_per_address: given
+                .connections_per_address
+                .or(file.connections_per_address)
+                .unwrap_or(default.connections_per_address)
+                .max(1),
+            request_memory_mib: given
+                .request_memory_mib
+                .or(file.request_memory_mib)
+                .unwrap_or_else(|| default.request_memory_mib.min(memory_limit_mib() / 4))
+                .max(1),
             effects_max: given.effects_max.or(file.effects_max).unwrap_or(default.effects_max).max(1),
             grace_s: given.grace_s.or(file.grace_s).unwrap_or(default.grace_s),
             lease_s: given.lease_s.or(file.lease_s).unwrap_or(default.lease_s).clamp(1, 3_600),
@@ -228,6 +254,23 @@ fn read(path: &Path) -> anyhow::Result<Partial> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("the configuration {} cannot be read", path.display()))?;
     toml::from_str(&text).with_context(|| format!("the configuration {} is not right", path.display()))
+}
+
+/// Memory that the control groups of this process allow, in MiB; as good as everything where there is none.
+fn memory_limit_mib() -> usize {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    // Version 2, and version 1.
+    let hierarchies =
+        [("0::", "/sys/fs/cgroup", "memory.max"), (":memory:", "/sys/fs/cgroup/memory", "memory.limit_in_bytes")];
+    let limits = hierarchies.into_iter().flat_map(|(marker, root, file)| {
+        let group = groups.lines().find_map(|line| line.split_once(marker)).map_or("/", |(_, group)| group);
+        // The limit of any group above counts as well; in a container its own group is at the root.
+        let own = PathBuf::from(format!("{root}{group}"));
+        let groups: Vec<PathBuf> =
+            own.ancestors().take_while(|path| path.starts_with(root)).map(Path::to_owned).collect();
+        groups.into_iter().filter_map(move |group| std::fs::read_to_string(group.join(file)).ok()?.trim().parse().ok())
+    });
+    limits.min().map_or(usize::MAX, |bytes: usize| bytes >> 20)
 }
 
 /// Logs to standard error; asked for once in a process.

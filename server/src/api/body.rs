@@ -142,7 +142,7 @@ pub async fn read(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<B
         return Err(Problem::body_too_large(bytes_max));
     }
     let whole = tokio::time::timeout(TIME_MAX, collected(body, bytes_max)).await;
-    whole.unwrap_or_else(|_| Err(Problem::body_too_slow(TIME_MAX)))
+    whole.unwrap_or_else(|_| Err(Problem::body_late(TIME_MAX)))
 }
 
 /// A body that comes in one piece, as nearly all do, is not copied.

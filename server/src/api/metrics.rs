@@ -72,6 +72,7 @@ pub async fn metrics(State(api): State<Api>) -> Response {
     }
     text.push_str(END);
     let mut response = text.into_response();
+    counted.connections.render(&mut text);
     let format = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, format);
     response

@@ -59,6 +59,8 @@ pub use auth::PassedOn;
 pub use openapi::document as openapi_document;
 pub use problem::{Elsewhere, Problem};
 
+use crate::listen::Connections;
+
 /// What the API needs to know besides the engine.
 #[derive(Clone)]
 pub struct ApiConfig {
@@ -78,6 +80,7 @@ pub struct ApiConfig {
 struct Counted {
     streams: Arc<Semaphore>,
     traffic: metrics::Traffic,
+    connections: Arc<Connections>,
 }
 
 /// One partition of a database, and all of it.
@@ -93,7 +96,7 @@ impl ApiConfig {
     pub fn new(stopping: watch::Receiver<bool>) -> Self {
         const STREAMS_MAX: usize = 1_000;
         let streams = Arc::new(Semaphore::new(STREAMS_MAX));
-        let counted = Arc::new(Counted { streams, traffic: metrics::Traffic::default() });
+        let counted = Arc::new(Counted { streams, traffic: metrics::Traffic::default(), connections: Arc::default() });
         Self {
             stopping,
             streams_max: STREAMS_MAX,
@@ -107,6 +110,11 @@ impl ApiConfig {
     /// For one partition of many; it counts together with the others.
     pub fn among(&self, stopping: watch::Receiver<bool>, among: Among) -> Self {
         Self { stopping, among: Some(among), ..self.clone() }
+    }
+
+    /// The connections of this process, which its listener counts.
+    pub fn connections(&self) -> &Arc<Connections> {
+        &self.counted.connections
     }
 
     /// Where requests come in: whoever answers, it is counted here.

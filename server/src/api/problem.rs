@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::PassedOn;
 
+use crate::listen::Interrupted;
 pub const TYPE_BASE: &str = "https://fleetprompt.dev/problems/";
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -102,12 +103,20 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
     }
 
-    pub fn body_broken(error: impl Display) -> Self {
-        Self::invalid_request(format!("the body did not arrive whole: {error}"))
+    pub fn body_broken(error: axum::Error) -> Self {
+        let errors = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+        match errors.filter_map(|error| error.downcast_ref()).next() {
+            Some(why @ Interrupted::Stalled(_)) => Self::body_too_slow(why.to_string()),
+            Some(why @ Interrupted::Stopping) => Self::unavailable(why.to_string()),
+            None => Self::invalid_request(format!("the body did not arrive whole: {error}")),
+        }
     }
 
-    pub fn body_too_slow(limit: Duration) -> Self {
-        let detail = format!("the body did not arrive within {} seconds", limit.as_secs());
+    pub fn body_late(limit: Duration) -> Self {
+        Self::body_too_slow(format!("the body did not arrive within {} seconds", limit.as_secs()))
+    }
+
+    fn body_too_slow(detail: String) -> Self {
         Self::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail)
     }
 

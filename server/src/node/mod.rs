@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 
 use self::member::{Member, Running};
 use crate::api::{self, ApiConfig};
+use crate::listen::{self, Limits};
 use crate::place::{OpenFolder, Opened};
 use crate::settings::Settings;
 use crate::traces::{self, Sending};
@@ -30,7 +31,7 @@ pub struct Node {
     address: SocketAddr,
     stopping: watch::Sender<bool>,
     grace: Duration,
-    served: JoinHandle<std::io::Result<()>>,
+    served: JoinHandle<()>,
     traces: Option<Sending>,
 }
 
@@ -52,7 +53,7 @@ impl Node {
                 let api = ApiConfig::new(stopped.clone());
                 let running = Member::start(database, resources, api.clone(), lease).await?;
                 let router = api.counting(running.member.door().clone().router());
-                Self::serve(settings, Deciding::Among(running), router, (stopping, stopped), traces).await
+                Self::serve(settings, Deciding::Among(running), &api, router, (stopping, stopped), traces).await
             }
         }
     }
@@ -65,12 +66,13 @@ impl Node {
         let api = ApiConfig::new(stopped.clone());
         let router = api.counting(api::router(engine.clone(), api.clone()));
         let deciding = Deciding::Alone(engine.clone(), folder);
-        Ok((Self::serve(settings, deciding, router, (stopping, stopped), traces).await?, engine))
+        Ok((Self::serve(settings, deciding, &api, router, (stopping, stopped), traces).await?, engine))
     }
 
     async fn serve(
         settings: &Settings,
         deciding: Deciding,
+        api: &ApiConfig,
         router: axum::Router,
         (stopping, stopped): (watch::Sender<bool>, watch::Receiver<bool>),
         traces: Option<Sending>,
@@ -79,7 +81,8 @@ impl Node {
             .await
             .with_context(|| format!("cannot listen on {}; choose another with --listen", settings.listen))?;
         let address = listener.local_addr()?;
-        let served = tokio::spawn(serve(listener, router, stopped));
+        let connections = api.connections().clone();
+        let served = tokio::spawn(listen::serve(listener, router, connections, limits(settings), stopped));
         Ok(Self { deciding, address, stopping, grace: Duration::from_secs(settings.grace_s), served, traces })
     }
 
@@ -117,7 +120,7 @@ impl Node {
             traces.stop().await;
         }
         match served {
-            Ok(served) => served?.context("the HTTP server broke off"),
+            Ok(served) => served.context("the HTTP server panicked"),
             Err(_) => {
                 tracing::warn!("some requests did not end in time and were cut off");
                 Ok(())
@@ -126,13 +129,18 @@ impl Node {
     }
 }
 
-async fn serve(listener: TcpListener, router: axum::Router, mut stopped: watch::Receiver<bool>) -> std::io::Result<()> {
-    use axum::serve::ListenerExt;
-    // Answers are small and somebody waits for each of them.
-    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    axum::serve(listener, router)
-        .with_graceful_shutdown(async move { drop(stopped.wait_for(|stopped| *stopped).await) })
-        .await
+/// How many connections may be open: below the limit of open files, whatever is set.
+fn limits(settings: &Settings) -> Limits {
+    let files = listen::raise_open_files_limit();
+    let (all, of_one_address) = (settings.connections_max.min(files), settings.connections_per_address);
+    if all < settings.connections_max {
+        tracing::warn!(
+            target: "http",
+            connections_max = all,
+            "fewer connections than `connections_max` can be open: raise the hard limit of open files (LimitNOFILE)"
+        );
+    }
+    Limits { all, of_one_address }
 }
 
 /// What its engines share, and who sends their traces.
@@ -151,6 +159,7 @@ pub fn start_engine(store: Arc<dyn Store>, settings: &Settings, performs: bool) 
 fn config(settings: &Settings, performs: bool) -> Config {
     Config {
         queue_max: settings.queue_max,
+        request_memory: settings.request_memory_mib << 20,
         performs,
         effects_max: settings.effects_max,
         allow_private_endpoints: settings.allow_private_endpoints,

@@ -116,6 +116,10 @@ impl Server {
         assert!(self.child.wait().unwrap().success());
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// A signal of the system's, like `STOP`.
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();

@@ -26,7 +26,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use board::{Board, NewPost, NewThread};
@@ -34,12 +34,14 @@ use signature::Secret;
 
 pub use board::{Effect, Post, Thread};
 
+use crate::listen::{self, Limits};
+
 /// A running forum. Dropping it ends it too, only less politely than `stop`.
 pub struct Forum {
     address: SocketAddr,
     board: Arc<Mutex<Board>>,
-    stop: oneshot::Sender<()>,
-    served: JoinHandle<std::io::Result<()>>,
+    stop: watch::Sender<bool>,
+    served: JoinHandle<()>,
 }
 
 /// Where a forum listens, what it remembers over a restart, and whose deliveries it believes.
@@ -74,12 +76,10 @@ impl Forum {
             .with_context(|| format!("the forum cannot listen on {}", settings.listen))?;
         let address = listener.local_addr().context("the forum has no address")?;
         let router = router(Site { board: board.clone(), secret: secret.map(Arc::new), url: url_of(address).into() });
-        let (stop, stopped) = oneshot::channel();
-        let server = axum::serve(listener, router).with_graceful_shutdown(async {
-            // An error means that the forum was dropped, which asks for the same.
-            let _ = stopped.await;
-        });
-        Ok(Self { address, board, stop, served: tokio::spawn(server.into_future()) })
+        // Dropping the sender stops the server as well.
+        let (stop, stopped) = watch::channel(false);
+        let served = tokio::spawn(listen::serve(listener, router, Arc::default(), Limits::NONE, stopped));
+        Ok(Self { address, board, stop, served })
     }
 
     pub fn url(&self) -> String {
@@ -104,10 +104,9 @@ impl Forum {
     /// Answers what was already asked, then closes.
     pub async fn stop(self) -> anyhow::Result<()> {
         let Self { stop, mut served, .. } = self;
-        // Nobody listening any more means that it has already ended.
-        let _ = stop.send(());
+        stop.send_replace(true);
         match tokio::time::timeout(Self::STOP_WITHIN, &mut served).await {
-            Ok(ended) => ended.context("the forum's task failed")?.context("the forum failed while serving"),
+            Ok(ended) => ended.context("the forum's task failed"),
             Err(_) => {
                 served.abort();
                 Ok(())
