@@ -10,6 +10,7 @@ use fleetprompt_core::{KeyId, Party, Scope, Slug, TenantId};
 use fleetprompt_engine::{Directory, TenantDirectory};
 use serde::{Deserialize, Serialize};
 
+use super::body::Authenticated;
 use super::{Api, Elsewhere, Problem, now};
 
 #[derive(Debug, Clone)]
@@ -82,6 +83,7 @@ impl FromRequestParts<Api> for Performer {
 
     async fn from_request_parts(parts: &mut request::Parts, api: &Api) -> Result<Self, Problem> {
         let caller = Caller::read(parts, api)?;
+        parts.extensions.insert(Authenticated(caller.tenant()));
         if caller.key.performs.is_none() {
             caller.must_be(Role::Member)?;
         }
@@ -94,6 +96,7 @@ impl FromRequestParts<Api> for Caller {
 
     async fn from_request_parts(parts: &mut request::Parts, api: &Api) -> Result<Self, Problem> {
         let caller = Self::read(parts, api)?;
+        parts.extensions.insert(Authenticated(caller.tenant()));
         match &caller.key.performs {
             None => Ok(caller),
             Some(_) => Err(Problem::forbidden("this key was made for workers: it takes, keeps and reports attempts")),
@@ -120,7 +123,7 @@ pub struct Vouched {
 }
 
 impl PassedOn {
-    /// None: it sends no secret.
+    /// `None` if it sends no secret.
     pub fn by(headers: &HeaderMap) -> Option<(Self, KeyHash)> {
         let hash = KeyHash::of(secret(headers).ok()?);
         Some((Self::Key(hash.0.to_vec()), hash))

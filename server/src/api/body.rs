@@ -1,12 +1,15 @@
 //! Reading what was sent: bounded in bytes, time and depth before anything looks inside.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
+use bytes::BytesMut;
 use fleetprompt_core::document::Format;
-use fleetprompt_core::{Json, json};
+use fleetprompt_core::{Json, TenantId, json};
+use fleetprompt_engine::memory::{self, RequestMemory, Reservation};
 use fleetprompt_engine::modules;
 use futures_util::StreamExt;
 use serde::Deserialize;
@@ -22,6 +25,10 @@ pub const DOCUMENT_BYTES_MAX: usize = 1 << 20;
 /// A payload may use all of core's levels, inside of one object.
 const LEVELS_MAX: usize = Json::DEPTH_MAX + 1;
 const TIME_MAX: Duration = Duration::from_secs(60);
+/// How often a body is in memory at once: as it was sent or is written into the response, as the text of the records that
+/// are made of it, as their parsed values, and on its way to the disk.
+const COPIES: usize = 4;
+const GROWN_AT_ONCE: usize = 64 << 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Media {
@@ -46,8 +53,9 @@ pub struct Document {
 impl<T: DeserializeOwned> FromRequest<Api> for Sent<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &Api) -> Result<Self, Problem> {
-        let bytes = json_bytes(request).await?;
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        media(request.headers(), &[Media::Json])?;
+        let bytes = read(api, tenant_of(&request), request, ONE_BYTES_MAX).await?;
         parse(text(&bytes)?).map(Self)
     }
 }
@@ -55,13 +63,13 @@ impl<T: DeserializeOwned> FromRequest<Api> for Sent<T> {
 impl<T: DeserializeOwned + Default> FromRequest<Api> for SentOrNot<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &Api) -> Result<Self, Problem> {
-        let (headers, body) = taken_apart(request);
-        let bytes = read(&headers, body, ONE_BYTES_MAX).await?;
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        let media = media(request.headers(), &[Media::Json]);
+        let bytes = read(api, tenant_of(&request), request, ONE_BYTES_MAX).await?;
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self(T::default()));
         }
-        media(&headers, &[Media::Json])?;
+        media?;
         parse(text(&bytes)?).map(Self)
     }
 }
@@ -69,10 +77,9 @@ impl<T: DeserializeOwned + Default> FromRequest<Api> for SentOrNot<T> {
 impl FromRequest<Api> for Document {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &Api) -> Result<Self, Problem> {
-        let (headers, body) = taken_apart(request);
-        let media = media(&headers, &[Media::Json, Media::Yaml])?;
-        let bytes = read(&headers, body, DOCUMENT_BYTES_MAX).await?;
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        let media = media(request.headers(), &[Media::Json, Media::Yaml])?;
+        let bytes = read(api, tenant_of(&request), request, DOCUMENT_BYTES_MAX).await?;
         let text = text(&bytes)?.to_owned();
         let format = match media {
             Some(Media::Yaml) => Format::Yaml,
@@ -89,22 +96,18 @@ pub struct SentModule(pub Bytes);
 impl FromRequest<Api> for SentModule {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &Api) -> Result<Self, Problem> {
-        let (headers, body) = taken_apart(request);
-        media(&headers, &[Media::Wasm])?;
-        read(&headers, body, modules::BYTES_MAX).await.map(Self)
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        media(request.headers(), &[Media::Wasm])?;
+        read(api, tenant_of(&request), request, modules::BYTES_MAX).await.map(Self)
     }
 }
 
-async fn json_bytes(request: Request) -> Result<Bytes, Problem> {
-    let (headers, body) = taken_apart(request);
-    media(&headers, &[Media::Json])?;
-    read(&headers, body, ONE_BYTES_MAX).await
-}
+/// The tenant whose key the request has, once that was looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Authenticated(pub TenantId);
 
-fn taken_apart(request: Request) -> (HeaderMap, Body) {
-    let (parts, body) = request.into_parts();
-    (parts.headers, body)
+fn tenant_of(request: &Request) -> Option<TenantId> {
+    request.extensions().get::<Authenticated>().map(|Authenticated(tenant)| *tenant)
 }
 
 /// What the content type says; none when there is none, which is taken for JSON.
@@ -135,35 +138,84 @@ fn names(accepted: &[Media]) -> String {
     accepted.iter().map(name).collect::<Vec<_>>().join(" or ")
 }
 
-pub async fn read(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
-    let told = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if told.is_some_and(|bytes| bytes > bytes_max) {
-        drain(body.into_data_stream()).await;
-        return Err(Problem::body_too_large(bytes_max));
-    }
-    let whole = tokio::time::timeout(TIME_MAX, collected(body, bytes_max)).await;
-    whole.unwrap_or_else(|_| Err(Problem::body_late(TIME_MAX)))
+/// Reads a body whose memory belongs to the request, until its response is written.
+pub(crate) async fn read(
+    api: &Api,
+    tenant: Option<TenantId>,
+    request: Request,
+    bytes_max: usize,
+) -> Result<Bytes, Problem> {
+    let (parts, body) = request.into_parts();
+    let (bytes, reserved) = read_reserved(api.engine().memory(), tenant, &parts.headers, body, bytes_max).await?;
+    memory::hold(reserved);
+    Ok(bytes)
 }
 
-/// A body that comes in one piece, as nearly all do, is not copied.
-async fn collected(body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
+/// Reads a body, for which memory is set aside before: as much as it says that it has, or else as it arrives.
+pub async fn read_reserved(
+    memory: &Arc<RequestMemory>,
+    tenant: Option<TenantId>,
+    headers: &HeaderMap,
+    body: Body,
+    bytes_max: usize,
+) -> Result<(Bytes, Reservation), Problem> {
+    let told = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let reserved = match told {
+        Some(bytes) if bytes > bytes_max => Err(Problem::body_too_large(bytes_max)),
+        told => memory.reserve(tenant, told.unwrap_or(0) * COPIES).map_err(Problem::from),
+    };
     let mut pieces = body.into_data_stream();
-    let Some(first) = pieces.next().await else { return Ok(Bytes::new()) };
-    let first = within(first.map_err(Problem::body_broken)?, bytes_max)?;
-    let Some(second) = pieces.next().await else { return Ok(first) };
-    let mut whole = first.to_vec();
-    let mut piece = second;
-    loop {
-        let bytes = piece.map_err(Problem::body_broken)?;
-        if whole.len() + bytes.len() > bytes_max {
-            drain(pieces).await;
-            return Err(Problem::body_too_large(bytes_max));
+    let read = match reserved {
+        Ok(reserved) => {
+            let whole = Whole { reserved, told, bytes: BytesMut::new() };
+            let read = tokio::time::timeout(TIME_MAX, whole.read(&mut pieces, bytes_max)).await;
+            read.unwrap_or_else(|_| Err(Problem::body_late(TIME_MAX)))
         }
-        whole.extend_from_slice(&bytes);
-        match pieces.next().await {
-            Some(next) => piece = next,
-            None => return Ok(whole.into()),
+        Err(problem) => Err(problem),
+    };
+    // A client that waits to be told to go on has sent nothing that would have to be read.
+    if read.as_ref().is_err_and(Problem::is_of_size) && !headers.contains_key(header::EXPECT) {
+        drain(pieces).await;
+    }
+    read
+}
+
+/// A body that is being read.
+struct Whole {
+    reserved: Reservation,
+    told: Option<usize>,
+    bytes: BytesMut,
+}
+
+impl Whole {
+    /// A body that comes in one piece, as nearly all do, is not copied.
+    async fn read(mut self, pieces: &mut BodyDataStream, bytes_max: usize) -> Result<(Bytes, Reservation), Problem> {
+        let mut only = Bytes::new();
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(Problem::body_broken)?;
+            let length = only.len() + self.bytes.len() + piece.len();
+            if length > bytes_max {
+                return Err(Problem::body_too_large(bytes_max));
+            }
+            let missing = (length * COPIES).saturating_sub(self.reserved.bytes());
+            if missing > 0 {
+                // Not for each of many small pieces.
+                self.reserved.grow(missing.max(GROWN_AT_ONCE))?;
+            }
+            if only.is_empty() && self.bytes.is_empty() {
+                only = piece;
+                continue;
+            }
+            self.bytes.reserve(self.told.unwrap_or(length).max(length) - self.bytes.len());
+            self.bytes.extend_from_slice(&std::mem::take(&mut only));
+            self.bytes.extend_from_slice(&piece);
         }
+        let whole = if self.bytes.is_empty() { only } else { self.bytes.freeze() };
+        let parsed = memory::parsed_bytes(&whole);
+        if parsed > 0 {
+            self.reserved.grow(parsed)?;
+        }
+        Ok((whole, self.reserved))
     }
 }
 
@@ -181,10 +233,6 @@ async fn drain(mut pieces: BodyDataStream) {
         }
     };
     drop(tokio::time::timeout(TIME_MAX, drained).await);
-}
-
-fn within(bytes: Bytes, bytes_max: usize) -> Result<Bytes, Problem> {
-    if bytes.len() > bytes_max { Err(Problem::body_too_large(bytes_max)) } else { Ok(bytes) }
 }
 
 pub fn text(bytes: &[u8]) -> Result<&str, Problem> {

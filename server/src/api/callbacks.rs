@@ -1,8 +1,7 @@
 //! Callbacks: an endpoint that answered a delivery by 202 says later how it ended, or that it is still at it.
 //! It has no key. What it says is signed with the secret that deliveries to it are signed with.
 
-use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use fleetprompt_client::wire;
 use fleetprompt_core::directive::Handler;
@@ -27,13 +26,17 @@ use super::{Api, Problem, body, now, workers};
     request_body(content = wire::Callback, example = json!({"status": "succeeded", "output": {"post_id": "p_9"}})),
     responses((status = 200, description = "It is on record.", body = wire::CalledBack)),
 )]
-pub async fn callback(State(api): State<Api>, At(callback): At<String>, headers: HeaderMap, body: Body) -> Answer {
-    body::media(&headers, &[body::Media::Json])?;
-    let bytes = body::read(&headers, body, body::ONE_BYTES_MAX).await?;
+pub async fn callback(State(api): State<Api>, At(callback): At<String>, request: Request) -> Answer {
+    body::media(request.headers(), &[body::Media::Json])?;
     let id = workers::read_id(&callback)?;
-    let attempt = api.engine().workers().held(&id).filter(|attempt| is_theirs(&api, attempt, &headers, &bytes));
     let unknown = || Problem::unauthorized("nothing waits for this callback, or it is not signed as deliveries are");
-    let attempt = attempt.ok_or_else(unknown)?;
+    // Nothing is read for callers that cannot have been asked to call back.
+    let attempt = api.engine().workers().held(&id).ok_or_else(unknown)?;
+    let headers = request.headers().clone();
+    let bytes = body::read(&api, Some(attempt.tenant), request, body::ONE_BYTES_MAX).await?;
+    if !is_theirs(&api, &attempt, &headers, &bytes) {
+        return Err(unknown());
+    }
     let said: wire::Callback = body::parse(body::text(&bytes)?)?;
     let worker = endpoint(attempt.tenant);
     match said.status {

@@ -5,12 +5,15 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use fleetprompt_engine::memory;
 
 use super::{Api, Counted};
+use crate::listen::GuardedBody;
 
 /// Answers by the first digit of their status.
 #[derive(Debug, Default)]
@@ -38,11 +41,18 @@ impl Traffic {
     }
 }
 
+/// Counts the response, which holds the memory of its request until it is written.
 pub(super) async fn count(State(counted): State<Arc<Counted>>, request: Request, next: Next) -> Response {
-    let response = next.run(request).await;
+    let (response, held) = memory::of_one_request(next.run(request)).await;
     counted.traffic.count(response.status().as_u16());
-    response
+    match held {
+        Some(held) if held.bytes() > HELD_BYTES => response.map(|body| Body::new(GuardedBody::new(body, held))),
+        Some(_) | None => response,
+    }
 }
+
+/// Requests that take less need not wait for their response to be written.
+const HELD_BYTES: usize = 64 << 10;
 
 /// Read the metrics
 ///
@@ -62,6 +72,7 @@ pub async fn metrics(State(api): State<Api>) -> Response {
     let counted = &api.config().counted;
     let streams = api.config().streams_max.saturating_sub(counted.streams.available_permits());
     counted.traffic.render(streams, &mut text);
+    counted.connections.render(&mut text);
     if let Some(among) = api.among() {
         text.push_str("# HELP fleetprompt_partitions Partitions that this node writes for.\n");
         text.push_str("# TYPE fleetprompt_partitions gauge\n");
@@ -72,7 +83,6 @@ pub async fn metrics(State(api): State<Api>) -> Response {
     }
     text.push_str(END);
     let mut response = text.into_response();
-    counted.connections.render(&mut text);
     let format = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, format);
     response

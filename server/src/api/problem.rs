@@ -13,12 +13,13 @@ use axum::response::{IntoResponse, Response};
 use fleetprompt_client::wire;
 use fleetprompt_core::Failure;
 use fleetprompt_core::tenant::Role;
+use fleetprompt_engine::memory::Exhausted;
 use fleetprompt_engine::{Error, Refusal, RefusalKind};
 use serde::{Deserialize, Serialize};
 
 use super::PassedOn;
-
 use crate::listen::Interrupted;
+
 pub const TYPE_BASE: &str = "https://fleetprompt.dev/problems/";
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -152,6 +153,11 @@ impl Problem {
         Self::new(status, &failure.code, failure.message.clone())
     }
 
+    /// It was refused for its size, and its sender may be in the middle of sending.
+    pub fn is_of_size(&self) -> bool {
+        matches!(self.0.body.status, 413 | 429 | 503)
+    }
+
     /// As one item's result among many.
     pub fn into_wire(self) -> wire::Problem {
         self.0.body
@@ -187,6 +193,18 @@ impl From<Error> for Problem {
             Error::Busy { retry_after } => Self::busy(&error.to_string(), retry_after),
             Error::Unavailable(_) => Self::unavailable(error.to_string()),
             Error::Refused(refusal) => Self::from(*refusal),
+        }
+    }
+}
+
+impl From<Exhausted> for Problem {
+    fn from(exhausted: Exhausted) -> Self {
+        match exhausted {
+            Exhausted::Tenant { .. } => Self::busy(&exhausted.to_string(), RETRY_AFTER),
+            Exhausted::Total { .. } => Self::unavailable(exhausted.to_string()),
+            Exhausted::Request { .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", exhausted.to_string())
+            }
         }
     }
 }

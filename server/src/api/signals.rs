@@ -54,32 +54,44 @@ const READ_AT_ONCE: usize = 16;
 )]
 pub async fn signal_emit(State(api): State<Api>, caller: Caller, request: Request) -> Answer {
     caller.must_be(Role::Member)?;
-    let (parts, body) = request.into_parts();
-    let media = body::media(&parts.headers, &[Media::Json, Media::Ndjson])?;
-    let trace = caller_trace(&parts.headers);
-    let bytes = body::read(&parts.headers, body, MANY_BYTES_MAX).await?;
-    let text = body::text(&bytes)?;
-    if media == Some(Media::Ndjson) {
+    let media = body::media(request.headers(), &[Media::Json, Media::Ndjson])?;
+    let trace = caller_trace(request.headers()).map(str::to_owned);
+    let bytes = body::read(&api, Some(caller.tenant()), request, MANY_BYTES_MAX).await?;
+    let (text, trace) = (body::text(&bytes)?, trace.as_deref());
+    let many = if media == Some(Media::Ndjson) {
         let lines = text.lines().filter(|line| !line.trim_ascii().is_empty());
-        return emit_many(&api, &caller, trace, lines.collect()).await;
-    }
-    if text.trim_ascii_start().starts_with('[') {
+        Some(read_many(lines.collect(), trace).await?)
+    } else if text.trim_ascii_start().starts_with('[') {
         // Items are read one by one later: what is wrong with one of them stays its own.
         let items: Vec<&RawValue> = serde_json::from_str(text).map_err(Problem::malformed_json)?;
-        return emit_many(&api, &caller, trace, items.into_iter().map(RawValue::get).collect()).await;
+        Some(read_many(items.into_iter().map(RawValue::get).collect(), trace).await?)
+    } else {
+        None
+    };
+    match many {
+        Some(many) => {
+            // Nobody looks at the text while the signals are recorded.
+            drop(bytes);
+            emit_many(&api, &caller, many).await
+        }
+        None => emit_one(&api, &caller, new_signal(text, trace)?).await,
     }
-    emit_one(&api, &caller, trace, text).await
 }
 
-async fn emit_one(api: &Api, caller: &Caller, trace: Option<&str>, text: &str) -> Answer {
-    let signal = new_signal(text, trace)?;
+async fn emit_one(api: &Api, caller: &Caller, signal: NewSignal) -> Answer {
     let mut results = api.engine().emit(&caller.scope, vec![signal]).await?;
     let result = results.pop().ok_or_else(|| Problem::internal("emit the signal", &"the engine gave no result"))?;
     let emitted = view::emitted(&result?);
     made(!emitted.deduplicated, &emitted)
 }
 
-async fn emit_many(api: &Api, caller: &Caller, trace: Option<&str>, texts: Vec<&str>) -> Answer {
+/// What of many signals could be read, and what is wrong with the others, each by its place.
+struct Many {
+    signals: Vec<NewSignal>,
+    refused: Vec<(usize, Problem)>,
+}
+
+async fn read_many(texts: Vec<&str>, trace: Option<&str>) -> Result<Many, Problem> {
     if texts.len() > MANY_MAX {
         let detail = format!("{} signals in one request; at most {MANY_MAX} are taken", texts.len());
         return Err(Problem::invalid_request(detail));
@@ -94,6 +106,10 @@ async fn emit_many(api: &Api, caller: &Caller, trace: Option<&str>, texts: Vec<&
             Err(problem) => refused.push((index, problem)),
         }
     }
+    Ok(Many { signals, refused })
+}
+
+async fn emit_many(api: &Api, caller: &Caller, Many { signals, refused }: Many) -> Answer {
     let emitted = if signals.is_empty() { Vec::new() } else { api.engine().emit(&caller.scope, signals).await? };
     let mut results: Vec<_> = emitted.into_iter().map(|result| result_of(result.map_err(Problem::from))).collect();
     // In the order of the request, so each index is that of its final place.

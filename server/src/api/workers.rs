@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use fleetprompt_client::wire;
 use fleetprompt_core::performs::{Pattern, check_labels};
@@ -136,10 +134,11 @@ pub async fn attempt_heartbeat(
     })),
     responses((status = 200, description = "What became of each.", body = wire::ReportedAttempts)),
 )]
-pub async fn attempt_report(State(api): State<Api>, performer: Performer, headers: HeaderMap, body: Body) -> Answer {
-    body::media(&headers, &[body::Media::Json])?;
-    let bytes = body::read(&headers, body, body::MANY_BYTES_MAX).await?;
+pub async fn attempt_report(State(api): State<Api>, performer: Performer, request: Request) -> Answer {
+    body::media(request.headers(), &[body::Media::Json])?;
+    let bytes = body::read(&api, Some(performer.caller().tenant()), request, body::MANY_BYTES_MAX).await?;
     let request: wire::ReportAttempts = body::parse(body::text(&bytes)?)?;
+    drop(bytes);
     if request.outcomes.len() > OUTCOMES_MAX {
         return Err(Problem::invalid_request(format!("`outcomes` has at most {OUTCOMES_MAX} entries")));
     }

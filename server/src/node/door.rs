@@ -12,8 +12,10 @@ use axum::extract::Request;
 use axum::http::{Method, StatusCode, request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use fleetprompt_core::TenantId;
 use fleetprompt_core::tenant::{Key, KeyHash};
 use fleetprompt_engine::Engine;
+use fleetprompt_engine::memory::{self, RequestMemory, Reservation};
 use fleetprompt_engine::workers::AttemptId;
 use fleetprompt_store::postgres::Database;
 use futures_util::StreamExt;
@@ -35,6 +37,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 pub struct Door {
     database: Arc<Database>,
     mail: Arc<Mail>,
+    memory: Arc<RequestMemory>,
     lobby: Router,
     rooms: RwLock<BTreeMap<u16, Arc<Room>>>,
     /// Those of the rooms.
@@ -48,6 +51,7 @@ pub struct Door {
 #[derive(Debug, Clone, Copy)]
 struct Home {
     partition: u16,
+    tenant: TenantId,
     /// It performs for all tenants.
     is_of_all: bool,
 }
@@ -98,10 +102,17 @@ impl Drop for Visit {
 }
 
 impl Door {
-    pub fn new(database: Arc<Database>, mail: Arc<Mail>, lobby: Router, engines: watch::Sender<Vec<Engine>>) -> Self {
+    pub fn new(
+        database: Arc<Database>,
+        mail: Arc<Mail>,
+        memory: Arc<RequestMemory>,
+        lobby: Router,
+        engines: watch::Sender<Vec<Engine>>,
+    ) -> Self {
         Self {
             database,
             mail,
+            memory,
             lobby,
             rooms: RwLock::default(),
             engines,
@@ -173,7 +184,7 @@ impl Door {
                 Ok(by) => self.in_the_lobby(passed(request, by)).await,
                 Err(problem) => problem.into_response(),
             },
-            Ok(Some(home)) => self.ask(home.partition, request, Some(by)).await,
+            Ok(Some(home)) => self.ask(home, request, by).await,
             Ok(None) => self.in_the_lobby(request).await,
             Err(problem) => problem.into_response(),
         }
@@ -188,7 +199,11 @@ impl Door {
             return Ok(Some(*home));
         }
         let Some((key, partition)) = self.key(hash).await? else { return Ok(None) };
-        let home = Home { partition, is_of_all: key.performs.is_some_and(|performs| performs.all_tenants) };
+        let home = Home {
+            partition,
+            tenant: key.tenant,
+            is_of_all: key.performs.is_some_and(|performs| performs.all_tenants),
+        };
         let mut homes = self.homes.lock();
         if homes.len() >= HOMES_MAX {
             homes.clear();
@@ -219,23 +234,34 @@ impl Door {
         live.map(|key| PassedOn::vouched(&key)).ok_or_else(Problem::key_unknown)
     }
 
-    async fn ask(&self, partition: u16, request: Request, by: Option<PassedOn>) -> Response {
+    async fn ask(&self, home: Home, request: Request, by: PassedOn) -> Response {
         // Owners may name another tenant, and then the request is made twice: there is little of it.
         let may_be_elsewhere = ["/v1/keys", "/v1/tenants"].iter().any(|path| request.uri().path().starts_with(path));
-        match self.visit(partition).filter(|_| !may_be_elsewhere) {
+        match self.visit(home.partition).filter(|_| !may_be_elsewhere) {
             Some(visit) => visit.answer(request).await,
-            None => self.ask_with(partition, request, by).await.unwrap_or_else(IntoResponse::into_response),
+            None => self.ask_with(home, request, by).await.unwrap_or_else(IntoResponse::into_response),
         }
     }
 
-    async fn ask_with(&self, partition: u16, request: Request, by: Option<PassedOn>) -> Result<Response, Problem> {
+    async fn ask_with(&self, home: Home, request: Request, by: PassedOn) -> Result<Response, Problem> {
         let (parts, body) = request.into_parts();
-        let bytes = body::read(&parts.headers, body, body::MANY_BYTES_MAX).await?;
-        let response = self.ask_for(partition, &parts, bytes.clone(), by).await;
+        let (bytes, _reserved) = self.read(Some(home.tenant), &parts, body, body::MANY_BYTES_MAX).await?;
+        let response = self.ask_for(home.partition, &parts, bytes.clone(), Some(by)).await;
         match response.extensions().get::<Elsewhere>().cloned() {
             Some(Elsewhere { partition, by }) => Ok(self.ask_for(partition, &parts, bytes, Some(by)).await),
             None => Ok(response),
         }
+    }
+
+    /// Memory is set aside for it: for a tenant whose key is known, or else for all callers without one.
+    async fn read(
+        &self,
+        tenant: Option<TenantId>,
+        parts: &request::Parts,
+        body: Body,
+        bytes_max: usize,
+    ) -> Result<(Bytes, Reservation), Problem> {
+        body::read_reserved(&self.memory, tenant, &parts.headers, body, bytes_max).await
     }
 
     async fn ask_for(&self, partition: u16, parts: &request::Parts, body: Bytes, by: Option<PassedOn>) -> Response {
@@ -253,8 +279,8 @@ impl Door {
             return self.in_the_lobby(request).await;
         }
         let (parts, body) = request.into_parts();
-        let bytes = match body::read(&parts.headers, body, body::ONE_BYTES_MAX).await {
-            Ok(bytes) => bytes,
+        let (bytes, _reserved) = match self.read(None, &parts, body, body::ONE_BYTES_MAX).await {
+            Ok(read) => read,
             Err(problem) => return problem.into_response(),
         };
         if let Some(response) = self.called_back_here(&parts, &bytes).await {
@@ -295,20 +321,22 @@ impl Door {
         let Some(visit) = self.visit(passed.partition) else { return self.mail.pass_on(passed) };
         let (id, asker) = (passed.id, passed.asker());
         let (door, request) = (self.clone(), passed.request);
-        self.mail.answer(id, asker, async move {
+        let answering = async move {
             if !request.uri().path().starts_with(CALLBACKS) {
                 return visit.answer(request).await;
             }
             let (parts, body) = request.into_parts();
-            let bytes = match body::read(&parts.headers, body, body::ONE_BYTES_MAX).await {
-                Ok(bytes) => bytes,
+            let (bytes, _reserved) = match door.read(None, &parts, body, body::ONE_BYTES_MAX).await {
+                Ok(read) => read,
                 Err(problem) => return problem.into_response(),
             };
             match door.called_back_here(&parts, &bytes).await {
                 Some(response) => response,
                 None => visit.answer(again(&parts, bytes, None)).await,
             }
-        });
+        };
+        // What it holds, its inputs hold as well; the response has room of its own.
+        self.mail.answer(id, asker, async move { memory::of_one_request(answering).await.0 });
     }
 }
 

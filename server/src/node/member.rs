@@ -324,5 +324,5 @@ fn door(
     let (told, engines) = watch::channel(Vec::new());
     let among = Among { database: database.clone(), partition: PostgresStore::NOBODYS, engines };
     let router = api::router(engine, api.among(left, among));
-    Ok(Arc::new(Door::new(database.clone(), mail.clone(), router, told)))
+    Ok(Arc::new(Door::new(database.clone(), mail.clone(), resources.memory().clone(), router, told)))
 }

@@ -24,8 +24,9 @@ use self::message::{Ask, Head, Said, headers_of, read, write, written};
 use self::sending::{Outgoing, Room, send};
 use crate::api::{PassedOn, Problem};
 
-/// Of all requests that wait for another node: beyond it callers are told to come back.
-const BYTES_MAX: usize = 128 << 20;
+/// Bytes of all requests that wait for another node, and of all responses that wait to be sent to one: beyond it callers
+/// are told to come back.
+const BYTES_MAX: usize = 32 << 20;
 const WAITING_MAX: usize = 8_192;
 /// Of a stream, before whoever reads it too slowly is cut off.
 const PARTS_MAX: usize = 64;
