@@ -162,6 +162,22 @@ impl ByHand {
         answer.try_recv().unwrap_or_else(|_| Err(Error::Unavailable("the engine gave no answer".into())))
     }
 
+    /// Signals of several callers in one batch, in order.
+    pub fn emit_each(&mut self, each: Vec<(Scope, NewSignal)>) -> Vec<Result<Emitted, Error>> {
+        let (mut inputs, mut answers) = (Vec::new(), Vec::new());
+        for (scope, signal) in each {
+            let (reply, answer) = oneshot::channel();
+            inputs.push(Input::Emit { scope, signals: vec![signal], reply });
+            answers.push(answer);
+        }
+        self.decider.tick_by_hand(inputs, Vec::new());
+        let unanswered = || Error::Unavailable("the engine gave no answer".into());
+        let answer_of = |mut answer: oneshot::Receiver<Result<Vec<Result<Emitted, Error>>, Error>>| {
+            answer.try_recv().map_err(|_| unanswered())??.pop().unwrap_or_else(|| Err(unanswered()))
+        };
+        answers.into_iter().map(answer_of).collect()
+    }
+
     pub fn request(&mut self, scope: &Scope, directive: NewDirective) -> Result<Requested, Error> {
         self.ask(|reply| Input::Request { scope: scope.clone(), directive, reply })
     }

@@ -450,6 +450,17 @@ r#"Make the same request again after the time in `Retry-After`. `/readyz` says w
 r#"The endpoint of a directive could not be reached, or broke off. It is tried again as `retry` says."#
 r#"See whether it runs and can be reached from the server; the message has the cause."#
 
+"unstorable" [Of::Problem(422)],
+r#"The database cannot hold a value that follows from the request, such as one that is too large for it or breaks a
+constraint. Nothing was changed, and the same request fails again. The detail says what the database answered."#
+r#"Send other values. If the detail names an index or a constraint, it is a bug: report it."#
+
+"unstorable_outcome" [Of::Problem(409), Of::Failure],
+r#"The database cannot hold an outcome, or what follows from it. This failure was recorded in its place, so that it is
+not tried forever. If what follows from the failure cannot be written either, the run is paused or its schedule is."#
+r#"The message says what the database answered. Change what the step, the endpoint or the worker returns, then retry or
+resume the run. An outcome that a worker reported is dropped by the worker."#
+
 "unsupported_media_type" [Of::Problem(415)],
 r#"The body's `Content-Type` is not one that is read here."#
 r#"The message lists them; for nearly everything it is `application/json`."#

@@ -1,6 +1,7 @@
 //! The handle by which the rest of the program reaches the engine: it puts inputs into the queue
 //! and waits for the answers, which come after the commit.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::input::{Input, Registration, Reply};
 use crate::memory::{self, RequestMemory};
+use crate::input::{Input, Outcome, Registration, Reply};
 use crate::models::Models;
 use crate::modules::{Module, Modules};
 use crate::perform::Performing;
@@ -217,16 +219,37 @@ impl Engine {
         // Whatever becomes of this request: what was to be decided is decided, and then given free.
         let (engine, all) = (self.clone(), ids.clone());
         let work = async move {
-            let decided = engine.ask(|reply| Input::Outcomes { outcomes, reply }).await;
-            all.iter().for_each(|(_, id)| engine.workers.reported(id, decided.is_ok()));
+            let decided = engine.decide_outcomes(outcomes).await;
+            for ((_, id), decided) in all.iter().zip(&decided) {
+                engine.workers.reported(id, decided.is_ok());
+            }
             decided
         };
-        let decided = tokio::spawn(memory::with(memory::held(), work));
-        let followed = decided.await.unwrap_or_else(|error| Err(Error::Unavailable(error.to_string())))?;
-        for ((at, _), followed) in ids.into_iter().zip(followed) {
-            answers[at] = if followed { Ok(()) } else { Err(Refused::Settled) };
+        let decided = tokio::spawn(memory::with(memory::held(), work)).await;
+        let decided = decided.map_err(|error| Error::Unavailable(error.to_string()))?;
+        for ((at, _), decided) in ids.into_iter().zip(decided) {
+            answers[at] = decided?;
         }
         Ok(answers)
+    }
+
+    /// Each by itself, so that one which cannot be written does not keep its neighbours out; in order.
+    async fn decide_outcomes(&self, outcomes: Vec<Outcome>) -> Vec<Result<Result<(), Refused>, Error>> {
+        let (mut inputs, mut replies) = (BTreeMap::<TenantId, Vec<Input>>::new(), Vec::new());
+        for outcome in outcomes {
+            let (reply, answer) = oneshot::channel();
+            inputs.entry(outcome.tenant()).or_default().push(Input::Outcome { outcome, reply });
+            replies.push(answer);
+        }
+        for (tenant, inputs) in inputs {
+            // It is only refused by an engine that stops, and then no answer comes.
+            let _ = self.put(Some(tenant), inputs);
+        }
+        let mut decided = Vec::with_capacity(replies.len());
+        for answer in replies {
+            decided.push(answer.await.unwrap_or_else(|_| Err(stopping())));
+        }
+        decided
     }
 
     // Registrations

@@ -69,8 +69,17 @@ impl From<Refusal> for Error {
     }
 }
 
+impl From<&fleetprompt_store::Error> for Error {
+    fn from(error: &fleetprompt_store::Error) -> Self {
+        match error.is_unstorable() {
+            true => Refusal::invalid("unstorable", format!("nothing was changed: {error}")).into(),
+            false => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
 impl From<fleetprompt_store::Error> for Error {
     fn from(error: fleetprompt_store::Error) -> Self {
-        Self::Unavailable(error.to_string())
+        Self::from(&error)
     }
 }

@@ -1,5 +1,6 @@
 //! What comes in: requests from callers, outcomes from effects, and the passing of time.
 
+use std::fmt;
 use std::sync::Arc;
 
 use fleetprompt_core::diagnostic::Located;
@@ -22,6 +23,7 @@ use tokio::sync::oneshot;
 use crate::Error;
 use crate::memory::{self, Held};
 use crate::perform::OutcomeHold;
+use crate::workers::Refused;
 
 /// A signal on record, and what became of it.
 #[derive(Debug, Clone)]
@@ -196,10 +198,10 @@ pub(crate) enum Input {
         id: DirectiveId,
         reply: Reply<Arc<Directive>>,
     },
-    /// From workers: whether anything followed of each.
-    Outcomes {
-        outcomes: Vec<Outcome>,
-        reply: Reply<Vec<bool>>,
+    /// From a worker.
+    Outcome {
+        outcome: Outcome,
+        reply: Reply<Result<(), Refused>>,
     },
     Register(Registration),
 }
@@ -335,8 +337,7 @@ impl Input {
     pub fn cost(&self) -> usize {
         match self {
             Self::Emit { signals, .. } => signals.len(),
-            Self::Outcomes { outcomes, .. } => outcomes.len(),
-            Self::Request { .. } | Self::CancelDirective { .. } => 1,
+            Self::Request { .. } | Self::CancelDirective { .. } | Self::Outcome { .. } => 1,
             Self::Report { .. } | Self::Heartbeat { .. } | Self::Register(_) => 1,
         }
     }
@@ -349,18 +350,18 @@ impl Input {
                 matches!(directive.name.as_str(), "workflow.run.cancel" | "workflow.run.pause")
             }
             Self::Register(registration) => registration.is_control(),
-            Self::Emit { .. } | Self::Report { .. } | Self::Heartbeat { .. } | Self::Outcomes { .. } => false,
+            Self::Emit { .. } | Self::Report { .. } | Self::Heartbeat { .. } | Self::Outcome { .. } => false,
         }
     }
 
-    /// In whose line it waits. What a worker of many tenants reports waits in that of the first.
+    /// The tenant in whose queue it waits.
     pub fn tenant(&self) -> Option<TenantId> {
         match self {
             Self::Emit { scope, .. } | Self::Request { scope, .. } | Self::CancelDirective { scope, .. } => {
                 Some(scope.tenant)
             }
             Self::Report { scope, .. } | Self::Heartbeat { scope, .. } => Some(scope.tenant),
-            Self::Outcomes { outcomes, .. } => outcomes.first().map(Outcome::tenant),
+            Self::Outcome { outcome, .. } => Some(outcome.tenant()),
             Self::Register(registration) => registration.tenant(),
         }
     }
@@ -370,7 +371,7 @@ impl Input {
         match self {
             Self::Emit { reply, .. } => drop(reply.send(Err(error))),
             Self::Request { reply, .. } => drop(reply.send(Err(error))),
-            Self::Outcomes { reply, .. } => drop(reply.send(Err(error))),
+            Self::Outcome { reply, .. } => drop(reply.send(Err(error))),
             Self::CancelDirective { reply, .. } | Self::Report { reply, .. } | Self::Heartbeat { reply, .. } => {
                 drop(reply.send(Err(error)));
             }
@@ -397,6 +398,20 @@ impl Outcome {
             Self::Step { tenant, .. } | Self::Directive { tenant, .. } | Self::RunDue { tenant, .. } => *tenant,
             Self::DirectiveDue { tenant, .. } | Self::ScheduleDue { tenant, .. } => *tenant,
             Self::DirectiveDeferred { tenant, .. } => *tenant,
+        }
+    }
+}
+
+/// For logs: what ended or is due, without what it says.
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Step { run, place, attempt, .. } => write!(f, "step {} of {run}, attempt {attempt}", place.step),
+            Self::Directive { id, attempt, .. } => write!(f, "{id}, attempt {attempt}"),
+            Self::RunDue { id, .. } => write!(f, "{id}, which is due"),
+            Self::DirectiveDue { id, .. } => write!(f, "{id}, which is due"),
+            Self::ScheduleDue { slug, .. } => write!(f, "the schedule `{slug}`, which is due"),
+            Self::DirectiveDeferred { id, .. } => write!(f, "{id}, which was requested"),
         }
     }
 }

@@ -69,6 +69,8 @@ pub struct Metrics {
     pub(crate) commits: Counter,
     pub(crate) commits_failed: Counter,
     pub(crate) decisions_broken: Counter,
+    pub(crate) inputs_unstorable: Counter,
+    pub(crate) outcomes_quarantined: Counter,
     pub(crate) commit_seconds: Histogram,
     pub(crate) commit_inputs: Histogram,
     pub(crate) queue: Gauge,
@@ -82,6 +84,8 @@ pub struct Metrics {
     pub(crate) names_without_worker: Gauge,
     pub(crate) workers: Gauge,
     pub(crate) leases_lost: Gauge,
+    key_lookups: Counter,
+    key_lookups_refused: Counter,
     spans_dropped: Counter,
 }
 
@@ -99,6 +103,8 @@ impl Default for Metrics {
             commits: Counter::default(),
             commits_failed: Counter::default(),
             decisions_broken: Counter::default(),
+            inputs_unstorable: Counter::default(),
+            outcomes_quarantined: Counter::default(),
             commit_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 16)),
             commit_inputs: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
             queue: Gauge::default(),
@@ -112,6 +118,8 @@ impl Default for Metrics {
             names_without_worker: Gauge::default(),
             workers: Gauge::default(),
             leases_lost: Gauge::default(),
+            key_lookups: Counter::default(),
+            key_lookups_refused: Counter::default(),
             spans_dropped: Counter::default(),
         };
         metrics.register();
@@ -147,6 +155,10 @@ impl Metrics {
         to.register("commits_failed", "Commits that the store refused", self.commits_failed.clone());
         let broken = "Decisions that broke off by a mistake in FleetPrompt; they are tried again";
         to.register("decisions_broken", broken, self.decisions_broken.clone());
+        let unstorable = "Requests refused because the database cannot hold what follows from them";
+        to.register("inputs_unstorable", unstorable, self.inputs_unstorable.clone());
+        let quarantined = "Outcomes and due times that the database cannot hold, and what was recorded in their place";
+        to.register("outcomes_quarantined", quarantined, self.outcomes_quarantined.clone());
         to.register_with_unit("commit", "Time of a commit", Unit::Seconds, self.commit_seconds.clone());
         to.register("commit_inputs", "Inputs decided in one commit", self.commit_inputs.clone());
         to.register("queue_inputs", "Inputs that wait", self.queue.clone());
@@ -165,8 +177,24 @@ impl Metrics {
         to.register("names_without_worker", alone, self.names_without_worker.clone());
         to.register("workers", "Workers that were heard of within a minute", self.workers.clone());
         to.register("leases_lost", "Attempts whose worker fell silent, since the start", self.leases_lost.clone());
+        let asked = "Queries by which the database was asked for keys that this node does not know";
+        to.register("key_lookups", asked, self.key_lookups.clone());
+        let refused = "Requests refused because too many keys were being looked up";
+        to.register("key_lookups_refused", refused, self.key_lookups_refused.clone());
         to.register("spans_dropped", "Spans that no collector took", self.spans_dropped.clone());
         to.register("timers", "Runs and directives that wait for a time", self.timers.clone());
+    }
+
+    pub fn key_lookup(&self) {
+        self.key_lookups.inc();
+    }
+
+    pub fn key_lookups(&self) -> u64 {
+        self.key_lookups.get()
+    }
+
+    pub fn key_lookup_refused(&self) {
+        self.key_lookups_refused.inc();
     }
 
     pub fn spans_dropped(&self, count: u64) {

@@ -119,7 +119,7 @@ impl Entrance {
             let is_control = inputs.iter().all(Input::is_control);
             // What workers report is bounded by what they were given.
             if lines.lane(is_control).is_full_for(whose)
-                && !inputs.iter().all(|input| matches!(input, Input::Outcomes { .. }))
+                && !inputs.iter().all(|input| matches!(input, Input::Outcome { .. }))
             {
                 return Err(Turned::Away);
             }

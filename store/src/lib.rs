@@ -32,6 +32,10 @@ pub enum Error {
     /// The disk, the database or its file: trying again may help, a decision may not.
     #[error("the store could not {doing}: {cause}")]
     Unavailable { doing: &'static str, cause: String },
+    /// A value that no attempt will write, such as one that is too large or breaks a constraint. The store itself
+    /// works: a batch without the value can be committed.
+    #[error("the store cannot {doing} with these values: {cause}")]
+    Unstorable { doing: &'static str, cause: String },
     /// Nothing that this store is asked to write will be: whoever holds it must begin anew.
     #[error("this node writes no more: {why}")]
     Lost { why: &'static str },
@@ -46,6 +50,13 @@ pub enum Error {
     /// What is stored cannot have been written by us.
     #[error("what is stored is damaged: {0}")]
     Damaged(String),
+}
+
+impl Error {
+    /// Returns `true` if the same batch fails however often it is committed.
+    pub fn is_unstorable(&self) -> bool {
+        matches!(self, Self::Unstorable { .. })
+    }
 }
 
 pub type Result<T> = std::result::Result<T, Error>;

@@ -3,6 +3,7 @@
 //! answers and effects under way, and both are asked for again.
 
 mod refusals;
+mod commit;
 mod restart;
 mod slots;
 
@@ -16,6 +17,7 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, select, unbounded};
 use fleetprompt_core::directive::Directive;
 use fleetprompt_core::tenant::Weight;
+use fleetprompt_core::signal::NewSignal;
 use fleetprompt_core::workflow::Workflow;
 use fleetprompt_core::{Moment, TenantId, Timestamp};
 use fleetprompt_store::Store;
@@ -33,8 +35,11 @@ use crate::queue::{Charge, Exit, Pace, Taken, Ticket, Work, queue};
 use crate::standing::Standing;
 use crate::stop::Shutdown;
 use crate::timers::{Owner, Timers};
-use crate::workers::Workers;
+use crate::workers::{Refused, Workers};
 use crate::{Directory, Engine, Error, Metrics, Observer, Resources, registrations};
+
+use self::commit::EXTRA_COMMITS_MAX;
+pub(crate) use self::commit::Open;
 
 /// Documents nest, and what reads them does as well; memory is only taken where it is used.
 const STACK_BYTES: usize = 16 << 20;
@@ -153,19 +158,8 @@ pub(crate) struct Decider {
     signals_max: usize,
     /// The store takes nothing from us any more.
     is_lost: bool,
-}
-
-/// Told once the commit is known to have held, or not.
-type Answer = Box<dyn FnOnce(Result<(), Error>)>;
-
-/// What the inputs of one tick came to so far.
-#[derive(Default)]
-pub(crate) struct Open {
-    pub stage: Stage,
-    pub answers: Vec<Answer>,
-    /// The outcomes among the inputs: these are never lost.
-    outcomes: Vec<Outcome>,
-    pub inputs: usize,
+    /// Commits that the current batch may still make to isolate inputs which cannot be written.
+    extra_commits: usize,
 }
 
 impl Decider {
@@ -213,6 +207,7 @@ impl Decider {
             pace: Pace::new(limits.batch_max),
             signals_max: SIGNALS_MAX,
             is_lost: false,
+            extra_commits: 0,
         };
         decider.resume()?;
         Ok(decider)
@@ -342,6 +337,7 @@ impl Decider {
     /// how much was decided.
     fn tick(&mut self, works: Taken, within: Option<Duration>) -> usize {
         self.pass_time();
+        self.extra_commits = within.map_or(usize::MAX, |_| EXTRA_COMMITS_MAX);
         self.queued.set(self.inputs.len() as i64);
         let known = match self.known_keys(works.iter().map(|(work, _)| work)) {
             Ok(known) => known,
@@ -365,13 +361,9 @@ impl Decider {
             let recorded = open.stage.signals.len();
             // What was committed just now may have told this fact first.
             let again = if committed { self.known_keys([&work]) } else { Ok(KnownKeys::default()) };
-            match (work, again) {
-                (work, Err(error)) => self.put_off(work, &error),
-                (Work::Outcome(outcome), _) => self.decide_outcome(&mut open, outcome),
-                (Work::Input(input), Ok(again)) => match *input {
-                    Input::Register(registration) => self.register_safely(registration),
-                    input => self.decide(&mut open, input, if committed { &again } else { &known }),
-                },
+            match again {
+                Err(error) => self.put_off(work, &error),
+                Ok(again) => self.decide_work(&mut open, work, ticket, if committed { &again } else { &known }),
             }
             charges.extend(Charge::of(whose, ticket, open.stage.signals.len().saturating_sub(recorded)));
             if within.is_some_and(|within| begun.elapsed() >= within) {
@@ -399,11 +391,21 @@ impl Decider {
         }
     }
 
-    fn decide(&mut self, open: &mut Open, input: Input, known: &KnownKeys) {
+    fn decide_work(&mut self, open: &mut Open, work: Work, ticket: Ticket, known: &KnownKeys) {
+        match work {
+            Work::Outcome(outcome) => self.decide_outcome(open, outcome, ticket),
+            Work::Input(input) => match *input {
+                Input::Register(registration) => self.register_safely(registration),
+                input => self.decide(open, input, ticket, known),
+            },
+        }
+    }
+
+    fn decide(&mut self, open: &mut Open, input: Input, ticket: Ticket, known: &KnownKeys) {
         match input {
             Input::Emit { scope, signals, reply } => {
-                let emit = |new| self.attempt(open, |cascade| cascade.emit(&scope, new, known));
-                let results: Vec<_> = signals.into_iter().map(emit).collect();
+                let emit = |new: &NewSignal| self.attempt(open, |cascade| cascade.emit(&scope, new.clone(), known));
+                let results: Vec<_> = signals.iter().map(emit).collect();
                 for result in &results {
                     match result {
                         Ok(emitted) if emitted.deduplicated => self.metrics.signals_deduplicated.inc(),
@@ -411,37 +413,36 @@ impl Decider {
                         Err(_) => self.metrics.inputs_refused.inc(),
                     };
                 }
-                open.answers.push(Box::new(move |commit| drop(reply.send(commit.map(|()| results)))));
+                open.answer(ticket, reply, Ok(results), move |reply| Input::Emit { scope, signals, reply });
             }
             Input::Request { scope, directive, reply } => {
-                let result = self.attempt(open, |cascade| cascade.request(&scope, directive));
-                answer(open, reply, result);
+                let result = self.attempt(open, |cascade| cascade.request(&scope, directive.clone()));
+                open.answer(ticket, reply, result, move |reply| Input::Request { scope, directive, reply });
             }
             Input::CancelDirective { scope, id, reason, reply } => {
-                let result = self.attempt(open, |cascade| cascade.cancel(&scope, id, reason));
-                answer(open, reply, result);
+                let result = self.attempt(open, |cascade| cascade.cancel(&scope, id, reason.clone()));
+                open.answer(ticket, reply, result, move |reply| Input::CancelDirective { scope, id, reason, reply });
             }
             Input::Report { scope, id, result, reply } => {
-                let result = self.attempt(open, |cascade| cascade.report(&scope, id, result));
-                answer(open, reply, result);
+                let reported = self.attempt(open, |cascade| cascade.report(&scope, id, result.clone()));
+                open.answer(ticket, reply, reported, move |reply| Input::Report { scope, id, result, reply });
             }
             Input::Heartbeat { scope, id, reply } => {
                 let result = self.attempt(open, |cascade| cascade.heartbeat(&scope, id));
-                answer(open, reply, result);
+                open.answer(ticket, reply, result, move |reply| Input::Heartbeat { scope, id, reply });
             }
-            Input::Outcomes { outcomes, reply } => {
-                let decide = |outcome| self.attempt(open, |cascade| cascade.outcome(outcome));
-                let followed: Result<Vec<bool>, Error> = outcomes.into_iter().map(decide).collect();
-                answer(open, reply, followed);
+            Input::Outcome { outcome, reply } => {
+                let followed = self.attempt(open, |cascade| cascade.outcome(outcome.clone()));
+                let result = followed.map(|followed| if followed { Ok(()) } else { Err(Refused::Settled) });
+                open.answer(ticket, reply, result, move |reply| Input::Outcome { outcome, reply });
             }
             Input::Register(_) => unreachable!("registrations are committed by themselves"),
         }
-        open.inputs += 1;
     }
 
-    fn decide_outcome(&mut self, open: &mut Open, outcome: Outcome) {
+    fn decide_outcome(&mut self, open: &mut Open, outcome: Outcome, ticket: Ticket) {
         match self.attempt(open, |cascade| cascade.outcome(outcome.clone())) {
-            Ok(_) => open.outcomes.push(outcome),
+            Ok(_) => open.keep(outcome, ticket),
             Err(Error::Refused(refusal)) if refusal.code == "internal" => {
                 tracing::error!(target: "advance", "an outcome could not be decided; it is decided again, in a minute");
                 self.metrics.decisions_broken.inc();
@@ -449,13 +450,20 @@ impl Decider {
                 outcome.release();
                 self.again.push((Instant::now() + BROKEN_OFF_AFTER, outcome));
             }
+            Err(Error::Refused(refusal)) if refusal.code == "unstorable" => {
+                self.metrics.outcomes_quarantined.inc();
+                match self.decide_in_place(open, &outcome, &refusal.message, false) {
+                    Ok(true) => open.keep(outcome, ticket),
+                    Ok(false) => tracing::error!(target: "advance", %outcome, message = refusal.message, "dropped"),
+                    Err(_) => self.try_again([outcome]),
+                }
+            }
             Err(Error::Refused(refusal)) => tracing::error!(target: "advance", message = refusal.message, "dropped"),
             Err(error) => {
                 tracing::warn!(target: "store", %error, "an outcome could not be decided and is decided again");
                 self.try_again([outcome]);
             }
         }
-        open.inputs += 1;
     }
 
     /// Decides one input to its end. If it is at fault, or the program is, its neighbours are not
@@ -493,44 +501,6 @@ impl Decider {
                 "this could not be decided; it is a mistake in FleetPrompt, and nothing was changed",
             )
             .into()),
-        }
-    }
-
-    /// All or nothing; then the answers, then the effects.
-    pub(crate) fn commit(&mut self, open: Open) {
-        let Open { stage, answers, outcomes, inputs } = open;
-        if inputs == 0 {
-            return;
-        }
-        let batch = stage.to_batch();
-        let begun = Instant::now();
-        let committed = if batch.is_empty() { Ok(()) } else { self.store.commit(&batch) };
-        match committed {
-            Ok(()) => {
-                // What was known already writes nothing, and no commit is that fast.
-                if !batch.is_empty() {
-                    self.metrics.commits.inc();
-                    self.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
-                    self.metrics.commit_inputs.observe(inputs as f64);
-                }
-                self.committed.send_modify(|commits| *commits += 1);
-                self.standing.settle();
-                answers.into_iter().for_each(|answer| answer(Ok(())));
-                self.take_effect(stage);
-                if let Some(observer) = &self.observer {
-                    observer.committed(&batch, &self.directory.load());
-                }
-            }
-            Err(error) => {
-                tracing::error!(target: "store", %error, "a commit failed, and none of its callers is told that it held");
-                self.metrics.commits_failed.inc();
-                self.shutdown.commit_failed();
-                self.is_lost |= matches!(error, fleetprompt_store::Error::Lost { .. });
-                self.cache.forget();
-                self.standing.roll_back_all();
-                answers.into_iter().for_each(|answer| answer(Err(error_of(&error))));
-                self.try_again(outcomes);
-            }
         }
     }
 
@@ -625,7 +595,7 @@ impl Decider {
             if let Work::Input(input) = work
                 && let Input::Emit { scope, signals, .. } = &**input
             {
-                let of_signal = |signal: &fleetprompt_core::signal::NewSignal| signal.dedupe_keys();
+                let of_signal = |signal: &NewSignal| signal.dedupe_keys();
                 keys.extend(signals.iter().flat_map(of_signal).map(|key| (scope.tenant, key)));
             }
         }
@@ -640,14 +610,6 @@ impl Decider {
 /// What did not come out of the lines.
 fn untaken(work: Work) -> (Work, Ticket) {
     (work, Ticket::default())
-}
-
-fn answer<T: 'static>(open: &mut Open, reply: crate::input::Reply<T>, result: Result<T, Error>) {
-    open.answers.push(Box::new(move |commit| drop(reply.send(commit.and(result)))));
-}
-
-fn error_of(error: &fleetprompt_store::Error) -> Error {
-    Error::Unavailable(error.to_string())
 }
 
 fn seed() -> u64 {

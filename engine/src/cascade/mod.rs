@@ -10,6 +10,7 @@ mod functions;
 mod handle;
 mod ingest;
 mod operate;
+mod quarantine;
 mod reuse;
 mod route;
 mod schedule;

@@ -99,7 +99,7 @@ impl Cascade<'_> {
         self.settle()
     }
 
-    fn schedule_decide(
+    pub(super) fn schedule_decide(
         &mut self,
         row: ScheduleRow,
         input: schedule::Input,
@@ -163,7 +163,7 @@ impl Cascade<'_> {
         Ok(fires.into_iter().zip(first).collect())
     }
 
-    fn find_schedule(&self, tenant: TenantId, slug: &Slug) -> Option<ScheduleRow> {
+    pub(super) fn find_schedule(&self, tenant: TenantId, slug: &Slug) -> Option<ScheduleRow> {
         let staged = self.stage.schedule(tenant, slug).or_else(|| self.before.schedule(tenant, slug));
         staged.cloned().or_else(|| Some(self.directory.tenant(tenant)?.schedules.get(slug)?.row()))
     }

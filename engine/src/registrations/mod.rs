@@ -92,13 +92,12 @@ impl Decider {
             Err(error) => return drop(reply.send(Err(error))),
         };
         let published = self.directory.clone();
-        open.answers.push(Box::new(move |commit| {
+        open.answer_alone(move |commit| {
             if commit.is_ok() {
                 published.store(directory.into());
             }
             drop(reply.send(commit.map(|()| answer)));
-        }));
-        open.inputs += 1;
+        });
         self.commit(open);
     }
 

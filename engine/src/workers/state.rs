@@ -146,6 +146,8 @@ pub enum Refused {
     NotYours,
     #[error("the outcome of this attempt is being recorded")]
     Reported,
+    #[error("the database cannot hold this outcome: the attempt is recorded as failed")]
+    Unstorable,
 }
 
 impl Refused {
@@ -155,6 +157,7 @@ impl Refused {
             Self::Settled => "attempt_settled",
             Self::NotYours => "attempt_not_yours",
             Self::Reported => "attempt_reported",
+            Self::Unstorable => "unstorable_outcome",
         }
     }
 }

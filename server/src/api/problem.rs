@@ -216,6 +216,9 @@ impl From<fleetprompt_store::Error> for Problem {
                 tracing::warn!(%error, "the store did not answer");
                 Self::unavailable(format!("the store could not {doing}; try again"))
             }
+            fleetprompt_store::Error::Unstorable { .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unstorable", error.to_string())
+            }
             fleetprompt_store::Error::Lost { .. } | fleetprompt_store::Error::InUse { .. } => {
                 Self::unavailable("this node is about to end; ask another, or try again")
             }

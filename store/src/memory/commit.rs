@@ -16,13 +16,28 @@ impl State {
         }
         if self.commits_to_fail > 0 {
             self.commits_to_fail -= 1;
-            return Err(refused("this commit was told to fail".into()));
+            return Err(Error::Unavailable { doing: "commit", cause: "this commit was told to fail".into() });
         }
+        self.check_values(batch)?;
         self.check_tenants(batch)?;
         self.check_facts(batch)?;
         self.check_keys(batch)?;
         check_steps(batch)?;
         self.write(batch);
+        self.refused_before_commit = self.commits_refused;
+        Ok(())
+    }
+
+    /// No payload and no document has the text that a test declared unstorable.
+    fn check_values(&mut self, batch: &Batch) -> Result<()> {
+        let Some(text) = &self.unstorable else { return Ok(()) };
+        let payloads = batch.signals.iter().map(|signal| &signal.payload);
+        let payloads = payloads.chain(batch.directives.iter().map(|directive| &directive.payload));
+        let mut values = payloads.chain(batch.workflow_versions.iter().map(|version| &version.document));
+        if values.any(|value| value.text().contains(&**text)) {
+            self.commits_refused += 1;
+            return Err(refused("a value has the text that a test declared unstorable".into()));
+        }
         Ok(())
     }
 
@@ -148,5 +163,5 @@ pub(super) fn bare(step: &Step) -> Step {
 }
 
 fn refused(cause: String) -> Error {
-    Error::Unavailable { doing: "commit", cause }
+    Error::Unstorable { doing: "commit", cause }
 }

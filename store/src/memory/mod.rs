@@ -34,6 +34,10 @@ pub struct MemoryStore {
 #[derive(Default)]
 struct State {
     commits_to_fail: usize,
+    /// No value that has this text can be written.
+    unstorable: Option<String>,
+    commits_refused: usize,
+    refused_before_commit: usize,
     signals: BTreeMap<(TenantId, SignalId), Arc<Signal>>,
     dedupe_keys: BTreeMap<(TenantId, DedupeKey), SignalId>,
     dispositions: BTreeMap<(TenantId, SignalId, Slug, Option<RunId>), Disposition>,
@@ -55,6 +59,21 @@ impl MemoryStore {
     /// The next `count` commits write nothing and say so, as a full disk would.
     pub fn fail_next_commits(&self, count: usize) {
         self.state.lock().commits_to_fail = count;
+    }
+
+    /// From now on every commit with a value that has this text is refused, as by a database that cannot hold it.
+    pub fn refuse_values_with(&self, text: &str) {
+        self.state.lock().unstorable = Some(text.to_owned());
+    }
+
+    /// Number of commits that were refused for their values.
+    pub fn commits_refused(&self) -> usize {
+        self.state.lock().commits_refused
+    }
+
+    /// The same, when the last commit was written.
+    pub fn refused_before_commit(&self) -> usize {
+        self.state.lock().refused_before_commit
     }
 
     /// How many of them are still to come.

@@ -28,6 +28,11 @@ impl Fault {
         Self::Damaged(format!("{what}: {why}"))
     }
 
+    /// Returns `true` if a value is at fault: the database answered, and the connection can be used again.
+    pub fn is_of_value(&self) -> bool {
+        matches!(self, Self::Postgres(error) if is_of_value(error))
+    }
+
     /// The error of the contract: `while_("read a run")`.
     pub fn while_(self, doing: &'static str) -> Error {
         match self {
@@ -35,11 +40,12 @@ impl Fault {
             Self::Postgres(error) if is_damage(&error) => {
                 Error::Damaged(format!("could not {doing}: {}", told(&error)))
             }
+            Self::Postgres(error) if is_of_value(&error) => Error::Unstorable { doing, cause: told(&error) },
             Self::Postgres(error) => Error::Unavailable { doing, cause: told(&error) },
             Self::Away(cause) => Error::Unavailable { doing, cause },
-            Self::TenantUnknown(id) => Error::Unavailable { doing, cause: format!("there is no tenant {id}") },
+            Self::TenantUnknown(id) => Error::Unstorable { doing, cause: format!("there is no tenant {id}") },
             Self::TenantElsewhere(slug) => {
-                Error::Unavailable { doing, cause: format!("the tenant `{slug}` is of another partition") }
+                Error::Unstorable { doing, cause: format!("the tenant `{slug}` is of another partition") }
             }
             Self::Lost => Error::Lost { why: "another node has taken over" },
             Self::InDoubt => Error::Lost { why: "the database did not say whether the last commit held" },
@@ -53,6 +59,24 @@ fn is_damage(error: &tokio_postgres::Error) -> bool {
         // A column of another type than ours.
         None => std::error::Error::source(error).is_some_and(|cause| cause.is::<tokio_postgres::types::WrongType>()),
     }
+}
+
+/// Classes of SQLSTATE: data exception, integrity constraint violation, program limit exceeded.
+const OF_VALUE: [&str; 3] = ["22", "23", "54"];
+
+fn is_of_value(error: &tokio_postgres::Error) -> bool {
+    let Some(db) = error.as_db_error() else { return is_unsent(error) };
+    let class = db.code().code().get(..2).unwrap_or_default();
+    // The limit of 1 GB of an allocation has no code of its own.
+    OF_VALUE.contains(&class)
+        || *db.code() == SqlState::INTERNAL_ERROR && db.message().starts_with("invalid memory alloc request size")
+}
+
+/// Returns `true` if the driver could not encode a value, so that nothing was sent.
+fn is_unsent(error: &tokio_postgres::Error) -> bool {
+    let is_value = error.to_string().starts_with("error serializing parameter");
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    is_value || cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::InvalidInput)
 }
 
 /// With what the database says, which the error alone leaves out.

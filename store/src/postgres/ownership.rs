@@ -85,6 +85,10 @@ impl Writer {
             }
             Err(fault) => fault,
         };
+        // Nothing is in doubt when the database refuses a value, and the connection is good for the next commit.
+        if fault.is_of_value() && bounded(async { Ok(client.batch_execute("ROLLBACK").await?) }).await.is_ok() {
+            return Err(fault);
+        }
         self.disconnect();
         self.resolve(database).await?;
         if self.at.number == next.number { Ok(()) } else { Err(fault) }

@@ -12,7 +12,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::View;
-use super::columns;
+use super::columns::{self, text};
 use super::database::partition;
 use super::fault::{Fault, Result};
 use crate::Directory;
@@ -73,7 +73,7 @@ pub async fn version(view: &View<'_>, tenant: TenantId, slug: &Slug, version: &s
     let sql = format!(
         "SELECT {VERSION_COLUMNS} FROM workflow_versions v WHERE v.tenant_id = $1 AND v.slug = $2 AND v.version = $3"
     );
-    view.row(&sql, &[&tenant.0, &slug.as_str(), &version], workflow_version).await
+    view.row(&sql, &[&tenant.0, &slug.as_str(), &text(version)], workflow_version).await
 }
 
 pub async fn versions(view: &View<'_>, tenant: TenantId, slug: &Slug) -> Result<Vec<WorkflowVersion>> {

@@ -59,7 +59,7 @@ fn select(tenant: TenantId, filter: &RunFilter, page: Page) -> Query {
         query.and("workflow", slug.as_str().to_owned());
     }
     if let Some(version) = &filter.version {
-        query.and("version", version.clone());
+        query.and("version", text(version).into_owned());
     }
     if let Some(since) = filter.since {
         let since = query.bind(first_id_at(since));

@@ -25,8 +25,9 @@ impl Fault {
         match self {
             Self::Damaged(what) => Error::Damaged(what),
             Self::Sqlite(error) if is_damage(&error) => Error::Damaged(format!("could not {doing}: {error}")),
+            Self::Sqlite(error) if is_of_value(&error) => Error::Unstorable { doing, cause: error.to_string() },
             Self::Sqlite(error) => Error::Unavailable { doing, cause: error.to_string() },
-            Self::TenantUnknown(id) => Error::Unavailable { doing, cause: format!("there is no tenant {id}") },
+            Self::TenantUnknown(id) => Error::Unstorable { doing, cause: format!("there is no tenant {id}") },
         }
     }
 }
@@ -40,6 +41,17 @@ fn is_damage(error: &rusqlite::Error) -> bool {
         | rusqlite::Error::InvalidColumnType(..)
         | rusqlite::Error::IntegralValueOutOfRange(..)
         | rusqlite::Error::Utf8Error(..) => true,
+        _ => false,
+    }
+}
+
+/// Returns `true` if a value is at fault, and not the file, the disk or another process.
+fn is_of_value(error: &rusqlite::Error) -> bool {
+    match error {
+        rusqlite::Error::SqliteFailure(failure, _) => {
+            matches!(failure.code, ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch)
+        }
+        rusqlite::Error::ToSqlConversionFailure(_) => true,
         _ => false,
     }
 }

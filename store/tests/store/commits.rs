@@ -401,6 +401,38 @@ fn texts_stay_as_they_are_however_long_or_strange(#[values(Memory, Sqlite, Postg
     }
 }
 
+#[rstest]
+fn a_batch_that_breaks_a_constraint_is_unstorable_and_the_next_one_is_written(
+    #[values(Backend::Memory, Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let (store, mut samples) = (backend.open(), Samples::new());
+    let tenant = samples.tenant("acme");
+    let (first, second, third) = (samples.fact(tenant.id, "a.b"), samples.fact(tenant.id, "a.b"), samples.tenant("no"));
+    store.commit(&Batch { tenants: vec![tenant.clone()], ..facts([first.clone()]) }).expect("committed");
+    let twice = facts([second.clone(), first.clone()]);
+    let of_no_tenant = facts([samples.fact(third.id, "a.b")]);
+    for (batch, number) in [(&twice, 0), (&of_no_tenant, 1), (&twice, 2)] {
+        let error = store.commit(batch).expect_err("it breaks a constraint");
+        assert!(error.is_unstorable(), "{number}: {error}");
+        assert_eq!(store.signal(tenant.id, second.id).expect("read"), None, "all or nothing");
+    }
+    store.commit(&facts([second.clone()])).expect("the store itself is well");
+    assert_eq!(store.signal(tenant.id, second.id).expect("read"), Some(second));
+}
+
+#[rstest]
+fn a_version_of_any_characters_can_be_asked_for(
+    #[values(Backend::Memory, Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let (store, mut samples) = (backend.open(), Samples::new());
+    let tenant = samples.tenant("acme");
+    store.commit(&tenants(&[&tenant])).expect("committed");
+    let (slug, version) = ("triage".parse().expect("a slug"), "1.0.0\0".to_owned());
+    assert_eq!(store.workflow_version(tenant.id, &slug, &version).expect("read"), None);
+    let filter = RunFilter { version: Some(version), ..RunFilter::default() };
+    assert_eq!(store.runs(tenant.id, &filter, Page::newest(9)).expect("read"), []);
+}
+
 #[test]
 fn the_memory_store_fails_as_often_as_it_is_told() {
     let (store, mut samples) = (MemoryStore::default(), Samples::new());

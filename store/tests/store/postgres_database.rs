@@ -182,6 +182,26 @@ fn text_holds_every_character() {
 }
 
 #[test]
+fn a_value_that_no_index_holds_costs_neither_the_connection_nor_the_epoch() {
+    let (server, mut samples) = (Postgres::start(), Samples::new());
+    let url = server.database();
+    let store = PostgresStore::open(&url, options("a")).expect("a new database");
+    let tenant = samples.tenant("acme");
+    store.commit(&Batch { tenants: vec![tenant.clone()], ..Batch::default() }).expect("committed");
+    let epoch = || server.ask("SELECT epoch || ' ' || commits FROM partitions");
+    let before = epoch();
+    let mut fact = samples.fact(tenant.id, "a.b");
+    // More than a third of a page, and nothing in it repeats.
+    fact.lineage.correlation_id = (0..3_000).filter_map(|n| char::from_u32(0x4e00 + n * 5)).collect::<String>().into();
+    for _ in 0..3 {
+        let error = store.commit(&facts([fact.clone()])).expect_err("it does not fit into the index");
+        assert!(error.is_unstorable() && error.to_string().contains("54000"), "{error}");
+    }
+    assert_eq!(epoch(), before);
+    store.commit(&facts([samples.fact(tenant.id, "a.b")])).expect("the next commit has the same connection");
+}
+
+#[test]
 fn a_schema_that_is_newer_or_was_changed_is_refused() {
     let server = Postgres::start();
     let url = server.database();

@@ -58,10 +58,11 @@ pub async fn commit(client: &Client, writes: &[Write<'_>], at: Fence) -> Result<
 
 type Sent<'a> = Pin<Box<dyn Future<Output = std::result::Result<(), tokio_postgres::Error>> + 'a>>;
 
-/// Sends all of them, one after the other and without waiting for an answer; the first that fails is the answer.
+/// Sends all of them, one after the other and without waiting for an answer; the first that fails is the answer. What
+/// comes after one that could not be sent is not sent either: the last of them is the `COMMIT`.
 async fn in_order(sent: Vec<Sent<'_>>) -> std::result::Result<(), tokio_postgres::Error> {
     let mut left: Vec<Option<Sent<'_>>> = sent.into_iter().map(Some).collect();
-    let mut failed = None;
+    let (mut failed, mut is_sent) = (None, false);
     poll_fn(move |context| {
         for slot in &mut left {
             let Some(one) = slot else { continue };
@@ -70,8 +71,12 @@ async fn in_order(sent: Vec<Sent<'_>>) -> std::result::Result<(), tokio_postgres
                 if failed.is_none() {
                     failed = answer.err();
                 }
+                if let Some(error) = failed.take_if(|_| !is_sent) {
+                    return Poll::Ready(Err(error));
+                }
             }
         }
+        is_sent = true;
         match left.iter().all(Option::is_none) {
             true => Poll::Ready(failed.take().map_or(Ok(()), Err)),
             false => Poll::Pending,
