@@ -1,7 +1,7 @@
 //! Where requests come in, when tenants are parted among nodes: each goes to the router of the partition that its key
 //! is of, here or on another node. What needs no key is answered by the lobby, an engine without tenants.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -13,47 +13,38 @@ use axum::http::{Method, StatusCode, request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use fleetprompt_core::TenantId;
-use fleetprompt_core::tenant::{Key, KeyHash};
-use fleetprompt_engine::Engine;
+use fleetprompt_core::tenant::KeyHash;
 use fleetprompt_engine::memory::{self, RequestMemory, Reservation};
 use fleetprompt_engine::workers::AttemptId;
+use fleetprompt_engine::{Engine, Metrics};
 use fleetprompt_store::postgres::Database;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
 
+use super::keys::{KeyLookups, KeyPartition};
 use super::mail::{Mail, Passed};
 use crate::api::{Elsewhere, PassedOn, Problem, body};
 
-/// Keys whose partition is remembered: it never changes.
-const HOMES_MAX: usize = 100_000;
-/// Keys that the database is asked for at once.
-const STRANGERS_MAX: usize = 4;
+/// Callbacks that wait at once to be known to another node: each is put into the database once for every node, before
+/// anybody knows who sent it.
+const CALLBACKS_ELSEWHERE_MAX: usize = 32;
 const CALLBACKS: &str = "/v1/callbacks/";
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 pub struct Door {
-    database: Arc<Database>,
     mail: Arc<Mail>,
     memory: Arc<RequestMemory>,
     lobby: Router,
     rooms: RwLock<BTreeMap<u16, Arc<Room>>>,
     /// Those of the rooms.
     engines: watch::Sender<Vec<Engine>>,
-    homes: Mutex<HashMap<KeyHash, Home>>,
-    /// Turns to ask the database for a key.
-    strangers: Arc<Semaphore>,
-}
-
-/// Where a key belongs.
-#[derive(Debug, Clone, Copy)]
-struct Home {
-    partition: u16,
-    tenant: TenantId,
-    /// It performs for all tenants.
-    is_of_all: bool,
+    keys: Arc<KeyLookups>,
+    /// Of workers for all tenants, whose keys are looked at each time: secrets of nobody do not keep these waiting.
+    performers: Arc<KeyLookups>,
+    callbacks: Semaphore,
 }
 
 /// One partition that this node decides for.
@@ -103,21 +94,22 @@ impl Drop for Visit {
 
 impl Door {
     pub fn new(
-        database: Arc<Database>,
+        database: &Arc<Database>,
+        metrics: &Arc<Metrics>,
         mail: Arc<Mail>,
         memory: Arc<RequestMemory>,
         lobby: Router,
         engines: watch::Sender<Vec<Engine>>,
     ) -> Self {
         Self {
-            database,
             mail,
             memory,
             lobby,
             rooms: RwLock::default(),
             engines,
-            homes: Mutex::default(),
-            strangers: Arc::new(Semaphore::new(STRANGERS_MAX)),
+            keys: KeyLookups::new(database.clone(), metrics.clone()),
+            performers: KeyLookups::new(database.clone(), metrics.clone()),
+            callbacks: Semaphore::new(CALLBACKS_ELSEWHERE_MAX),
         }
     }
 
@@ -179,7 +171,7 @@ impl Door {
         }
         let is_performed = path.starts_with("/v1/attempts/");
         let Some((by, hash)) = PassedOn::by(request.headers()) else { return self.in_the_lobby(request).await };
-        match self.home(hash).await {
+        match self.keys.partition_of(hash, || self.partition_here(hash)).await {
             Ok(Some(home)) if home.is_of_all && is_performed => match self.performer(hash).await {
                 Ok(by) => self.in_the_lobby(passed(request, by)).await,
                 Err(problem) => problem.into_response(),
@@ -194,47 +186,23 @@ impl Door {
         self.lobby.clone().oneshot(request).await.unwrap_or_else(|never| match never {})
     }
 
-    async fn home(&self, hash: KeyHash) -> Result<Option<Home>, Problem> {
-        if let Some(home) = self.homes.lock().get(&hash) {
-            return Ok(Some(*home));
-        }
-        let Some((key, partition)) = self.key(hash).await? else { return Ok(None) };
-        let home = Home {
-            partition,
-            tenant: key.tenant,
-            is_of_all: key.performs.is_some_and(|performs| performs.all_tenants),
+    /// Among the tenants that this node decides for.
+    fn partition_here(&self, hash: KeyHash) -> Option<KeyPartition> {
+        let find = |(partition, room): (&u16, &Arc<Room>)| {
+            let directory = room.engine.directory();
+            Some(KeyPartition::of(directory.key(&hash, crate::api::now())?, *partition))
         };
-        let mut homes = self.homes.lock();
-        if homes.len() >= HOMES_MAX {
-            homes.clear();
-        }
-        homes.insert(hash, home);
-        Ok(Some(home))
-    }
-
-    /// As the database has it now. Whoever asks with unknown keys waits in line with others who do.
-    async fn key(&self, hash: KeyHash) -> Result<Option<(Key, u16)>, Problem> {
-        let turn = self.strangers.clone().acquire_owned().await;
-        let database = self.database.clone();
-        // It goes on when the caller does not wait: a question that is broken off costs a connection.
-        let asked = tokio::spawn(async move {
-            let _turn = turn;
-            database.key(&hash).await
-        });
-        match asked.await {
-            Ok(found) => Ok(found.map_err(fleetprompt_engine::Error::from)?),
-            Err(error) => Err(Problem::internal("look for the key", &error)),
-        }
+        self.rooms.read().iter().find_map(find)
     }
 
     /// A worker of all tenants takes from the node that it asks, whoever decides for its own tenant; so its key is looked at
     /// here, each time.
     async fn performer(&self, hash: KeyHash) -> Result<PassedOn, Problem> {
-        let live = self.key(hash).await?.map(|(key, _)| key).filter(|key| key.is_live(crate::api::now()));
+        let live = self.performers.find(hash).await?.map(|(key, _)| key).filter(|key| key.is_live(crate::api::now()));
         live.map(|key| PassedOn::vouched(&key)).ok_or_else(Problem::key_unknown)
     }
 
-    async fn ask(&self, home: Home, request: Request, by: PassedOn) -> Response {
+    async fn ask(&self, home: KeyPartition, request: Request, by: PassedOn) -> Response {
         // Owners may name another tenant, and then the request is made twice: there is little of it.
         let may_be_elsewhere = ["/v1/keys", "/v1/tenants"].iter().any(|path| request.uri().path().starts_with(path));
         match self.visit(home.partition).filter(|_| !may_be_elsewhere) {
@@ -243,7 +211,7 @@ impl Door {
         }
     }
 
-    async fn ask_with(&self, home: Home, request: Request, by: PassedOn) -> Result<Response, Problem> {
+    async fn ask_with(&self, home: KeyPartition, request: Request, by: PassedOn) -> Result<Response, Problem> {
         let (parts, body) = request.into_parts();
         let (bytes, _reserved) = self.read(Some(home.tenant), &parts, body, body::MANY_BYTES_MAX).await?;
         let response = self.ask_for(home.partition, &parts, bytes.clone(), Some(by)).await;
@@ -286,6 +254,10 @@ impl Door {
         if let Some(response) = self.called_back_here(&parts, &bytes).await {
             return response;
         }
+        let Ok(_permit) = self.callbacks.try_acquire() else {
+            return Problem::busy("too many callbacks wait for other nodes already", Duration::from_secs(1))
+                .into_response();
+        };
         // Of each node one partition stands for all that it has.
         let elsewhere = self.mail.one_of_each_other_node();
         let mut asked: FuturesUnordered<_> =

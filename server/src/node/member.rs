@@ -77,7 +77,7 @@ impl Member {
             leaving,
             stopping,
         });
-        member.database.beat().await?;
+        member.database.join().await?;
         member.look().await?;
         let tasks = vec![
             tokio::spawn(member.clone().listen()),
@@ -104,13 +104,28 @@ impl Member {
         }
     }
 
-    /// Whatever else takes its time.
+    /// Whatever else takes its time. Says so when the lease is not renewed, before it ends.
     async fn beat(self: Arc<Self>) {
+        let (mut renewed, mut said) = (Instant::now(), Lateness::InTime);
         loop {
-            tokio::time::sleep(self.lease / 3).await;
-            if let Err(error) = self.database.beat().await {
-                tracing::debug!(target: "store", %error, "nobody heard that this node lives");
+            // One that failed is tried again soon: another two fit into the lease.
+            let pause = if said == Lateness::InTime { self.lease / 3 } else { self.lease / 24 };
+            tokio::time::sleep(pause).await;
+            let begun = Instant::now();
+            let beaten = self.database.beat().await;
+            if beaten.is_ok() {
+                renewed = begun;
             }
+            let left = self.lease.checked_sub(renewed.elapsed());
+            let lateness = match (&beaten, left) {
+                (Ok(()), _) => Lateness::InTime,
+                (Err(_), Some(_)) => Lateness::Late,
+                (Err(_), None) => Lateness::Over,
+            };
+            if lateness != said {
+                lateness.log(beaten.err(), left);
+            }
+            said = lateness;
         }
     }
 
@@ -311,6 +326,34 @@ impl Running {
     }
 }
 
+/// How it stands with the lease of this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lateness {
+    InTime,
+    /// The last heartbeat failed.
+    Late,
+    /// Other nodes may take the partitions.
+    Over,
+}
+
+impl Lateness {
+    fn log(self, error: Option<fleetprompt_store::Error>, left: Option<Duration>) {
+        let error = error.map(|error| error.to_string());
+        let left_s = left.map(|left| left.as_secs_f64());
+        match self {
+            Self::InTime => tracing::info!(target: "nodes", "the lease of this node is renewed again"),
+            Self::Late => tracing::warn!(
+                target: "nodes", error, left_s,
+                "the lease of this node could not be renewed; it is tried again until the lease ends"
+            ),
+            Self::Over => tracing::error!(
+                target: "nodes", error,
+                "the lease of this node has ended: other nodes take its partitions, and its commits are refused then"
+            ),
+        }
+    }
+}
+
 /// The door, and behind it at first only what belongs to no tenant.
 fn door(
     database: &Arc<Database>,
@@ -324,5 +367,5 @@ fn door(
     let (told, engines) = watch::channel(Vec::new());
     let among = Among { database: database.clone(), partition: PostgresStore::NOBODYS, engines };
     let router = api::router(engine, api.among(left, among));
-    Ok(Arc::new(Door::new(database.clone(), mail.clone(), resources.memory().clone(), router, told)))
+    Ok(Arc::new(Door::new(database, resources.metrics(), mail.clone(), resources.memory().clone(), router, told)))
 }

@@ -2,6 +2,7 @@
 
 mod balance;
 mod door;
+mod keys;
 mod mail;
 mod member;
 

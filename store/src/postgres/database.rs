@@ -31,6 +31,11 @@ pub struct Options {
 impl Options {
     pub const PARTITIONS: u16 = 16;
     pub const PARTITIONS_MAX: u16 = 256;
+
+    /// How long one heartbeat may take. After one that was lost, another two fit into the lease.
+    pub(super) fn beat_max(&self) -> Duration {
+        self.lease / 4
+    }
 }
 
 pub struct Database {
@@ -52,7 +57,9 @@ pub(super) struct Connections {
     /// Each partition's own.
     pub writers: Pool,
     /// For what nodes say of themselves and to each other: no reader can keep them waiting. They see all tenants.
-    of_nodes: Pool,
+    pub of_nodes: Pool,
+    /// For heartbeats alone: no message can keep them waiting.
+    pub heartbeat: Pool,
     config: Config,
     tls: MakeRustlsConnect,
     /// Taken when it ends, which may be on a thread of another runtime.
@@ -66,7 +73,7 @@ const OF_NODES_MAX: usize = 4;
 /// Until the next transaction says otherwise: each read of a tenant's does.
 const OF_ALL_TENANTS: &str = "SET fleetprompt.tenant = '*'";
 /// Nothing takes as long as this, unless the database is gone without a word.
-const ANSWER_MAX: Duration = Duration::from_secs(45);
+pub(super) const ANSWER_MAX: Duration = Duration::from_secs(45);
 pub(super) const CONNECT_MAX: Duration = Duration::from_secs(5);
 
 /// Every question has its index, also while the statistics of a young table say that it is empty.
@@ -78,7 +85,7 @@ const SESSION: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s';
 impl Database {
     /// Connects, and brings the schema up to date.
     pub fn open(url: &str, options: Options) -> Result<Arc<Self>> {
-        let connections = Connections::open(url)?;
+        let connections = Connections::open(url, options.beat_max())?;
         let partitions = connections.wait(migrations::apply(&connections.writers, options.partitions))?;
         connections.writers.resize(WRITERS_SPARE + usize::from(partitions));
         Ok(Self::new(connections, options, partitions))
@@ -146,22 +153,17 @@ impl Database {
         read.await.map_err(|fault| fault.while_("read the tenants"))
     }
 
-    /// The key of a secret, whether it may be used or not, and the partition of its tenant.
-    pub async fn key(&self, hash: &KeyHash) -> Result<Option<(Key, u16)>> {
+    /// The keys of these secrets, whether they may be used or not, and the partitions of their tenants: one query.
+    pub async fn keys(&self, hashes: &[KeyHash]) -> Result<Vec<(Key, u16)>> {
         let read = snapshot(&self.connections.readers, Whose::Everybodys, async |view| {
-            registrations::key_by_hash(view, hash).await
+            registrations::keys_by_hash(view, hashes).await
         });
         read.await.map_err(|fault| fault.while_("look for a key"))
     }
 
     /// Asks on a connection that sees what is everybody's.
     pub(super) async fn ask<T>(&self, ask: impl AsyncFnOnce(&Client) -> fault::Result<T>) -> fault::Result<T> {
-        let client = self.connections.of_nodes.get().await?;
-        let answer = bounded(ask(&client)).await;
-        if answer.is_err() {
-            drop(Object::take(client));
-        }
-        answer
+        ask_on(&self.connections.of_nodes, ANSWER_MAX, ask).await
     }
 
     /// Of its own, for as long as somebody listens.
@@ -220,7 +222,7 @@ pub(super) async fn snapshot<T>(
     Ok(answer)
 }
 
-/// A connection in a transaction. Whatever happens to it before it is given back, nobody gets it in that state: also
+/// A connection that is lent, mostly in a transaction. Whatever happens to it before it is given back, nobody gets it in that state: also
 /// when whoever reads does not wait for the end.
 pub(super) struct Lent(Option<Client>);
 
@@ -244,13 +246,37 @@ impl Drop for Lent {
     }
 }
 
+/// Asks on a connection of this pool. The time includes the wait for the connection. One that did not answer in time is
+/// dropped: what was asked might still be answered on it.
+pub(super) async fn ask_on<T>(
+    pool: &Pool,
+    within: Duration,
+    ask: impl AsyncFnOnce(&Client) -> fault::Result<T>,
+) -> fault::Result<T> {
+    let asking = async {
+        let lent = Lent::from(pool).await?;
+        let answer = ask(lent.client()).await?;
+        lent.give_back();
+        Ok(answer)
+    };
+    bounded_by(within, asking).await
+}
+
 pub(super) async fn bounded<T>(answer: impl Future<Output = fault::Result<T>>) -> fault::Result<T> {
-    let late = |_| Err(Fault::Away(format!("it did not answer within {} s", ANSWER_MAX.as_secs())));
-    tokio::time::timeout(ANSWER_MAX, answer).await.unwrap_or_else(late)
+    bounded_by(ANSWER_MAX, answer).await
+}
+
+pub(super) async fn bounded_by<T>(
+    within: Duration,
+    answer: impl Future<Output = fault::Result<T>>,
+) -> fault::Result<T> {
+    let late = |_| Err(Fault::Away(format!("it did not answer within {} s", within.as_secs_f64())));
+    tokio::time::timeout(within, answer).await.unwrap_or_else(late)
 }
 
 impl Connections {
-    pub fn open(url: &str) -> Result<Self> {
+    /// `beat_max` is how long the database may take over a heartbeat; zero: none are sent.
+    pub fn open(url: &str, beat_max: Duration) -> Result<Self> {
         let (config, tls) = address::read(url)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -277,7 +303,10 @@ impl Connections {
         };
         let (readers, writers) = (pool(READERS_MAX, SESSION.to_owned()), pool(WRITERS_SPARE, SESSION.to_owned()));
         let of_nodes = pool(OF_NODES_MAX, format!("{SESSION}; {OF_ALL_TENANTS}"));
-        Ok(Self { readers, writers, of_nodes, config, tls, runtime: Some(runtime) })
+        // What the database is still at when the time is over would keep the next heartbeat waiting.
+        let late = format!("SET statement_timeout = {0}; SET lock_timeout = {0}", beat_max.as_millis());
+        let heartbeat = pool(1, format!("{SESSION}; {OF_ALL_TENANTS}; {late}"));
+        Ok(Self { readers, writers, of_nodes, heartbeat, config, tls, runtime: Some(runtime) })
     }
 
     pub fn runtime(&self) -> &Runtime {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use fleetprompt_core::Timestamp;
 
-use super::database::Connections;
+use super::database::{Connections, bounded};
 use super::fault::Result as FaultResult;
 use super::{columns, migrations};
 use crate::Result;
@@ -30,8 +30,8 @@ pub struct Examination {
 }
 
 pub fn examine(url: &str) -> Result<Examination> {
-    let connections = Connections::open(url)?;
-    connections.wait(look(&connections)).map_err(|fault| fault.while_("look at the database"))
+    let connections = Connections::open(url, Duration::ZERO)?;
+    connections.wait(bounded(look(&connections))).map_err(|fault| fault.while_("look at the database"))
 }
 
 async fn look(connections: &Connections) -> FaultResult<Examination> {

@@ -14,8 +14,8 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::columns;
-use super::database::{Database, partition};
-use super::fault::Result as FaultResult;
+use super::database::{CONNECT_MAX, Database, bounded_by, partition};
+use super::fault::{Fault, Result as FaultResult};
 use crate::Result;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -62,6 +62,8 @@ impl Notices {
 const CHANNEL: &str = "fleetprompt";
 const NODES: &str = "nodes";
 const LISTEN_AGAIN: Duration = Duration::from_millis(500);
+/// How often the connection that listens is asked whether it still answers.
+const LISTENS_EVERY: Duration = Duration::from_secs(15);
 
 impl Database {
     /// Puts requests there at once, and tells those nodes.
@@ -156,40 +158,47 @@ impl Database {
     /// Listens for ever.
     pub async fn listen(&self, notices: &Notices) {
         loop {
-            if let Err(why) = self.listen_once(notices).await {
-                tracing::debug!(target: "store", why, "no notifications for now");
+            if let Err(fault) = self.listen_once(notices).await {
+                let error = fault.while_("listen for notifications");
+                tracing::debug!(target: "store", %error, "this node looks for messages by itself for now");
             }
             notices.listening(false);
             tokio::time::sleep(LISTEN_AGAIN).await;
         }
     }
 
-    async fn listen_once(&self, notices: &Notices) -> std::result::Result<(), String> {
+    async fn listen_once(&self, notices: &Notices) -> FaultResult<()> {
         let own = self.node.to_string();
         let (config, tls) = self.way_there();
-        let (client, mut connection) = config.connect(tls).await.map_err(|error| error.to_string())?;
-        let mut asked = pin!(async {
-            let listening = client.batch_execute(&format!("LISTEN {CHANNEL}")).await;
-            if listening.is_ok() {
-                notices.listening(true);
-                // For as long as the connection lives.
-                std::future::pending::<()>().await;
-            }
-            listening
-        });
+        let (client, mut connection) = bounded_by(CONNECT_MAX * 2, async { Ok(config.connect(tls).await?) }).await?;
+        let mut listening = pin!(keep_listening(&client, notices));
         loop {
-            let next = poll_fn(|context| match asked.as_mut().poll(context) {
-                Poll::Ready(failed) => Poll::Ready(failed.err().map(Err)),
-                Poll::Pending => connection.poll_message(context),
+            let next = poll_fn(|context| match listening.as_mut().poll(context) {
+                Poll::Ready(fault) => Poll::Ready(Some(Err(fault))),
+                Poll::Pending => connection.poll_message(context).map(|next| Some(next?.map_err(Fault::from))),
             });
             match next.await {
                 Some(Ok(AsyncMessage::Notification(told))) if told.payload() == NODES => notices.nodes.notify_one(),
                 Some(Ok(AsyncMessage::Notification(told))) if told.payload() == own => notices.mail.notify_one(),
                 Some(Ok(_)) => {}
-                Some(Err(error)) => return Err(error.to_string()),
-                None => return Err("the connection was closed".to_owned()),
+                Some(Err(fault)) => return Err(fault),
+                None => return Err(Fault::Away("the connection was closed".to_owned())),
             }
         }
+    }
+}
+
+/// Until the connection does not answer any more, which one that is dead without a word does not say by itself.
+async fn keep_listening(client: &tokio_postgres::Client, notices: &Notices) -> Fault {
+    let listen = format!("LISTEN {CHANNEL}");
+    loop {
+        if let Err(fault) = bounded_by(CONNECT_MAX * 2, async { Ok(client.batch_execute(&listen).await?) }).await {
+            return fault;
+        }
+        if !notices.is_listening() {
+            notices.listening(true);
+        }
+        tokio::time::sleep(LISTENS_EVERY).await;
     }
 }
 

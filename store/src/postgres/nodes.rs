@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::database::{CONNECT_MAX, Database, partition};
+use super::database::{ANSWER_MAX, CONNECT_MAX, Database, ask_on, partition};
 use super::fault::Result as FaultResult;
 use super::{PostgresStore, columns};
 use crate::{Error, Result};
@@ -65,15 +65,24 @@ impl Cluster {
 }
 
 impl Database {
-    /// Says that this node lives.
+    /// Begins the lease of this node. There is none yet that could end meanwhile.
+    pub async fn join(&self) -> Result<()> {
+        self.beat_within(ANSWER_MAX).await
+    }
+
+    /// Renews the lease of this node, or fails within a quarter of it.
     pub async fn beat(&self) -> Result<()> {
+        self.beat_within(self.options.beat_max()).await
+    }
+
+    async fn beat_within(&self, within: Duration) -> Result<()> {
         let sql = "INSERT INTO nodes (id, name, version, expires_at, is_draining)
             VALUES ($1, $2, $3, clock_timestamp() + make_interval(secs => $4), $5)
             ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at";
         let Self { node, options, .. } = self;
         let takes_nothing = self.is_alone.load(Ordering::Relaxed);
         let version = env!("CARGO_PKG_VERSION");
-        let beating = self.ask(async |client| {
+        let beating = ask_on(&self.connections.heartbeat, within, async |client| {
             let statement = client.prepare_cached(sql).await?;
             client
                 .execute(&statement, &[node, &options.node, &version, &options.lease.as_secs_f64(), &takes_nothing])
@@ -193,7 +202,7 @@ impl Database {
             let keeping = keep(Arc::downgrade(self), self.options.lease / 3);
             self.connections.runtime().spawn(keeping);
         }
-        self.connections.wait(self.beat())?;
+        self.connections.wait(self.join())?;
         let taken = self.take(partition).and_then(|taken| match taken {
             Some(store) => Ok(store.that_leaves()),
             None => Err(Error::InUse { node: self.connections.wait(self.cluster())?.name_of_owner(partition) }),

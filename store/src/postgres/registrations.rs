@@ -24,11 +24,12 @@ pub async fn tenants(view: &View<'_>) -> Result<Vec<Tenant>> {
 }
 
 /// With the partition of its tenant.
-pub async fn key_by_hash(view: &View<'_>, hash: &KeyHash) -> Result<Option<(Key, u16)>> {
+pub async fn keys_by_hash(view: &View<'_>, hashes: &[KeyHash]) -> Result<Vec<(Key, u16)>> {
     let sql = "SELECT k.tenant_id, k.id, k.name, k.role, k.hash, k.created_at, k.expires_at, k.revoked_at, k.performs,
           t.partition
-        FROM keys k JOIN tenants t ON t.tenant_id = k.tenant_id WHERE k.hash = $1";
-    view.row(sql, &[&&hash.0[..]], |row| Ok((key(row)?, partition(row, 9)?))).await
+        FROM keys k JOIN tenants t ON t.tenant_id = k.tenant_id WHERE k.hash = ANY ($1)";
+    let hashes: Vec<&[u8]> = hashes.iter().map(|hash| &hash.0[..]).collect();
+    view.rows(sql, &[&hashes], |row| Ok((key(row)?, partition(row, 9)?))).await
 }
 
 /// Each list in the order of its tenants' ids, then of its own.

@@ -19,7 +19,7 @@ const PATIENT: &str = "SET LOCAL idle_in_transaction_session_timeout = 0";
 impl PostgresStore {
     /// Everything as it is now, to be read: it writes nothing, and what is written meanwhile is not in it.
     pub fn snapshot(url: &str) -> Result<Self> {
-        let connections = Connections::open(url)?;
+        let connections = Connections::open(url, Duration::ZERO)?;
         let (held, partitions) = connections.wait(Held::begin(&connections.readers))?;
         let options = Options { node: String::new(), lease: Duration::ZERO, partitions };
         let mut store = Database::new(connections, options, partitions).whole();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use fleetprompt_store::postgres::{Database, PostgresStore};
+use fleetprompt_store::postgres::{Database, Options, PostgresStore, Request};
 use fleetprompt_store::{Batch, Error, Page, SignalFilter, Store};
 use fleetprompt_testing::Postgres;
 
@@ -199,6 +199,45 @@ fn a_value_that_no_index_holds_costs_neither_the_connection_nor_the_epoch() {
     }
     assert_eq!(epoch(), before);
     store.commit(&facts([samples.fact(tenant.id, "a.b")])).expect("the next commit has the same connection");
+}
+
+/// Locks a table until it is dropped.
+async fn lock(url: &str, table: &str) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.expect("a connection");
+    tokio::spawn(connection);
+    client.batch_execute(&format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")).await.expect("locked");
+    client
+}
+
+#[test]
+fn a_heartbeat_does_not_wait_for_messages_and_fails_long_before_the_lease_ends() {
+    let (server, lease) = (Postgres::start(), Duration::from_secs(4));
+    let url = server.database();
+    let database = Database::open(&url, Options { lease, ..options("a") }).expect("a new database");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let locked = lock(&url, "requests").await;
+        let message = |database: Arc<Database>| async move {
+            let (id, asker) = (uuid::Uuid::now_v7(), database.node());
+            database.send_requests(&[Request { id, partition: 0, asker, message: Vec::new() }], &[]).await
+        };
+        // More than there are connections for what nodes tell each other.
+        let messages: Vec<_> = (0..16).map(|_| tokio::spawn(message(database.clone()))).collect();
+        for _ in 0..20 {
+            database.beat().await.expect("it has a connection of its own");
+        }
+        assert!(messages.iter().all(|message| !message.is_finished()), "they still wait");
+        drop(locked);
+
+        let locked = lock(&url, "nodes").await;
+        let begun = std::time::Instant::now();
+        database.beat().await.expect_err("the database is at something else");
+        assert!(begun.elapsed() < lease, "the node learns it before others take its partitions");
+        assert!(!database.is_reachable());
+        drop(locked);
+        while database.beat().await.is_err() {}
+        assert!(database.is_reachable());
+    });
 }
 
 #[test]
