@@ -141,7 +141,8 @@ impl Exit {
         lines.normal.push(Some(tenant), weight, Work::Outcome(outcome));
     }
 
-    /// Control inputs first, and then the others until their cost reaches `most`; in each lane tenants share fairly.
+    /// Control inputs first, and then the others until their cost reaches `most`; in each lane tenants share fairly. When
+    /// they are decided, `put_back` must follow, with those that are not.
     pub fn take(&self, most: usize) -> Taken {
         let mut lines = self.lines.lock();
         let mut taken = Vec::new();
@@ -161,6 +162,10 @@ impl Exit {
     /// There was no time for these, of the last that were taken: they wait on as if they had not been.
     pub fn put_back(&self, works: Taken) {
         let mut lines = self.lines.lock();
+        for is_control in [true, false] {
+            let first = works.iter().find(|(_, ticket)| ticket.is_control == is_control);
+            lines.lane(is_control).turns.end_batch(first.map(|(_, ticket)| ticket.turn));
+        }
         for (work, ticket) in works.into_iter().rev() {
             lines.lane(ticket.is_control).put_back(work, ticket);
         }
@@ -230,6 +235,7 @@ impl Lane {
     }
 
     fn take(&mut self, most: usize, is_control: bool, taken: &mut Taken) {
+        self.turns.begin_batch();
         let mut cost = 0;
         while cost < most
             && let Some((work, ticket)) = self.pop()
@@ -408,7 +414,9 @@ mod tests {
             Work::Input(input) => input.tenant().map_or(0, |tenant| tenant.0.as_u128()),
             Work::Outcome(_) => 0,
         };
-        exit.take(most).into_iter().map(whose).collect()
+        let works = exit.take(most);
+        exit.put_back(Vec::new());
+        works.into_iter().map(whose).collect()
     }
 
     #[test]
@@ -431,6 +439,33 @@ mod tests {
         exit.put_back(works);
         assert_eq!(exit.len(), 5);
         assert_eq!(taken(&exit, 5), [1, 2, 1, 2, 1]);
+    }
+
+    #[test]
+    fn who_comes_while_a_batch_is_cut_off_does_not_wait_for_the_rest_of_it() {
+        let (entrance, exit) = queue(1_000);
+        put(&entrance, 1, 100);
+        let mut works = exit.take(50);
+        let rest = works.split_off(1);
+        put(&entrance, 2, 1);
+        exit.put_back(rest);
+        put(&entrance, 3, 1);
+        assert_eq!(taken(&exit, 4), [2, 1, 3, 1]);
+    }
+
+    #[test]
+    fn who_waits_on_has_its_turn_however_often_others_come_back() {
+        let (entrance, exit) = queue(1_000);
+        put(&entrance, 1, 10);
+        (2..22).for_each(|number| assert_eq!(put(&entrance, number, 1), 1));
+        let mut decided = 0;
+        for _ in 0..100 {
+            for number in taken(&exit, 2) {
+                decided += usize::from(number == 1);
+                put(&entrance, number, 1);
+            }
+        }
+        assert!((9..=11).contains(&decided), "{decided} of 200 among 21 tenants");
     }
 
     #[test]
@@ -539,7 +574,7 @@ mod tests {
         assert_eq!(taken(&exit, 1), [2]);
         put(&entrance, 2, 1);
         assert_eq!(pace.next(exit.sharers()), 64, "the others have one, too");
-        assert_eq!(taken(&exit, 4), [2, 1, 1, 1]);
+        assert_eq!(taken(&exit, 4), [1, 2, 1, 1]);
         assert_eq!(exit.sharers(), Some(Sharers { waiting: 1, newcomers: 0 }));
         assert_eq!(pace.next(exit.sharers()), 64);
         // Of these nobody has waited on and on.

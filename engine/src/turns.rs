@@ -1,5 +1,6 @@
 //! Lines that take turns: who was served least comes next, of these who has waited longest, and who has just
-//! come is not owed what it did not ask for.
+//! come is not owed what it did not ask for. Who was empty for a moment does not begin anew, either: it would come
+//! before those who wait on, each time.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
@@ -9,7 +10,14 @@ use fleetprompt_core::tenant::Weight;
 pub(crate) struct Turns<K, L> {
     lines: HashMap<K, (Turn, L)>,
     turns: BTreeSet<(Turn, K)>,
+    /// Where lines that are empty now would go on, as long as that is ahead of the virtual time.
+    ends: HashMap<K, u64>,
+    ends_in_order: BTreeSet<(u64, K)>,
+    /// The virtual time: where whoever comes next begins.
     now: u64,
+    /// The same, when all that was taken in a batch counts.
+    reached: u64,
+    in_batch: bool,
     count: u64,
 }
 
@@ -24,7 +32,16 @@ pub(crate) fn price(cost: usize, weight: Weight) -> u64 {
 
 impl<K, L> Default for Turns<K, L> {
     fn default() -> Self {
-        Self { lines: HashMap::new(), turns: BTreeSet::new(), now: 0, count: 0 }
+        Self {
+            lines: HashMap::new(),
+            turns: BTreeSet::new(),
+            ends: HashMap::new(),
+            ends_in_order: BTreeSet::new(),
+            now: 0,
+            reached: 0,
+            in_batch: false,
+            count: 0,
+        }
     }
 }
 
@@ -40,7 +57,7 @@ impl<K: Clone + Ord + Hash, L: Default> Turns<K, L> {
     pub fn of(&mut self, key: K) -> &mut L {
         if !self.lines.contains_key(&key) {
             self.count += 1;
-            let turn = (self.now, self.count);
+            let turn = (self.take_end(&key).map_or(self.now, |end| end.max(self.now)), self.count);
             self.turns.insert((turn, key.clone()));
             self.lines.insert(key.clone(), (turn, L::default()));
         }
@@ -72,24 +89,62 @@ impl<K: Clone + Ord + Hash, L: Default> Turns<K, L> {
         }
     }
 
-    /// Adds to what the line has been served, as if its last turn had cost more. A line that is gone owes nothing.
+    /// How much of what is taken next counts is not known yet: until then the virtual time stands still, so that who
+    /// comes in the meantime does not wait for all of it.
+    pub fn begin_batch(&mut self) {
+        self.in_batch = true;
+    }
+
+    /// All that was taken counts, or only what came before this turn.
+    pub fn end_batch(&mut self, next: Option<Turn>) {
+        self.in_batch = false;
+        self.advance(next.map_or(self.reached, |(at, _)| at));
+        self.reached = self.now;
+    }
+
+    fn advance(&mut self, to: u64) {
+        self.now = self.now.max(to);
+        while let Some((_, key)) = self.ends_in_order.first().filter(|(end, _)| *end <= self.now).cloned() {
+            self.take_end(&key);
+        }
+    }
+
+    fn take_end(&mut self, key: &K) -> Option<u64> {
+        let end = self.ends.remove(key)?;
+        self.ends_in_order.remove(&(end, key.clone()));
+        Some(end)
+    }
+
+    /// Adds to what a line has been served, as if its last turn had cost more; also for a line that is empty now.
     pub fn charge(&mut self, key: &K, price: u64) {
         if let Some(turn) = self.turn(key) {
             self.restore(key, (turn.0 + price, turn.1));
+        } else if let Some(end) = self.take_end(key) {
+            self.remember_end(key, end + price);
         }
+    }
+
+    fn remember_end(&mut self, key: &K, end: u64) {
+        self.ends.insert(key.clone(), end);
+        self.ends_in_order.insert((end, key.clone()));
     }
 
     /// It had its turn, at this price; an empty line goes.
     pub fn served(&mut self, key: &K, price: u64, is_empty: impl Fn(&L) -> bool) {
         let Some((turn, line)) = self.lines.get_mut(key) else { return };
         self.turns.remove(&(*turn, key.clone()));
-        self.now = self.now.max(turn.0);
+        let (begin, end) = (turn.0, turn.0 + price);
         if is_empty(line) {
             self.lines.remove(key);
+            self.remember_end(key, end);
         } else {
             self.count += 1;
-            *turn = (turn.0 + price, self.count);
+            *turn = (end, self.count);
             self.turns.insert((*turn, key.clone()));
+        }
+        self.reached = self.reached.max(begin);
+        if !self.in_batch {
+            self.advance(self.reached);
         }
     }
 
