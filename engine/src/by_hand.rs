@@ -167,7 +167,7 @@ impl ByHand {
         let (mut inputs, mut answers) = (Vec::new(), Vec::new());
         for (scope, signal) in each {
             let (reply, answer) = oneshot::channel();
-            inputs.push(Input::Emit { scope, signals: vec![signal], reply });
+            inputs.push(Input::Emit { scope, signals: vec![signal], reply: Reply::new(reply) });
             answers.push(answer);
         }
         self.decider.tick_by_hand(inputs, Vec::new());

@@ -16,9 +16,8 @@ use fleetprompt_core::{DirectiveId, Failure, Json, KeyId, Party, Scope, Slug, Te
 use fleetprompt_store::Store;
 use tokio::sync::{oneshot, watch};
 
-use crate::input::{Input, Registration, Reply};
-use crate::memory::{self, RequestMemory};
 use crate::input::{Input, Outcome, Registration, Reply};
+use crate::memory::{self, RequestMemory};
 use crate::models::Models;
 use crate::modules::{Module, Modules};
 use crate::perform::Performing;
@@ -238,7 +237,7 @@ impl Engine {
         let (mut inputs, mut replies) = (BTreeMap::<TenantId, Vec<Input>>::new(), Vec::new());
         for outcome in outcomes {
             let (reply, answer) = oneshot::channel();
-            inputs.entry(outcome.tenant()).or_default().push(Input::Outcome { outcome, reply });
+            inputs.entry(outcome.tenant()).or_default().push(Input::Outcome { outcome, reply: Reply::new(reply) });
             replies.push(answer);
         }
         for (tenant, inputs) in inputs {

@@ -276,13 +276,10 @@ async fn of_what_a_worker_reports_the_outcome_at_fault_is_refused_and_fails_its_
     let worker = Worker {
         id: WorkerId { key: fleetprompt_core::KeyId(runs[0].0), name: "mailer".into() },
         version: None,
-        taker: Taker {
-            tenant: Some(house.scope.tenant),
-            names: vec!["parcel.ship".parse().unwrap()],
-            labels: Default::default(),
-        },
+        taker: Taker::new(Some(house.scope.tenant), vec!["parcel.ship".parse().unwrap()], Default::default()),
         slots: 10,
     };
+    let worker = std::sync::Arc::new(worker);
     let mut attempts = Vec::new();
     while attempts.len() < 3 {
         let holding = attempts.iter().map(|delivered: &Delivered| delivered.id.clone()).collect();

@@ -251,7 +251,7 @@ impl Decider {
     fn emit_alone(&mut self, scope: &Scope, signal: NewSignal) -> Result<Emitted, Error> {
         self.extra_commits = self.extra_commits.saturating_sub(1);
         let (reply, mut answer) = oneshot::channel();
-        let input = Input::Emit { scope: scope.clone(), signals: vec![signal], reply };
+        let input = Input::Emit { scope: scope.clone(), signals: vec![signal], reply: Reply::new(reply) };
         if let Some((works, error)) = self.decide_again(vec![(Work::Input(Box::new(input)), Ticket::default())]) {
             works.into_iter().for_each(|(work, _)| self.quarantine(work, &error));
         }

@@ -2,8 +2,8 @@
 //! then answer and act. A crash before the commit is as if nothing had come; a crash after it loses
 //! answers and effects under way, and both are asked for again.
 
-mod refusals;
 mod commit;
+mod refusals;
 mod restart;
 mod slots;
 
@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, select, unbounded};
 use fleetprompt_core::directive::Directive;
-use fleetprompt_core::tenant::Weight;
 use fleetprompt_core::signal::NewSignal;
+use fleetprompt_core::tenant::Weight;
 use fleetprompt_core::workflow::Workflow;
 use fleetprompt_core::{Moment, TenantId, Timestamp};
 use fleetprompt_store::Store;

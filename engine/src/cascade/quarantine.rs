@@ -9,6 +9,7 @@ use fleetprompt_core::{Failure, Party, RunId, TenantId};
 use super::Cascade;
 use crate::Error;
 use crate::input::Outcome;
+use crate::perform::OutcomeHold;
 
 impl Cascade<'_> {
     /// Returns `false` if nothing can be decided in its place. With `pauses_run` its run is paused first, so that nothing
@@ -19,12 +20,12 @@ impl Cascade<'_> {
         }
         match outcome {
             Outcome::Step { tenant, run, place, attempt, begun, .. } => {
-                let (result, logs) = (Err(failure), Vec::new());
-                self.outcome(Outcome::Step { tenant, run, place, attempt, begun, result, execution: None, logs })
+                let (result, logs, hold) = (Err(failure), Vec::new(), OutcomeHold::default());
+                self.outcome(Outcome::Step { tenant, run, place, attempt, begun, result, execution: None, logs, hold })
             }
             Outcome::Directive { tenant, id, attempt, .. } => {
-                let (result, logs) = (Err(failure), Vec::new());
-                self.outcome(Outcome::Directive { tenant, id, attempt, result, execution: None, logs })
+                let (result, logs, hold) = (Err(failure), Vec::new(), OutcomeHold::default());
+                self.outcome(Outcome::Directive { tenant, id, attempt, result, execution: None, logs, hold })
             }
             Outcome::DirectiveDue { tenant, id } | Outcome::DirectiveDeferred { tenant, id } => {
                 let Some(directive) = self.find_directive(tenant, id)? else { return Ok(false) };

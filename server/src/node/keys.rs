@@ -55,7 +55,11 @@ struct Waiting {
 
 impl KeyPartition {
     pub fn of(key: &Key, partition: u16) -> Self {
-        Self { partition, tenant: key.tenant, is_of_all: key.performs.as_ref().is_some_and(|performs| performs.all_tenants) }
+        Self {
+            partition,
+            tenant: key.tenant,
+            is_of_all: key.performs.as_ref().is_some_and(|performs| performs.all_tenants),
+        }
     }
 }
 
