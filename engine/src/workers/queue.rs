@@ -84,15 +84,51 @@ enum Source<'a> {
     Lane(LaneId),
 }
 
-/// What comes next in a source. Those of tenants that were served least come first, then the oldest.
+/// What comes next in a source.
 struct Head {
-    turn: Turn,
     order: i64,
     line: Line,
 }
 
-/// A head and the number of its source, the first to come at the top of a heap.
-type Entry = Reverse<(Turn, i64, usize)>;
+/// The order of a head and the number of its source. The first to come is at the top of a heap.
+type Entry = Reverse<(i64, usize)>;
+
+/// The heads of all sources of one worker: by tenant, with the one that was served least first, and by age alone.
+#[derive(Default)]
+struct Heads {
+    turns: BTreeMap<Turn, TenantId>,
+    by_tenant: HashMap<TenantId, BinaryHeap<Entry>>,
+    by_age: BinaryHeap<Entry>,
+}
+
+impl Heads {
+    fn push(&mut self, head: Head, turn: Turn, source: usize) {
+        let tenant = head.line.1;
+        self.turns.insert(turn, tenant);
+        self.by_tenant.entry(tenant).or_default().push(Reverse((head.order, source)));
+        self.by_age.push(Reverse((head.order, source)));
+    }
+
+    fn pop(&mut self, by_age: bool) -> Option<(i64, usize)> {
+        if by_age {
+            return self.by_age.pop().map(|Reverse(entry)| entry);
+        }
+        loop {
+            let first = self.turns.first_entry()?;
+            match self.by_tenant.get_mut(first.get()).and_then(BinaryHeap::pop) {
+                Some(Reverse(entry)) => return Some(entry),
+                None => {
+                    first.remove();
+                }
+            }
+        }
+    }
+
+    fn set_turn(&mut self, tenant: TenantId, before: Option<Turn>, after: Option<Turn>) {
+        before.map(|turn| self.turns.remove(&turn));
+        after.map(|turn| self.turns.insert(turn, tenant));
+    }
+}
 
 impl Queue {
     pub fn len(&self) -> usize {
@@ -146,26 +182,25 @@ impl Queue {
             return popped;
         }
         let sources = self.sources(taker);
-        // By turn, and by age alone. An entry may be out of date: a tenant was served in another lane since.
-        let mut heaps = [BinaryHeap::new(), BinaryHeap::new()];
-        let push = |heaps: &mut [BinaryHeap<Entry>; 2], queue: &Self, at: usize| {
-            if let Some(head) = queue.head(taker, &sources[at]) {
-                heaps[0].push(Reverse((head.turn, head.order, at)));
-                heaps[1].push(Reverse((Turn::default(), head.order, at)));
+        let mut heads = Heads::default();
+        let push = |heads: &mut Heads, queue: &Self, at: usize| {
+            if let Some(head) = queue.head(taker, &sources[at])
+                && let Some(turn) = queue.tenants.turn(&head.line.1)
+            {
+                heads.push(head, turn, at);
             }
         };
-        (0..sources.len()).for_each(|at| push(&mut heaps, self, at));
+        (0..sources.len()).for_each(|at| push(&mut heads, self, at));
         while popped.len() < most {
             let by_age = self.pops % LONGEST_OF == LONGEST_OF - 1;
-            let Some(Reverse(entry)) = heaps[usize::from(by_age)].pop() else { break };
-            let Some(head) = self.head(taker, &sources[entry.2]) else { continue };
-            let current = (if by_age { Turn::default() } else { head.turn }, head.order, entry.2);
-            if current != entry {
-                heaps[usize::from(by_age)].push(Reverse(current));
-                continue;
-            }
+            let Some((order, at)) = heads.pop(by_age) else { break };
+            // What was popped by its age is still among those of its tenant, and the other way round.
+            let Some(head) = self.head(taker, &sources[at]).filter(|head| head.order == order) else { continue };
+            let tenant = head.line.1;
+            let before = self.tenants.turn(&tenant);
             popped.extend(self.pop_line(head.line));
-            push(&mut heaps, self, entry.2);
+            heads.set_turn(tenant, before, self.tenants.turn(&tenant));
+            push(&mut heads, self, at);
         }
         popped
     }
@@ -196,13 +231,13 @@ impl Queue {
                     self.count();
                     self.lanes.get(lane).is_some_and(|lane| taker.has(&lane.labels))
                 })?;
-                Some(Head { turn: Turn::default(), order: *order, line: (*lane, *tenant) })
+                Some(Head { order: *order, line: (*lane, *tenant) })
             }
             Source::Lane(lane) => {
                 let tenants = &self.lanes.get(lane)?.tenants;
                 let tenant = tenants.next()?;
                 let order = tenants.peek(&tenant)?.head()?;
-                Some(Head { turn: self.tenants.turn(&tenant)?, order, line: (*lane, tenant) })
+                Some(Head { order, line: (*lane, tenant) })
             }
         }
     }
