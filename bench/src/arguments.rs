@@ -23,6 +23,9 @@ pub struct Arguments {
     /// Measure this system too, in turns with FleetPrompt
     #[arg(long, value_enum)]
     peer: Option<Peer>,
+    /// The binary of the other build, for `--peer fleetprompt`
+    #[arg(long, required_if_eq("peer", "fleetprompt"))]
+    peer_server: Option<PathBuf>,
     /// Measure the peer alone
     #[arg(long, requires = "peer")]
     only_peer: bool,
@@ -56,6 +59,9 @@ pub struct Arguments {
     /// Attacks of w9 [default: all]
     #[arg(long, value_enum, value_delimiter = ',')]
     attacks: Vec<Attack>,
+    /// Of w9, measure only restarts; with `--attacks`, they are left out
+    #[arg(long, conflicts_with = "attacks")]
+    only_restarts: bool,
     /// FleetPrompt's binary [default: the one beside this program]
     #[arg(long)]
     server: Option<PathBuf>,
@@ -104,6 +110,8 @@ enum What {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Peer {
+    /// Another build of FleetPrompt, with `--peer-server`; not for w9
+    Fleetprompt,
     Restate,
     Dbos,
 }
@@ -132,7 +140,7 @@ impl Arguments {
         }
         self.check()?;
         let systems = self.systems();
-        let ours = systems.contains(&System::Fleetprompt);
+        let ours = systems.iter().any(|system| system.is_fleetprompt());
         let wants = |what| ours && (self.what == what || self.what == What::All);
         let (waiting, tenants, clients) = (self.waiting, self.tenants, self.clients[0]);
         let full = Full { stored: self.stored, waiting, tenants, clients };
@@ -143,7 +151,7 @@ impl Arguments {
             full: wants(What::W5).then_some(full),
             floods: if wants(What::W6) { self.floods() } else { Vec::new() },
             idle: wants(What::W7).then_some(idle),
-            hostile: wants(What::W9).then(|| self.hostile()),
+            hostile: (wants(What::W9) && self.peer != Some(Peer::Fleetprompt)).then(|| self.hostile()),
             systems,
             times: Times {
                 warm_up: seconds("--warm-up-seconds", self.warm_up_seconds)?,
@@ -190,6 +198,9 @@ impl Arguments {
         if self.nodes > 1 {
             bail!("--nodes: a peer is one server, so only one node is compared with it; leave out --nodes or --peer");
         }
+        if self.what == What::W9 {
+            bail!("--peer: w9 measures one build; name another with --server, one after the other");
+        }
         match peer {
             Peer::Dbos if !self.postgres && !self.only_peer => {
                 bail!("--peer dbos: DBOS keeps its data in PostgreSQL, so FleetPrompt must as well; add --postgres")
@@ -199,12 +210,13 @@ impl Arguments {
                     "--peer restate: Restate keeps its data in files, so FleetPrompt must as well; leave out --postgres"
                 )
             }
-            Peer::Dbos | Peer::Restate => Ok(()),
+            Peer::Fleetprompt | Peer::Dbos | Peer::Restate => Ok(()),
         }
     }
 
     fn systems(&self) -> Vec<System> {
         let peer = self.peer.map(|peer| match peer {
+            Peer::Fleetprompt => System::Baseline,
             Peer::Restate => System::Restate,
             Peer::Dbos => System::Dbos,
         });
@@ -232,8 +244,10 @@ impl Arguments {
     }
 
     fn hostile(&self) -> Hostile {
-        let attacks = if self.attacks.is_empty() { Attack::value_variants() } else { &self.attacks };
-        Hostile { attacks: attacks.to_vec(), size: if self.smoke { Size::Tiny } else { Size::Full } }
+        let are_all = self.attacks.is_empty() && !self.only_restarts;
+        let attacks = if are_all { Attack::value_variants() } else { &self.attacks };
+        let size = if self.smoke { Size::Tiny } else { Size::Full };
+        Hostile { attacks: attacks.to_vec(), restarts: self.attacks.is_empty(), size }
     }
 
     /// A few clients with batches already keep a thousand signals in flight.
@@ -244,12 +258,13 @@ impl Arguments {
     fn places(self, ours: bool) -> anyhow::Result<Places> {
         let server = match self.server {
             Some(server) => server,
-            None if ours => fleetprompt::default_binary()?,
+            None if ours && !self.only_peer => fleetprompt::default_binary()?,
             None => PathBuf::new(),
         };
         let worker = server.with_file_name("examples").join("scenario");
         Ok(Places {
             server,
+            baseline: self.peer_server.unwrap_or_default(),
             worker: self.worker.unwrap_or_else(|| worker.display().to_string()),
             parent: self.folder.unwrap_or_else(std::env::temp_dir),
             postgres: self.postgres,
@@ -276,7 +291,12 @@ mod tests {
     #[test]
     fn only_what_is_alike_is_compared() {
         let check = |line: &str| Arguments::parse_from(line.split(' ')).check();
-        for alike in ["bench all --smoke", "bench w1 --peer restate", "bench w1 --peer dbos --postgres"] {
+        for alike in [
+            "bench all --smoke",
+            "bench w1 --peer restate",
+            "bench w1 --peer dbos --postgres",
+            "bench all --peer fleetprompt --peer-server other --postgres",
+        ] {
             check(alike).unwrap();
         }
         check("bench w1 --peer dbos --only-peer").unwrap();
@@ -284,6 +304,7 @@ mod tests {
             ("bench w1 --peer dbos", "add --postgres"),
             ("bench w1 --peer restate --postgres", "leave out --postgres"),
             ("bench w1 --peer dbos --postgres --nodes 3", "leave out --nodes"),
+            ("bench w9 --peer fleetprompt --peer-server other", "--server"),
         ] {
             let refused = check(unlike).unwrap_err().to_string();
             assert!(refused.contains(advice), "{unlike}: {refused}");

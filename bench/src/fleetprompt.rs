@@ -178,8 +178,13 @@ impl Api {
         self.start_runs("bench.order.stored", orders, order).await
     }
 
-    /// One batch.
-    async fn start_runs(&self, name: &str, orders: Range<u64>, payload: impl Fn(u64) -> Value) -> anyhow::Result<()> {
+    /// Emits one batch of signals that each start one run.
+    pub async fn start_runs(
+        &self,
+        name: &str,
+        orders: Range<u64>,
+        payload: impl Fn(u64) -> Value,
+    ) -> anyhow::Result<()> {
         let signals: Vec<Value> = orders.map(|number| json!({"name": name, "payload": payload(number)})).collect();
         let count = signals.len();
         let body = self.send_batch(&json!(signals)).await?;

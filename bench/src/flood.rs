@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use serde::Serialize;
 
+use crate::comparison::Figure;
 use crate::fleetprompt::Api;
 use crate::load::{self, Load};
 use crate::measure::{Times, quantile_ms};
@@ -44,6 +45,16 @@ pub struct Record {
 }
 
 impl Record {
+    pub fn figures(&self) -> Vec<Figure> {
+        let under = self.flood.map_or("alone".to_owned(), |flood| format!("under {flood}"));
+        let mut figures = vec![
+            Figure::lower(format!("w6 p50 ms {under}"), self.p50_ms),
+            Figure::lower(format!("w6 p99 ms {under}"), self.p99_ms),
+        ];
+        figures.extend(self.flood.map(|flood| Figure::higher(format!("w6 ops/s of {flood}"), self.flood_throughput)));
+        figures
+    }
+
     pub fn errors(&self) -> u64 {
         self.flood_errors + self.quiet_errors
     }
@@ -71,20 +82,32 @@ impl Record {
 }
 
 /// Alone first, then under each flood.
-pub async fn measure(floods: &[Case], times: Times, places: &Places, round: usize) -> anyhow::Result<Vec<Record>> {
-    let alone = measure_under(None, times, places, round).await?;
+pub async fn measure(
+    floods: &[Case],
+    system: System,
+    times: Times,
+    places: &Places,
+    round: usize,
+) -> anyhow::Result<Vec<Record>> {
+    let alone = measure_under(None, system, times, places, round).await?;
     let alone_p99_ms = alone.p99_ms.max(0.001);
     let mut records = vec![alone];
     for flood in floods {
-        let mut record = measure_under(Some(*flood), times, places, round).await?;
+        let mut record = measure_under(Some(*flood), system, times, places, round).await?;
         record.p99_ratio = Some(record.p99_ms / alone_p99_ms);
         records.push(record);
     }
     Ok(records)
 }
 
-async fn measure_under(flood: Option<Case>, times: Times, places: &Places, round: usize) -> anyhow::Result<Record> {
-    let mut subject = Subject::start(System::Fleetprompt, places, false).await?;
+async fn measure_under(
+    flood: Option<Case>,
+    system: System,
+    times: Times,
+    places: &Places,
+    round: usize,
+) -> anyhow::Result<Record> {
+    let mut subject = Subject::start(system, places, false).await?;
     subject.neighbour_create().await?;
     subject.prepare(Workload::W1, places).await?;
     let [quiet, .., neighbour] = subject.tenants()? else { return Err(anyhow!("a tenant is missing")) };
@@ -100,7 +123,7 @@ async fn measure_under(flood: Option<Case>, times: Times, places: &Places, round
     };
     Ok(Record {
         workload: "w6",
-        system: System::Fleetprompt,
+        system,
         round,
         flood: flood.map(|flood| flood.workload),
         flood_clients: flood.map_or(0, |flood| flood.clients),

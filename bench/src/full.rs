@@ -11,6 +11,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use tokio::time::sleep;
 
+use crate::comparison::Figure;
 use crate::fleetprompt::Api;
 use crate::load::Outcome;
 use crate::measure::{Times, put_under_load, quantile_ms};
@@ -56,6 +57,16 @@ pub struct Record {
 }
 
 impl Record {
+    pub fn figures(&self) -> Vec<Figure> {
+        vec![
+            Figure::higher("w5 ops/s empty", self.empty_throughput),
+            Figure::lower("w5 p99 ms empty", self.empty_p99_ms),
+            Figure::higher("w5 ops/s full", self.full_throughput),
+            Figure::lower("w5 p99 ms full", self.full_p99_ms),
+            Figure::lower("w5 peak MiB full", self.full_peak_memory_mib),
+        ]
+    }
+
     pub fn ratio_of(&self) -> String {
         "w5 throughput to that of an empty server".to_owned()
     }
@@ -78,13 +89,19 @@ impl Record {
     }
 }
 
-pub async fn measure(full: Full, times: Times, places: &Places, round: usize) -> anyhow::Result<Record> {
+pub async fn measure(
+    full: Full,
+    system: System,
+    times: Times,
+    places: &Places,
+    round: usize,
+) -> anyhow::Result<Record> {
     let case = Case { workload: Workload::W1, clients: full.clients };
-    let subject = start(full.clients.min(full.tenants), places).await?;
+    let subject = start(full.clients.min(full.tenants), system, places).await?;
     let empty = put_under_load(&subject, case, times).await?;
     drop(subject);
 
-    let subject = start(full.tenants, places).await?;
+    let subject = start(full.tenants, system, places).await?;
     let filling = fill(&subject, full).await?;
     subject.settle();
     sleep(SETTLE.min(times.window)).await;
@@ -96,7 +113,7 @@ pub async fn measure(full: Full, times: Times, places: &Places, round: usize) ->
         [&empty, &filled].map(|it| (quantile_ms(&it.latencies_us, 0.5), quantile_ms(&it.latencies_us, 0.99)));
     Ok(Record {
         workload: "w5",
-        system: System::Fleetprompt,
+        system,
         round,
         clients: full.clients,
         stored_runs: full.stored,
@@ -118,8 +135,8 @@ pub async fn measure(full: Full, times: Times, places: &Places, round: usize) ->
     })
 }
 
-async fn start(tenants: usize, places: &Places) -> anyhow::Result<Subject> {
-    let mut subject = Subject::start(System::Fleetprompt, places, false).await?;
+async fn start(tenants: usize, system: System, places: &Places) -> anyhow::Result<Subject> {
+    let mut subject = Subject::start(system, places, false).await?;
     subject.tenants_create(tenants).await?;
     subject.prepare(Workload::W1, places).await?;
     Ok(subject)

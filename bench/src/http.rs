@@ -5,14 +5,14 @@
 //! redirects, no compression, no TLS.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep_until, timeout};
 
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -92,7 +92,21 @@ pub struct Connection {
 
 impl Connection {
     pub async fn open(address: SocketAddr) -> Result<Self, Fault> {
-        let stream = TcpStream::connect(address).await.map_err(|error| Fault::Connect(error.kind()))?;
+        Self::over(TcpStream::connect(address).await)
+    }
+
+    /// Opens a connection from another address of this machine than that of all other connections.
+    pub async fn open_from(from: Ipv4Addr, address: SocketAddr) -> Result<Self, Fault> {
+        let bound = TcpSocket::new_v4().and_then(|socket| {
+            socket.bind((from, 0).into())?;
+            Ok(socket)
+        });
+        let socket = bound.map_err(|error| Fault::Connect(error.kind()))?;
+        Self::over(socket.connect(address).await)
+    }
+
+    fn over(stream: std::io::Result<TcpStream>) -> Result<Self, Fault> {
+        let stream = stream.map_err(|error| Fault::Connect(error.kind()))?;
         stream.set_nodelay(true).map_err(|error| Fault::Connect(error.kind()))?;
         Ok(Self { stream, received: Vec::with_capacity(4096), unchunked: Vec::new(), closing: false })
     }

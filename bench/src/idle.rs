@@ -12,6 +12,7 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::comparison::Figure;
 use crate::fleetprompt::write_take;
 use crate::http::{Connection, Fault};
 use crate::subject::{Places, Subject, System};
@@ -50,6 +51,15 @@ pub struct Record {
 }
 
 impl Record {
+    pub fn figures(&self) -> Vec<Figure> {
+        vec![
+            Figure::higher("w7 opened runs/s", self.opened_per_second),
+            Figure::lower("w7 CPU %", self.cpu_percent),
+            Figure::lower("w7 memory MiB", self.memory_mib),
+            Figure::lower("w7 ready ms", self.ready_waiting_ms),
+        ]
+    }
+
     /// One line for a person.
     pub fn summary(&self) -> String {
         format!(
@@ -66,8 +76,8 @@ impl Record {
     }
 }
 
-pub async fn measure(idle: Idle, places: &Places, round: usize) -> anyhow::Result<Record> {
-    let subject = Subject::start(System::Fleetprompt, places, false).await?;
+pub async fn measure(idle: Idle, system: System, places: &Places, round: usize) -> anyhow::Result<Record> {
+    let subject = Subject::start(system, places, false).await?;
     let (ready_empty, empty) = (subject.ready, subject.read()?.server);
     let opening = open_runs(&subject, idle.waiting).await?;
     let workers = wait_for_work(&subject, idle.workers).await?;
@@ -81,11 +91,11 @@ pub async fn measure(idle: Idle, places: &Places, round: usize) -> anyhow::Resul
     let ended = subject.api()?.runs_not(&["running", "waiting"]).await?;
     ensure!(ended == 0, "{ended} of the sampled runs do not wait");
     let disk_bytes = subject.disk_bytes();
-    let again = subject.restart(places).await?;
+    let again = subject.restart().await?;
     let cpu_seconds = after.cpu_seconds - before.cpu_seconds;
     Ok(Record {
         workload: "w7",
-        system: System::Fleetprompt,
+        system,
         round,
         waiting_runs: idle.waiting,
         waiting_workers: idle.workers,

@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod arguments;
+mod comparison;
 mod database;
 mod dbos;
 mod ends;
@@ -32,10 +33,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Parser;
+use serde::Serialize;
 use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
 
 use arguments::{Arguments, Plan};
+use comparison::{Comparison, Figure};
+use hostile::Hostile;
 use measure::Record;
 use subject::System;
 use workload::Case;
@@ -77,7 +81,9 @@ async fn measure_all() -> anyhow::Result<u64> {
     let mut others = Others::default();
     for round in 1..=plan.rounds {
         for &case in &plan.cases {
-            records.extend(measure_case(&plan, case, round).await?);
+            let measured = measure_case(&plan, case, round).await?;
+            measured.iter().for_each(|record| others.comparison.add(record.system, record.figures()));
+            records.extend(measured);
         }
         others.measure(&plan, round).await?;
     }
@@ -89,14 +95,14 @@ async fn measure_all() -> anyhow::Result<u64> {
     if !others.attacks.is_empty() {
         eprint!("\n{}", hostile::table(&others.attacks));
     }
+    others.restarts.iter().for_each(|restart| eprintln!("{}", restart.summary()));
+    eprint!("\n{}", others.comparison.table());
     Ok(records.iter().map(|record| record.errors).sum::<u64>() + others.errors)
 }
 
-/// One case on every system, in an order that turns with the round, so that none always comes first.
+/// One case on every system.
 async fn measure_case(plan: &Plan, case: Case, round: usize) -> anyhow::Result<Vec<Record>> {
-    let mut systems: Vec<System> = plan.systems.iter().copied().filter(|system| system.has(case.workload)).collect();
-    let turn = round % systems.len().max(1);
-    systems.rotate_left(turn);
+    let systems = in_turns(plan.systems.iter().copied().filter(|system| system.has(case.workload)), round);
     let mut records = Vec::new();
     for system in systems {
         eprintln!("round {round}: {} with {} clients on {}", case.workload, case.clients, system.name());
@@ -105,10 +111,18 @@ async fn measure_case(plan: &Plan, case: Case, round: usize) -> anyhow::Result<V
             measure::count_syncs(&mut record, plan.times, &plan.places).await?;
         }
         record.warnings().for_each(|warning| eprintln!("warning: {warning}"));
-        println!("{}", report::line(&record)?);
+        print(&record)?;
         records.push(record);
     }
     Ok(records)
+}
+
+/// Orders systems by round, so that none is always measured first.
+fn in_turns(systems: impl Iterator<Item = System>, round: usize) -> Vec<System> {
+    let mut systems: Vec<System> = systems.collect();
+    let turn = round % systems.len().max(1);
+    systems.rotate_left(turn);
+    systems
 }
 
 /// What came of the workloads that are more than one window of load.
@@ -120,46 +134,94 @@ struct Others {
     errors: u64,
     /// Records of w9.
     attacks: Vec<hostile::Record>,
+    restarts: Vec<hostile::restart::Record>,
+    /// Figures of this build and of the baseline.
+    comparison: Comparison,
 }
 
 impl Others {
     async fn measure(&mut self, plan: &Plan, round: usize) -> anyhow::Result<()> {
-        if let Some(full) = plan.full {
-            eprintln!("round {round}: w5 with {} runs", full.stored + full.waiting);
-            let record = full::measure(full, plan.times, &plan.places, round).await?;
-            self.add(&record, record.summary(), record.errors)?;
-            self.ratios.entry(record.ratio_of()).or_default().push(record.throughput_ratio);
+        let systems = in_turns(plan.systems.iter().copied().filter(|system| system.is_fleetprompt()), round);
+        for &system in &systems {
+            self.measure_full(plan, system, round).await?;
         }
-        if !plan.floods.is_empty() {
-            eprintln!("round {round}: w6");
-            for record in flood::measure(&plan.floods, plan.times, &plan.places, round).await? {
-                self.add(&record, record.summary(), record.errors())?;
-                if let Some((ratio_of, ratio)) = record.ratio_of().zip(record.p99_ratio) {
-                    self.ratios.entry(ratio_of).or_default().push(ratio);
-                }
-            }
+        for &system in &systems {
+            self.measure_floods(plan, system, round).await?;
         }
-        if let Some(idle) = plan.idle {
-            eprintln!("round {round}: w7 with {} runs", idle.waiting);
-            let record = idle::measure(idle, &plan.places, round).await?;
-            self.add(&record, record.summary(), 0)?;
+        for &system in &systems {
+            self.measure_idle(plan, system, round).await?;
         }
-        if let Some(hostile) = &plan.hostile {
-            let report = |record: &hostile::Record| {
-                println!("{}", report::line(record)?);
-                Ok(())
-            };
-            let records = hostile::measure(hostile, plan.times, &plan.places, round, report).await?;
-            self.errors += records.iter().map(hostile::Record::unexpected).sum::<u64>();
-            self.attacks.extend(records);
+        if let (true, Some(hostile)) = (systems.contains(&System::Fleetprompt), &plan.hostile) {
+            self.measure_hostile(hostile, plan, round).await?;
         }
         Ok(())
     }
 
-    fn add(&mut self, record: &impl serde::Serialize, summary: String, errors: u64) -> anyhow::Result<()> {
-        println!("{}", report::line(record)?);
-        self.summaries.push(summary);
+    async fn measure_full(&mut self, plan: &Plan, system: System, round: usize) -> anyhow::Result<()> {
+        let Some(full) = plan.full else { return Ok(()) };
+        eprintln!("round {round}: w5 with {} runs on {}", full.stored + full.waiting, system.name());
+        let record = full::measure(full, system, plan.times, &plan.places, round).await?;
+        self.add(system, &record, record.summary(), record.figures(), record.errors)?;
+        self.add_ratio(system, record.ratio_of(), record.throughput_ratio);
+        Ok(())
+    }
+
+    async fn measure_floods(&mut self, plan: &Plan, system: System, round: usize) -> anyhow::Result<()> {
+        if plan.floods.is_empty() {
+            return Ok(());
+        }
+        eprintln!("round {round}: w6 on {}", system.name());
+        for record in flood::measure(&plan.floods, system, plan.times, &plan.places, round).await? {
+            self.add(system, &record, record.summary(), record.figures(), record.errors())?;
+            if let Some((ratio_of, ratio)) = record.ratio_of().zip(record.p99_ratio) {
+                self.add_ratio(system, ratio_of, ratio);
+            }
+        }
+        Ok(())
+    }
+
+    async fn measure_idle(&mut self, plan: &Plan, system: System, round: usize) -> anyhow::Result<()> {
+        let Some(idle) = plan.idle else { return Ok(()) };
+        eprintln!("round {round}: w7 with {} runs on {}", idle.waiting, system.name());
+        let record = idle::measure(idle, system, &plan.places, round).await?;
+        self.add(system, &record, record.summary(), record.figures(), 0)
+    }
+
+    async fn measure_hostile(&mut self, hostile: &Hostile, plan: &Plan, round: usize) -> anyhow::Result<()> {
+        let system = System::Fleetprompt;
+        let records = hostile::measure(hostile, system, plan.times, &plan.places, round, print).await?;
+        self.errors += records.iter().map(hostile::Record::unexpected).sum::<u64>();
+        self.attacks.extend(records);
+        if hostile.restarts {
+            let records = hostile::restart::measure(hostile.size, system, &plan.places, round).await?;
+            records.iter().try_for_each(print)?;
+            self.restarts.extend(records);
+        }
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        system: System,
+        record: &impl Serialize,
+        summary: String,
+        figures: Vec<Figure>,
+        errors: u64,
+    ) -> anyhow::Result<()> {
+        print(record)?;
+        self.summaries.push(if system == System::Baseline { format!("baseline: {summary}") } else { summary });
+        self.comparison.add(system, figures);
         self.errors += errors;
         Ok(())
     }
+
+    fn add_ratio(&mut self, system: System, ratio_of: String, ratio: f64) {
+        let ratio_of = if system == System::Baseline { format!("baseline: {ratio_of}") } else { ratio_of };
+        self.ratios.entry(ratio_of).or_default().push(ratio);
+    }
+}
+
+fn print(record: &impl Serialize) -> anyhow::Result<()> {
+    println!("{}", report::line(record)?);
+    Ok(())
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::comparison::Figure;
 use crate::load::{self, Load, Outcome};
 use crate::meter::Usage;
 use crate::subject::{Places, Reading, Subject, System};
@@ -64,6 +65,17 @@ pub struct Record {
 }
 
 impl Record {
+    pub fn figures(&self) -> Vec<Figure> {
+        let of = |what: &str| format!("{} {what} at {} clients", self.workload, self.clients);
+        vec![
+            Figure::higher(of("ops/s"), self.throughput),
+            Figure::lower(of("p50 ms"), self.p50_ms),
+            Figure::lower(of("p99 ms"), self.p99_ms),
+            Figure::lower(of("µs cpu/op"), self.cpu_per_op_us),
+            Figure::lower(of("peak MiB"), self.peak_memory_mib),
+        ]
+    }
+
     /// What makes the figures worth less than they seem.
     pub fn warnings(&self) -> impl Iterator<Item = &'static str> {
         let in_memory = self.filesystem.as_deref() == Some("tmpfs");
@@ -92,7 +104,7 @@ pub async fn measure(
     let outcome = put_under_load(&subject, case, times).await?;
     let disk = subject.disk_bytes().saturating_sub(disk_before);
     let mut record = record(case, system, round, &outcome);
-    record.nodes = if system == System::Fleetprompt { places.nodes } else { 1 };
+    record.nodes = if system.is_fleetprompt() { places.nodes } else { 1 };
     record.idle_memory_mib = idle.server.memory_mib;
     record.disk_bytes_per_op = per(disk as f64, outcome.operations_total);
     record.ready_ms = subject.ready.as_secs_f64() * 1e3;

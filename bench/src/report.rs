@@ -113,7 +113,7 @@ impl Medians {
 
     /// Batches are compared with the best that the peer reached with single calls.
     fn peer_of(&self, case: Case) -> Option<(System, &Median)> {
-        let mut peers = self.0.iter().filter(|((_, system), _)| *system != System::Fleetprompt);
+        let mut peers = self.0.iter().filter(|((_, system), _)| !system.is_fleetprompt());
         let found = if case.workload == Workload::W3Batch {
             let singles = peers.filter(|((case, _), _)| case.workload == Workload::W3);
             singles.max_by(|(_, a), (_, b)| a.throughput.total_cmp(&b.throughput))

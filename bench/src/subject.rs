@@ -3,7 +3,7 @@
 //! folder.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -28,14 +28,21 @@ const TENANTS_PER_NODE: usize = 16;
 #[serde(rename_all = "snake_case")]
 pub enum System {
     Fleetprompt,
+    /// Another build of FleetPrompt.
+    Baseline,
     Restate,
     Dbos,
 }
 
 impl System {
+    pub fn is_fleetprompt(self) -> bool {
+        matches!(self, Self::Fleetprompt | Self::Baseline)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Fleetprompt => "fleetprompt",
+            Self::Baseline => "baseline",
             Self::Restate => "restate",
             Self::Dbos => "dbos",
         }
@@ -44,7 +51,7 @@ impl System {
     /// Peers take one call a request, and DBOS has no steps in another process.
     pub fn has(self, workload: Workload) -> bool {
         match self {
-            Self::Fleetprompt => true,
+            Self::Fleetprompt | Self::Baseline => true,
             Self::Restate => workload != Workload::W3Batch,
             Self::Dbos => matches!(workload, Workload::W1 | Workload::W2 | Workload::W3),
         }
@@ -52,7 +59,7 @@ impl System {
 
     pub fn install(self) -> anyhow::Result<()> {
         match self {
-            Self::Fleetprompt => Ok(()),
+            Self::Fleetprompt | Self::Baseline => Ok(()),
             Self::Restate => restate::install(),
             Self::Dbos => dbos::install(),
         }
@@ -63,6 +70,8 @@ impl System {
 pub struct Places {
     /// FleetPrompt's binary.
     pub server: PathBuf,
+    /// The binary of the other build; empty if there is none.
+    pub baseline: PathBuf,
     /// The command of the worker that performs the steps of w4.
     pub worker: String,
     /// Data folders are made inside.
@@ -76,11 +85,16 @@ pub struct Places {
 impl Places {
     /// Whose syncs are another process's, which is not traced.
     pub fn are_in_postgres(&self, system: System) -> bool {
-        system == System::Dbos || (system == System::Fleetprompt && self.postgres)
+        system == System::Dbos || (system.is_fleetprompt() && self.postgres)
+    }
+
+    fn binary(&self, system: System) -> &Path {
+        if system == System::Baseline { &self.baseline } else { &self.server }
     }
 }
 
 pub struct Subject {
+    pub system: System,
     access: Access,
     /// FleetPrompt's nodes, or a peer's one server.
     servers: Vec<Process>,
@@ -98,6 +112,7 @@ enum Access {
 }
 
 struct Nodes {
+    binary: PathBuf,
     addresses: Vec<SocketAddr>,
     /// One for each tenant, the first one the owner's, in turns at the nodes.
     tenants: Vec<Api>,
@@ -131,20 +146,21 @@ impl Subject {
         let folder = folder.with_context(|| format!("make a folder in {}", places.parent.display()))?;
         std::fs::create_dir(data_of(&folder))?;
         match system {
-            System::Fleetprompt => Self::start_fleetprompt(places, folder, trace).await,
+            System::Fleetprompt | System::Baseline => Self::start_fleetprompt(system, places, folder, trace).await,
             System::Restate => Self::start_restate(folder, trace).await,
             System::Dbos => Self::start_dbos(folder).await,
         }
     }
 
-    async fn start_fleetprompt(places: &Places, folder: TempDir, trace: bool) -> anyhow::Result<Self> {
+    async fn start_fleetprompt(system: System, places: &Places, folder: TempDir, trace: bool) -> anyhow::Result<Self> {
+        let binary = places.binary(system).to_owned();
         let database = places.postgres.then(Database::start).transpose()?;
         let keeps = keeps(&folder, database.as_ref());
-        let key = fleetprompt::tenant_create(&places.server, &keeps)?;
+        let key = fleetprompt::tenant_create(&binary, &keeps)?;
         let trace = trace.then(|| folder.path().join("trace"));
         let (mut servers, mut addresses, mut ready) = (Vec::new(), Vec::new(), Duration::ZERO);
         for number in 1..=places.nodes {
-            let (command, address) = fleetprompt::serve(&places.server, &keeps)?;
+            let (command, address) = fleetprompt::serve(&binary, &keeps)?;
             let command = with_trace(command, trace.as_ref());
             let mut server = Process::start(&format!("fleetprompt-{number}"), command, folder.path())?;
             ready = ready.max(server.ready(address, "/readyz").await?);
@@ -152,8 +168,8 @@ impl Subject {
             addresses.push(address);
         }
         let tenants = vec![Api::new(addresses[0], key)];
-        let access = Access::Fleetprompt(Nodes { addresses, tenants });
-        let mut subject = Self { access, servers, handler: None, ready, trace, folder, database };
+        let access = Access::Fleetprompt(Nodes { binary, addresses, tenants });
+        let mut subject = Self { system, access, servers, handler: None, ready, trace, folder, database };
         if places.nodes > 1 {
             subject.share(places.nodes).await?;
         }
@@ -176,7 +192,8 @@ impl Subject {
         let ready = admin_ready + server.ready(plan.addresses.ingress, "/restate/health").await?;
         restate::register(plan.addresses).await?;
         let access = Access::Restate(plan.addresses);
-        Ok(Self { access, servers: vec![server], handler: Some(handler), ready, trace, folder, database: None })
+        let (system, servers) = (System::Restate, vec![server]);
+        Ok(Self { system, access, servers, handler: Some(handler), ready, trace, folder, database: None })
     }
 
     async fn start_dbos(folder: TempDir) -> anyhow::Result<Self> {
@@ -184,8 +201,8 @@ impl Subject {
         let (command, address) = dbos::plan(&database.address)?;
         let mut server = Process::start("dbos", command, folder.path())?;
         let ready = server.ready(address, "/health").await?;
-        let (access, database) = (Access::Dbos(address), Some(database));
-        Ok(Self { access, servers: vec![server], handler: None, ready, trace: None, folder, database })
+        let (system, access, database) = (System::Dbos, Access::Dbos(address), Some(database));
+        Ok(Self { system, access, servers: vec![server], handler: None, ready, trace: None, folder, database })
     }
 
     /// Makes tenants until there are `count`.
@@ -263,14 +280,24 @@ impl Subject {
         }
     }
 
-    /// Ends FleetPrompt's server the hard way and starts it again on the same data.
-    pub async fn restart(mut self, places: &Places) -> anyhow::Result<Self> {
-        self.servers.clear();
-        let (command, address) = fleetprompt::serve(&places.server, &keeps(&self.folder, self.database.as_ref()))?;
-        let mut server = Process::start("fleetprompt-again", command, self.folder.path())?;
-        self.ready = server.ready(address, "/readyz").await?;
-        self.servers.push(server);
+    /// Kills FleetPrompt's server, starts it again on the same data and waits until it is ready.
+    pub async fn restart(mut self) -> anyhow::Result<Self> {
+        self.start_again()?;
+        let address = self.api()?.address;
+        self.ready = self.servers[0].ready(address, "/readyz").await?;
         Ok(self)
+    }
+
+    /// The same, without waiting.
+    pub fn start_again(&mut self) -> anyhow::Result<()> {
+        self.servers.clear();
+        let keeps = keeps(&self.folder, self.database.as_ref());
+        let nodes = self.nodes()?;
+        let (command, address) = fleetprompt::serve(&nodes.binary, &keeps)?;
+        nodes.addresses = vec![address];
+        nodes.tenants.iter_mut().for_each(|api| api.address = address);
+        self.servers.push(Process::start("fleetprompt-again", command, self.folder.path())?);
+        Ok(())
     }
 
     /// Lets PostgreSQL do what filling it has left to be done.

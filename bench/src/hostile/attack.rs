@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context;
 use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -34,7 +35,7 @@ pub enum Attack {
     Workers,
     /// Four readers of pages of 250 signals of 1 MiB
     Pages,
-    /// 20 tails that never read, while signals of 1 MiB are emitted
+    /// 20 tails that begin behind 250 signals of 1 MiB and never read
     Tails,
     /// 24 clients that validate a definition of 10,000 steps
     Validations,
@@ -77,7 +78,7 @@ impl Attack {
             Self::Definitions => Ok((0..2).map(|client| apply_definitions(api, client, size)).collect()),
             Self::Workers => workers(api, size).await,
             Self::Pages => pages(api, size).await,
-            Self::Tails => Ok(tails(api, size)),
+            Self::Tails => tails(api, size).await,
             Self::Validations => Ok(validations(api, size)),
             Self::Batches => Ok(batches(api, size)),
             Self::HalfSent => Ok(half_sent(size)),
@@ -157,22 +158,37 @@ async fn workers(api: &Api, size: Size) -> anyhow::Result<Vec<Client>> {
 }
 
 async fn pages(api: &Api, size: Size) -> anyhow::Result<Vec<Client>> {
-    let signal = json!({"name": "bench.page", "payload": {"text": "x".repeat(1_000_000)}});
-    let mut left = size.scale(250);
-    while left > 0 {
-        let count = left.min(9);
-        api.send_batch(&json!(vec![&signal; count])).await?;
-        left -= count;
-    }
-    Ok(vec![gets(api, "/v1/signals?name=bench.page&limit=250"); 4])
+    store_large_signals(api, size.scale(250)).await?;
+    Ok(vec![gets(api, "/v1/signals?name=bench.large&limit=250"); 4])
 }
 
-fn tails(api: &Api, size: Size) -> Vec<Client> {
+/// Each tail begins behind the first large signal, so that there is much to send at once.
+async fn tails(api: &Api, size: Size) -> anyhow::Result<Vec<Client>> {
+    let first = store_large_signals(api, size.scale(250)).await?;
     let mut tail = Vec::new();
-    write_get(&mut tail, "/v1/signals/tail?name=bench.tail", &api.key);
+    write_get(&mut tail, &format!("/v1/signals/tail?after={first}"), &api.key);
     let mut clients = vec![Client::Hold(tail.into()); size.scale(20).max(2)];
-    clients.extend(vec![emits(api, "bench.tail", &json!({"text": "x".repeat(1_000_000)})); 2]);
-    clients
+    clients.push(emits(api, "bench.large", &large_payload()));
+    Ok(clients)
+}
+
+/// Stores so many signals of 1 MB, and returns the id of the first.
+async fn store_large_signals(api: &Api, count: usize) -> anyhow::Result<String> {
+    let signal = json!({"name": "bench.large", "payload": large_payload()});
+    let mut first = None;
+    let mut left = count;
+    while left > 0 {
+        // As many as fit into one request.
+        let batch = left.min(9);
+        let results = api.send_batch(&json!(vec![&signal; batch])).await?;
+        first = first.or_else(|| Some(results["results"][0]["signal"]["id"].as_str()?.to_owned()));
+        left -= batch;
+    }
+    first.context("the answer to a batch has no id of a signal")
+}
+
+fn large_payload() -> Value {
+    json!({"text": "x".repeat(1_000_000)})
 }
 
 fn validations(api: &Api, size: Size) -> Vec<Client> {

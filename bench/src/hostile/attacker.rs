@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,8 @@ use crate::http::{Connection, Fault};
 
 /// Pause after a refusal or a fault, so that a server that refuses at once is not flooded with retries.
 const PAUSE: Duration = Duration::from_millis(10);
+/// The attacker has another address than the quiet tenant, because the server may limit connections by address.
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// Appends the request with this number, counted for each client.
 pub type WriteRequest = dyn Fn(u64, &mut Vec<u8>) + Send + Sync;
@@ -112,13 +114,13 @@ async fn run_loop(address: SocketAddr, write: Arc<WriteRequest>, end: Instant, t
 
 async fn exchange(address: SocketAddr, kept: &mut Option<Connection>, request: &[u8]) -> Result<u16, Fault> {
     if kept.as_ref().is_none_or(Connection::is_closing) {
-        *kept = Some(Connection::open(address).await?);
+        *kept = Some(Connection::open_from(ADDRESS, address).await?);
     }
     kept.as_mut().expect("opened above").exchange_discarding(request).await
 }
 
 async fn hold(address: SocketAddr, bytes: Arc<[u8]>, end: Instant, tally: Rc<RefCell<Tally>>) {
-    let answer = match timeout_at(end, Connection::open(address)).await {
+    let answer = match timeout_at(end, Connection::open_from(ADDRESS, address)).await {
         Ok(Ok(mut connection)) => connection.hold_until(&bytes, end).await,
         Ok(Err(fault)) => Some(Err(fault)),
         Err(_) => None,

@@ -7,6 +7,7 @@
 mod attack;
 mod attacker;
 mod definitions;
+pub mod restart;
 mod table;
 
 use std::collections::BTreeMap;
@@ -29,12 +30,13 @@ const P99_GOAL_FACTOR: f64 = 2.0;
 const P99_GOAL_EXTRA_MS: f64 = 10.0;
 /// The quiet tenant waits for an answer this many windows, and at least `ANSWER_TIMEOUT_MIN`.
 const ANSWER_TIMEOUT_WINDOWS: u32 = 2;
-const ANSWER_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+const ANSWER_TIMEOUT_MIN: Duration = Duration::from_millis(500);
 
 /// The attacks to measure, and their size.
 #[derive(Debug, Clone)]
 pub struct Hostile {
     pub attacks: Vec<Attack>,
+    pub restarts: bool,
     pub size: Size,
 }
 
@@ -85,17 +87,23 @@ impl Record {
 /// Measures the quiet tenant alone, then under each attack.
 pub async fn measure(
     hostile: &Hostile,
+    system: System,
     times: Times,
     places: &Places,
     round: usize,
     mut report: impl FnMut(&Record) -> anyhow::Result<()>,
 ) -> anyhow::Result<Vec<Record>> {
-    let alone = measure_under(None, hostile.size, times, places, round).await?;
+    if hostile.attacks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let window = if hostile.size == Size::Tiny { times.window / 2 } else { times.window };
+    let times = Times { window, ..times };
+    let alone = measure_under(None, hostile.size, system, times, places, round).await?;
     report(&alone)?;
     let mut records = vec![alone];
     for &attack in &hostile.attacks {
         eprintln!("round {round}: w9 under {}", attack.name());
-        let measured = measure_under(Some(attack), hostile.size, times, places, round).await;
+        let measured = measure_under(Some(attack), hostile.size, system, times, places, round).await;
         let mut record = measured.with_context(|| format!("measure the attack `{}`", attack.name()))?;
         record.compare(&records[0]);
         report(&record)?;
@@ -107,11 +115,12 @@ pub async fn measure(
 async fn measure_under(
     attack: Option<Attack>,
     size: Size,
+    system: System,
     times: Times,
     places: &Places,
     round: usize,
 ) -> anyhow::Result<Record> {
-    let mut subject = Subject::start(System::Fleetprompt, places, false).await?;
+    let mut subject = Subject::start(system, places, false).await?;
     subject.neighbour_create().await?;
     subject.prepare(Workload::W1, places).await?;
     let [quiet, .., neighbour] = subject.tenants()? else { return Err(anyhow!("a tenant is missing")) };
@@ -131,7 +140,7 @@ async fn measure_under(
     let after = subject.read()?.server;
     Ok(Record {
         workload: "w9",
-        system: System::Fleetprompt,
+        system,
         round,
         attack,
         operations: latencies_us.len(),
