@@ -8,6 +8,7 @@ mod sending;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
@@ -28,8 +29,11 @@ use crate::api::{PassedOn, Problem};
 /// are told to come back.
 const BYTES_MAX: usize = 32 << 20;
 const WAITING_MAX: usize = 8_192;
-/// Of a stream, before whoever reads it too slowly is cut off.
-const PARTS_MAX: usize = 64;
+/// Bytes of a response that wait for its client here. A client that lets more than these wait is too slow, and its
+/// response ends: it asks again, and a stream goes on behind what it has read.
+const QUEUED_BYTES_MAX: usize = 1 << 20;
+/// Bytes that a part takes besides its own.
+const PART_BYTES: usize = 256;
 /// The longest that anybody waits for the beginning of an answer: workers wait for a minute.
 const ANSWER_MAX: Duration = Duration::from_secs(75);
 /// How long the answer of a node that is gone may take to be read.
@@ -45,7 +49,7 @@ pub struct Mail {
     database: Arc<Database>,
     out: mpsc::UnboundedSender<Outgoing>,
     /// Whoever waits here for an answer from elsewhere.
-    waiting: Mutex<HashMap<Uuid, mpsc::Sender<Part>>>,
+    waiting: Mutex<HashMap<Uuid, PartSender>>,
     /// What is being answered here for others.
     answering: Mutex<HashMap<Uuid, (Uuid, AbortHandle)>>,
     room: Arc<Semaphore>,
@@ -56,6 +60,39 @@ pub struct Mail {
 
 /// Which one it is, from 0.
 type Part = (u32, Said, Bytes);
+
+/// The parts of one response on their way to its client, limited by their bytes.
+struct PartSender {
+    parts: mpsc::UnboundedSender<Part>,
+    queued: Arc<AtomicUsize>,
+}
+
+struct PartReceiver {
+    parts: mpsc::UnboundedReceiver<Part>,
+    queued: Arc<AtomicUsize>,
+}
+
+fn part_queue() -> (PartSender, PartReceiver) {
+    let ((sender, receiver), queued) = (mpsc::unbounded_channel(), Arc::<AtomicUsize>::default());
+    (PartSender { parts: sender, queued: queued.clone() }, PartReceiver { parts: receiver, queued })
+}
+
+impl PartSender {
+    /// Returns `false` if nobody reads, or not fast enough. One part is always taken, whatever its size.
+    fn send(&self, part: Part) -> bool {
+        let bytes = PART_BYTES + part.2.len();
+        let before = self.queued.fetch_add(bytes, Ordering::Relaxed);
+        before <= QUEUED_BYTES_MAX && self.parts.send(part).is_ok()
+    }
+}
+
+impl PartReceiver {
+    async fn recv(&mut self) -> Option<Part> {
+        let part = self.parts.recv().await?;
+        self.queued.fetch_sub(PART_BYTES + part.2.len(), Ordering::Relaxed);
+        Some(part)
+    }
+}
 
 /// A request that came from another node.
 pub struct Passed {
@@ -102,7 +139,7 @@ impl Mail {
         let Ok(room) = self.room.clone().try_acquire_many_owned(size) else { return crowded().into_response() };
         let room = Some(Arc::new(room));
         let letter = Letter { id: Uuid::now_v7(), partition, asker: self.database.node(), message };
-        let (tell, parts) = mpsc::channel(PARTS_MAX);
+        let (tell, parts) = part_queue();
         {
             let mut waiting = self.waiting.lock();
             if waiting.len() >= WAITING_MAX {
@@ -114,7 +151,7 @@ impl Mail {
         self.wait(letter, here, parts).await.unwrap_or_else(IntoResponse::into_response)
     }
 
-    async fn wait(&self, letter: Letter, mut here: Here, mut parts: mpsc::Receiver<Part>) -> Result<Response, Problem> {
+    async fn wait(&self, letter: Letter, mut here: Here, mut parts: PartReceiver) -> Result<Response, Problem> {
         let begun = Instant::now();
         let mut sent_to = self.owner(letter.partition);
         // Nodes that may be at it, and until when the answer of one that is gone may be on its way.
@@ -201,7 +238,7 @@ impl Mail {
         let Some((said, body)) = read::<Said>(answer.message) else { return };
         let is_last = said.is_last;
         // Whoever has left, or is too slow for the stream, hears no more.
-        let is_told = tell.try_send((answer.part, said, body)).is_ok();
+        let is_told = tell.send((answer.part, said, body));
         if is_last || !is_told {
             waiting.remove(&answer.request);
         }
@@ -344,7 +381,7 @@ impl Drop for Here {
     }
 }
 
-fn response((_, said, bytes): Part, parts: mpsc::Receiver<Part>, here: Here) -> Response {
+fn response((_, said, bytes): Part, parts: PartReceiver, here: Here) -> Response {
     let nothing = Head { status: StatusCode::BAD_GATEWAY.as_u16(), headers: Vec::new(), elsewhere: None };
     let Head { status, headers, elsewhere } = said.head.unwrap_or(nothing);
     let body = if said.is_last {
@@ -371,4 +408,28 @@ fn response((_, said, bytes): Part, parts: mpsc::Receiver<Part>, here: Here) -> 
         response.extensions_mut().insert(elsewhere);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(bytes: usize) -> Part {
+        (0, Said { head: None, is_last: false }, Bytes::from(vec![0; bytes]))
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_lets_too_many_bytes_wait_is_cut_off_however_few_parts_they_are() {
+        let (sender, _receiver) = part_queue();
+        assert!(sender.send(part(4 << 20)), "one is taken, whatever its size");
+        assert!(!sender.send(part(1)), "it has not been read");
+        let (sender, _receiver) = part_queue();
+        let small = (0..).take_while(|_| sender.send(part(1))).count();
+        assert!((1_000..5_000).contains(&small), "{small}");
+        let (sender, mut receiver) = part_queue();
+        for _ in 0..100 {
+            assert!(sender.send(part(1 << 20)), "one that is read goes on");
+            receiver.recv().await.expect("a part");
+        }
+    }
 }
