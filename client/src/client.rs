@@ -27,6 +27,7 @@ use reqwest::Url;
 pub use error::Error;
 pub use operations::Callback;
 pub use query::{DirectiveQuery, InputQuery, ItemQuery, PageQuery, RunQuery, SignalQuery};
+pub use runs::RunHistory;
 pub use signals::Replayed;
 
 /// One server, and the key to speak to it with. Cloning shares the connections.

@@ -8,5 +8,6 @@ pub mod wire;
 pub mod worker;
 
 pub use client::{
-    Callback, Client, DirectiveQuery, Error, InputQuery, ItemQuery, PageQuery, Replayed, RunQuery, SignalQuery,
+    Callback, Client, DirectiveQuery, Error, InputQuery, ItemQuery, PageQuery, Replayed, RunHistory, RunQuery,
+    SignalQuery,
 };

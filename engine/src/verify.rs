@@ -29,6 +29,7 @@ pub struct Report {
 }
 
 const PAGE: usize = 1_000;
+const PAGE_BYTES: usize = 4 << 20;
 /// Definitions that are held at once.
 const VERSIONS_MAX: usize = 1_000;
 
@@ -81,7 +82,11 @@ impl Audit<'_> {
     fn run(mut self, stored: Vec<ScheduleEntry>) -> Result<()> {
         let mut cursor = None;
         loop {
-            let signals = self.store.signals(self.tenant, &SignalFilter::default(), Page::after(cursor, PAGE))?;
+            let signals = self.store.signals(
+                self.tenant,
+                &SignalFilter::default(),
+                Page::after(cursor, PAGE).within(PAGE_BYTES),
+            )?;
             let Some(last) = signals.last() else { break };
             cursor = Some(last.id.0);
             for signal in signals {

@@ -109,7 +109,7 @@ async fn every_subscription_gets_a_disposition() {
             ("picky", DispositionKind::Filtered),
         ]
     );
-    let stored = house.store.dispositions(house.scope.tenant, emitted.signal.id).unwrap();
+    let stored = house.store.dispositions(house.scope.tenant, emitted.signal.id, usize::MAX).unwrap();
     assert_eq!(stored, emitted.dispositions);
 }
 

@@ -105,8 +105,9 @@ fn registered(from: &dyn Store, directory: &Directory, tenant: &Tenant) -> Resul
     let workflows = of(&directory.workflows, id, |entry| entry.tenant);
     let mut workflow_versions: Vec<WorkflowVersion> = Vec::new();
     for workflow in &workflows {
-        // In the order in which they came.
-        workflow_versions.extend(from.workflow_versions(id, &workflow.slug)?.into_iter().rev());
+        for version in from.workflow_versions(id, &workflow.slug, Page::after(None, usize::MAX))? {
+            workflow_versions.extend(from.workflow_version(id, &workflow.slug, &version.version)?);
+        }
     }
     let mut modules = Vec::new();
     for module in of(&directory.modules, id, |entry| entry.tenant) {
@@ -144,7 +145,7 @@ fn facts(from: &dyn Store, tenant: TenantId, signals: Vec<Signal>) -> Result<Bat
     let taken = keys.into_iter().zip(firsts).filter(|((id, _), first)| *first == Some(*id));
     batch.dedupe_keys = taken.map(|((id, (tenant, key)), _)| (tenant, key, id)).collect();
     for signal in &signals {
-        batch.dispositions.extend(from.dispositions(tenant, signal.id)?);
+        batch.dispositions.extend(from.dispositions(tenant, signal.id, usize::MAX)?);
     }
     batch.signals = signals.into_iter().map(Arc::new).collect();
     Ok(batch)
@@ -158,7 +159,7 @@ fn pages<T>(
 ) -> Result<()> {
     let mut cursor = None;
     loop {
-        let page = list(Page::after(cursor, PAGE))?;
+        let page = list(Page::after(cursor, PAGE).within(BYTES_MAX))?;
         let Some(last) = page.last() else { return Ok(()) };
         cursor = Some(id(last));
         take(page)?;

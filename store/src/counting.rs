@@ -9,13 +9,14 @@ use std::sync::Arc;
 use fleetprompt_core::directive::Directive;
 use fleetprompt_core::function::ModuleDigest;
 use fleetprompt_core::registration::WorkflowVersion;
-use fleetprompt_core::run::{Place, Run, Status, Step};
+use fleetprompt_core::run::{Place, Run, Status, Step, StepStatus};
 use fleetprompt_core::signal::{DedupeKey, Disposition};
 use fleetprompt_core::{DirectiveId, Json, RecordId, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
 use parking_lot::Mutex;
 
 use crate::{
-    Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RootUsage, RunFilter, SignalFilter, Store, WaitingFilter,
+    Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RootUsage, RunFilter, RunPart, SignalFilter, StepRange,
+    Store, WaitingFilter,
 };
 
 pub struct CountingStore {
@@ -137,16 +138,19 @@ impl Store for CountingStore {
         signal(tenant: TenantId, id: SignalId) -> Option<Signal>;
         directive(tenant: TenantId, id: DirectiveId) -> Option<Directive>;
         run(tenant: TenantId, id: RunId) -> Option<Run>;
+        run_head(tenant: TenantId, id: RunId) -> Option<Run>;
+        run_steps(tenant: TenantId, id: RunId, steps: StepRange) -> Option<RunPart>;
+        steps_with(tenant: TenantId, run: RunId, statuses: &[StepStatus]) -> Vec<usize>;
         workflow_version(tenant: TenantId, slug: &Slug, version: &str) -> Option<WorkflowVersion>;
         module(tenant: TenantId, digest: &ModuleDigest) -> Option<Vec<u8>>;
         signals(tenant: TenantId, filter: &SignalFilter, page: Page) -> Vec<Signal>;
-        dispositions(tenant: TenantId, signal: SignalId) -> Vec<Disposition>;
+        dispositions(tenant: TenantId, signal: SignalId, limit: usize) -> Vec<Disposition>;
         refusals(tenant: TenantId, workflow: &Slug, limit: usize) -> Vec<Disposition>;
         directives(tenant: TenantId, filter: &DirectiveFilter, page: Page) -> Vec<Directive>;
         runs(tenant: TenantId, filter: &RunFilter, page: Page) -> Vec<Run>;
         waiting(tenant: TenantId, filter: &WaitingFilter, page: Page) -> Vec<(RunId, Place, Step)>;
         runs_in_flight(tenant: TenantId, slug: &Slug) -> Vec<(String, Status, u64)>;
-        workflow_versions(tenant: TenantId, slug: &Slug) -> Vec<WorkflowVersion>;
+        workflow_versions(tenant: TenantId, slug: &Slug, page: Page) -> Vec<WorkflowVersion>;
     }
 }
 
@@ -196,6 +200,12 @@ impl Measured for Run {
     }
 }
 
+impl Measured for RunPart {
+    fn size(&self) -> (u64, u64) {
+        self.run.size()
+    }
+}
+
 impl Measured for (RunId, Place, Step) {
     fn size(&self) -> (u64, u64) {
         (1, text(self.2.output.as_ref()))
@@ -219,7 +229,7 @@ macro_rules! count_rows {
     };
 }
 
-count_rows!(SignalId, Disposition, RootUsage, (Arc<str>, Timestamp, RunId), (String, Status, u64));
+count_rows!(usize, SignalId, Disposition, RootUsage, (Arc<str>, Timestamp, RunId), (String, Status, u64));
 
 impl Measured for Directory {
     fn size(&self) -> (u64, u64) {

@@ -1,5 +1,6 @@
 //! What to list, and which part of it.
 
+use fleetprompt_core::run::Run;
 use fleetprompt_core::{Name, RunId, SignalId, Slug, Timestamp, directive, run};
 use uuid::Uuid;
 
@@ -55,13 +56,15 @@ pub struct WaitingFilter {
     pub run_id: Option<RunId>,
 }
 
-/// At most `limit` records on the far side of `cursor`, in `order` of their ids.
+/// At most `limit` records on the far side of `cursor`, in `order` of their ids. A page ends early with the record that
+/// takes the documents of its records (payloads, inputs and outputs) beyond `bytes`, and no record after it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
     pub order: Order,
     /// Exclusive.
     pub cursor: Option<Uuid>,
     pub limit: usize,
+    pub bytes: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,10 +75,81 @@ pub enum Order {
 
 impl Page {
     pub fn newest(limit: usize) -> Self {
-        Self { order: Order::NewestFirst, cursor: None, limit }
+        Self { order: Order::NewestFirst, cursor: None, limit, bytes: usize::MAX }
+    }
+
+    pub fn before(cursor: Option<Uuid>, limit: usize) -> Self {
+        Self { cursor, ..Self::newest(limit) }
     }
 
     pub fn after(cursor: Option<Uuid>, limit: usize) -> Self {
-        Self { order: Order::OldestFirst, cursor, limit }
+        Self { order: Order::OldestFirst, cursor, limit, bytes: usize::MAX }
+    }
+
+    /// The same page, limited by bytes as well as by records.
+    pub fn within(self, bytes: usize) -> Self {
+        Self { bytes, ..self }
+    }
+}
+
+/// At most `limit` steps of a run, the first of which has the index `from`. Like a page, it ends early with the step that
+/// takes the documents of its steps beyond `bytes`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepRange {
+    pub from: usize,
+    pub limit: usize,
+    pub bytes: usize,
+    /// Indexes of the items that are read of each step: from the first one to the one before the second.
+    pub items: (u32, u32),
+}
+
+/// Some steps of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunPart {
+    /// With these steps, while the others are pending, and without the documents that `run_head` has: input, output, error
+    /// and standing. Reading a run page by page must not read these for each page.
+    pub run: Run,
+    /// Index of the first step that was not read, which is the number of steps if none follows.
+    pub end: usize,
+}
+
+impl StepRange {
+    pub const ALL_ITEMS: (u32, u32) = (0, u32::MAX);
+
+    pub fn one(index: usize) -> Self {
+        Self { from: index, limit: 1, bytes: usize::MAX, items: Self::ALL_ITEMS }
+    }
+
+    /// The lowest and the highest number of a part that such an item has, and of what undoes one.
+    pub(crate) fn parts(self) -> [i64; 4] {
+        let (first, end) = (i64::from(self.items.0), i64::from(self.items.1));
+        [1 + first, end, -1 - end, -2 - first]
+    }
+
+    /// The index behind the last step, of a run with so many.
+    pub(crate) fn end(self, steps: usize) -> usize {
+        self.from.saturating_add(self.limit).min(steps)
+    }
+}
+
+/// Counts the bytes of a page while it is read.
+pub(crate) struct Budget {
+    bytes: usize,
+    read: usize,
+}
+
+impl Budget {
+    pub fn new(page: Page) -> Self {
+        Self::of(page.bytes)
+    }
+
+    pub fn of(bytes: usize) -> Self {
+        Self { bytes, read: 0 }
+    }
+
+    /// Counts a record. Returns `true` if the page ends with it.
+    pub fn ends_with(&mut self, record_bytes: usize) -> bool {
+        self.read = self.read.saturating_add(record_bytes);
+        self.read > self.bytes
     }
 }

@@ -13,7 +13,7 @@ mod rows;
 pub mod sqlite;
 
 pub use batch::{Batch, ModuleWrite, RunWrite};
-pub use filter::{DirectiveFilter, Order, Page, RunFilter, SignalFilter, WaitingFilter};
+pub use filter::{DirectiveFilter, Order, Page, RunFilter, RunPart, SignalFilter, StepRange, WaitingFilter};
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use fleetprompt_core::function::ModuleDigest;
 use fleetprompt_core::registration::{
     AgentEntry, DirectiveTypeEntry, FunctionEntry, ModuleEntry, ScheduleEntry, WorkflowEntry, WorkflowVersion,
 };
-use fleetprompt_core::run::{self, Descendants, Descent, Place, Run, Step, Waiting};
+use fleetprompt_core::run::{self, Descendants, Descent, Place, Run, Step, StepStatus, Waiting};
 use fleetprompt_core::signal::{DedupeKey, Disposition};
 use fleetprompt_core::tenant::{Key, Tenant};
 use fleetprompt_core::{DirectiveId, RecordId, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
@@ -103,14 +103,21 @@ pub trait Store: Send + Sync + 'static {
     fn directive(&self, tenant: TenantId, id: DirectiveId) -> Result<Option<Directive>>;
     /// With its steps, and their outputs and failures.
     fn run(&self, tenant: TenantId, id: RunId) -> Result<Option<Run>>;
+    /// Without its steps, which are pending: their number is known.
+    fn run_head(&self, tenant: TenantId, id: RunId) -> Result<Option<Run>>;
+    /// Some of its steps, and the items and compensations of these.
+    fn run_steps(&self, tenant: TenantId, id: RunId, steps: StepRange) -> Result<Option<RunPart>>;
+    /// The steps of a run that have one of these statuses, or whose compensation has, in their order.
+    fn steps_with(&self, tenant: TenantId, run: RunId, statuses: &[StepStatus]) -> Result<Vec<usize>>;
     fn workflow_version(&self, tenant: TenantId, slug: &Slug, version: &str) -> Result<Option<WorkflowVersion>>;
     /// The bytes of a module.
     fn module(&self, tenant: TenantId, digest: &ModuleDigest) -> Result<Option<Vec<u8>>>;
 
-    // Lists of a tenant, by page.
+    // Lists of a tenant, by page: see `Page` for where one ends.
 
     fn signals(&self, tenant: TenantId, filter: &SignalFilter, page: Page) -> Result<Vec<Signal>>;
-    fn dispositions(&self, tenant: TenantId, signal: SignalId) -> Result<Vec<Disposition>>;
+    /// The first `limit`, by workflow.
+    fn dispositions(&self, tenant: TenantId, signal: SignalId, limit: usize) -> Result<Vec<Disposition>>;
     /// Signals that a workflow refused, newest first.
     fn refusals(&self, tenant: TenantId, workflow: &Slug, limit: usize) -> Result<Vec<Disposition>>;
     fn directives(&self, tenant: TenantId, filter: &DirectiveFilter, page: Page) -> Result<Vec<Directive>>;
@@ -121,8 +128,8 @@ pub trait Store: Send + Sync + 'static {
     fn waiting(&self, tenant: TenantId, filter: &WaitingFilter, page: Page) -> Result<Vec<(RunId, Place, Step)>>;
     /// How many runs of a workflow have not ended, by version and status.
     fn runs_in_flight(&self, tenant: TenantId, slug: &Slug) -> Result<Vec<(String, run::Status, u64)>>;
-    /// Newest first, all of them: versions are few.
-    fn workflow_versions(&self, tenant: TenantId, slug: &Slug) -> Result<Vec<WorkflowVersion>>;
+    /// Without their documents: `WorkflowVersion::document` is null.
+    fn workflow_versions(&self, tenant: TenantId, slug: &Slug, page: Page) -> Result<Vec<WorkflowVersion>>;
 }
 
 /// Everything that is registered, of all tenants: what the engine holds in memory.

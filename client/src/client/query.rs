@@ -60,6 +60,8 @@ pub struct InputQuery {
 }
 
 impl PageQuery {
+    pub const LIMIT_MAX: u32 = 1_000;
+
     pub(super) fn write(&self, url: &mut Url) {
         add(url, "limit", &self.limit);
         add(url, "cursor", &self.cursor);

@@ -41,8 +41,10 @@ impl Client {
         self.post_bytes(self.endpoint(&["v1", "modules"]), module, "application/wasm", Repeat::Safe).await
     }
 
-    pub async fn module_list(&self) -> Result<Page<Module>, Error> {
-        self.get(self.endpoint(&["v1", "modules"])).await
+    pub async fn module_list(&self, page: &PageQuery) -> Result<Page<Module>, Error> {
+        let mut url = self.endpoint(&["v1", "modules"]);
+        page.write(&mut url);
+        self.get(url).await
     }
 
     pub async fn module_remove(&self, digest: &str) -> Result<Module, Error> {

@@ -78,8 +78,10 @@ impl Client {
         self.get(self.endpoint(&["v1", "agents", slug.as_str()])).await
     }
 
-    pub async fn function_list(&self) -> Result<Page<Function>, Error> {
-        self.get(self.endpoint(&["v1", "functions"])).await
+    pub async fn function_list(&self, page: &PageQuery) -> Result<Page<Function>, Error> {
+        let mut url = self.endpoint(&["v1", "functions"]);
+        page.write(&mut url);
+        self.get(url).await
     }
 }
 

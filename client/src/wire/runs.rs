@@ -243,22 +243,25 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
-/// `{"run": …}`: one run with its steps.
+/// `{"run": …}`: one run with its steps, as many of them as fit into one response.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RunDetail {
     pub run: Run,
+    /// Where `GET /v1/runs/{id}/steps` goes on with the steps; absent if they are all here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
-/// Everything on record about one run, in order: what triggered it, the directive that started it,
-/// and the signals of its life.
+/// A page of everything on record about one run, in order: what triggered it and the directive that started it, which
+/// only the first page has, and the signals of its life.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Timeline {
-    pub run: Run,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<Signal>,
-    pub directive: Directive,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directive: Option<Directive>,
     pub signals: Vec<Signal>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,

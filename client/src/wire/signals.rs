@@ -148,5 +148,9 @@ pub struct Refusal {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SignalDetail {
     pub signal: Signal,
+    /// The first 1,000, by workflow.
     pub dispositions: Vec<Disposition>,
+    /// Whether there are more than these.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_more_dispositions: bool,
 }

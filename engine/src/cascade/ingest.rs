@@ -71,7 +71,7 @@ impl Cascade<'_> {
 
     fn deduplicated(&mut self, tenant: TenantId, first: SignalId) -> Result<Emitted, Error> {
         let signal = self.find_signal(tenant, first)?.ok_or_else(|| Refusal::not_found("signal", first))?;
-        let mut dispositions = self.store.dispositions(tenant, first)?;
+        let mut dispositions = self.store.dispositions(tenant, first, usize::MAX)?;
         let uncommitted = self.before.dispositions.iter().filter(|disposition| disposition.signal_id == first);
         dispositions.extend(uncommitted.cloned());
         Ok(Emitted { signal, deduplicated: true, dispositions })

@@ -174,7 +174,7 @@ impl Cascade<'_> {
         let fire = row.entry.state.last_signal.filter(|_| row.schedule.overlap != Overlap::Allow);
         let Some(fire) = fire else { return Ok(open) };
         let tenant = row.entry.tenant;
-        let mut dispositions = self.store.dispositions(tenant, fire)?;
+        let mut dispositions = self.store.dispositions(tenant, fire, usize::MAX)?;
         let fresh = self.before.dispositions.iter().chain(&self.stage.dispositions);
         dispositions.extend(fresh.filter(|one| one.tenant == tenant && one.signal_id == fire).cloned());
         for disposition in dispositions {

@@ -17,6 +17,7 @@ use crate::standing::Freed;
 /// How many signals a wait looks back over at most, and how many of them are held at once.
 const LOOKBACK_MAX: usize = 100_000;
 const LOOKBACK_PAGE: usize = 500;
+const LOOKBACK_BYTES: usize = 4 << 20;
 
 impl Cascade<'_> {
     /// Offers a new signal to the runs that wait for such a one.
@@ -67,18 +68,17 @@ impl Cascade<'_> {
         since: Timestamp,
     ) -> Result<(), Error> {
         let filter = SignalFilter { names: names.clone(), since: Some(since), ..SignalFilter::default() };
-        let mut cursor = None;
-        for _ in 0..LOOKBACK_MAX / LOOKBACK_PAGE {
-            let stored = self.store.signals(tenant, &filter, Page::after(cursor, LOOKBACK_PAGE))?;
-            cursor = stored.last().map(|last| last.id.0);
-            let is_last = stored.len() < LOOKBACK_PAGE;
+        let (mut cursor, mut offered) = (None, 0);
+        while offered < LOOKBACK_MAX {
+            let stored =
+                self.store.signals(tenant, &filter, Page::after(cursor, LOOKBACK_PAGE).within(LOOKBACK_BYTES))?;
+            let Some(last) = stored.last() else { break };
+            cursor = Some(last.id.0);
+            offered += stored.len();
             for signal in stored {
                 if self.offer_to(&Arc::new(signal), id, place)? {
                     return Ok(());
                 }
-            }
-            if is_last {
-                break;
             }
         }
         let is_meant = |signal: &&Arc<Signal>| {

@@ -7,6 +7,7 @@ use fleetprompt_core::document::Format;
 use fleetprompt_core::registration::{WorkflowEntry, WorkflowStatus, WorkflowVersion};
 use fleetprompt_core::workflow::{self, Catalog, Workflow};
 use fleetprompt_core::{Party, Scope, Slug, TenantId, WorkflowVersionId};
+use fleetprompt_store::Page;
 use serde_json::json;
 
 use super::{Change, check_stored, count};
@@ -128,7 +129,7 @@ impl Decider {
         match version {
             Some(version) => Ok(version),
             None => {
-                let newest = self.store.workflow_versions(tenant, slug)?.into_iter().next();
+                let newest = self.store.workflow_versions(tenant, slug, Page::newest(1))?.into_iter().next();
                 Ok(newest.ok_or_else(|| Refusal::not_found("version of workflow", slug))?.version)
             }
         }

@@ -52,9 +52,9 @@ pub async fn agent_apply(State(api): State<Api>, caller: Caller, document: Docum
 )]
 pub async fn agent_list(State(api): State<Api>, caller: Caller, Asked(query): Asked<RegisteredQuery>) -> Answer {
     let all = caller.registered()?.agents.iter().map(|(slug, agent)| (slug.as_str(), agent));
-    let (agents, next_cursor) = page::of_registered(all, query.limit, query.cursor.as_deref())?;
-    let items = agents.into_iter().map(|(entry, agent)| shown(&api, entry, agent)).collect();
-    ok(&wire::Page { items, next_cursor })
+    let page =
+        page::of_registered(all, query.limit, query.cursor.as_deref(), |(entry, agent)| Ok(shown(&api, entry, agent)));
+    ok(&page?)
 }
 
 /// Get an agent

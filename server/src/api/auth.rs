@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
-use axum::http::{HeaderMap, header, request};
+use axum::extract::{FromRequestParts, Request};
+use axum::http::{Extensions, HeaderMap, header, request};
 use fleetprompt_core::performs::Performs;
 use fleetprompt_core::tenant::{Key, KeyHash, Role};
 use fleetprompt_core::{KeyId, Party, Scope, Slug, TenantId};
@@ -82,7 +82,7 @@ impl FromRequestParts<Api> for Performer {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut request::Parts, api: &Api) -> Result<Self, Problem> {
-        let caller = Caller::read(parts, api)?;
+        let caller = Caller::read(&parts.headers, &parts.extensions, api)?;
         parts.extensions.insert(Authenticated(caller.tenant()));
         if caller.key.performs.is_none() {
             caller.must_be(Role::Member)?;
@@ -95,7 +95,7 @@ impl FromRequestParts<Api> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut request::Parts, api: &Api) -> Result<Self, Problem> {
-        let caller = Self::read(parts, api)?;
+        let caller = Self::read(&parts.headers, &parts.extensions, api)?;
         parts.extensions.insert(Authenticated(caller.tenant()));
         match &caller.key.performs {
             None => Ok(caller),
@@ -154,12 +154,17 @@ impl Vouched {
 }
 
 impl Caller {
-    fn read(parts: &request::Parts, api: &Api) -> Result<Self, Problem> {
+    /// The tenant whose key the request has, if it is a good one.
+    pub fn tenant_of(request: &Request, api: &Api) -> Option<TenantId> {
+        Some(Self::read(request.headers(), request.extensions(), api).ok()?.tenant())
+    }
+
+    fn read(headers: &HeaderMap, extensions: &Extensions, api: &Api) -> Result<Self, Problem> {
         let directory = api.engine().directory();
-        let hash = match parts.extensions.get::<PassedOn>() {
+        let hash = match extensions.get::<PassedOn>() {
             Some(PassedOn::Vouched(by)) => return Ok(by.caller(directory)),
             Some(PassedOn::Key(hash)) => hash.as_slice().try_into().map(KeyHash).ok(),
-            None => Some(KeyHash::of(secret(&parts.headers)?)),
+            None => Some(KeyHash::of(secret(headers)?)),
         };
         let key = hash.and_then(|hash| directory.key(&hash, now())).cloned();
         let key = key.ok_or_else(Problem::key_unknown)?;

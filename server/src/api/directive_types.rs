@@ -65,8 +65,7 @@ pub async fn directive_type_list(caller: Caller, Asked(query): Asked<RegisteredQ
     let mut all: Vec<_> = registered.map(|(entry, kind)| shown(entry, kind)).chain(of_ours()).collect();
     all.sort_by(|one, other| one.name.cmp(&other.name));
     let all = all.iter().map(|kind| (kind.name.as_str(), kind));
-    let (items, next_cursor) = page::of_registered(all, query.limit, query.cursor.as_deref())?;
-    ok(&wire::Page { items, next_cursor })
+    ok(&page::of_registered(all, query.limit, query.cursor.as_deref(), Ok)?)
 }
 
 /// Get a directive type

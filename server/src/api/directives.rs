@@ -7,7 +7,7 @@ use fleetprompt_core::signal::is_plain_text;
 use fleetprompt_core::tenant::Role;
 use fleetprompt_core::{DirectiveId, Failure, Json, Name, RunId, directive};
 use fleetprompt_engine::NewDirective;
-use fleetprompt_store::{DirectiveFilter, Order, Page};
+use fleetprompt_store::{DirectiveFilter, Page};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::IntoParams;
@@ -16,6 +16,7 @@ use wire::schema;
 use super::answer::{Answer, made, ok};
 use super::auth::Caller;
 use super::body::{Sent, SentOrNot};
+use super::page::Reading;
 use super::request::{Asked, At, IdempotencyKey, caller_trace, correlation, idempotency_key};
 use super::{Api, Problem, page, view};
 
@@ -105,10 +106,13 @@ pub async fn directive_list(State(api): State<Api>, caller: Caller, Asked(query)
     let limit = page::limit(query.limit)?;
     let cursor: Option<DirectiveId> = page::cursor(query.cursor.as_deref())?;
     let filter = DirectiveFilter { name: query.name, status: query.status, run_id: query.run_id };
-    let page = Page { order: Order::NewestFirst, cursor: cursor.map(|id| id.0), limit: limit + 1 };
-    let tenant = caller.tenant();
-    let found = api.read(move |store| Ok(store.directives(tenant, &filter, page)?)).await?;
-    ok(&page::of(found, limit, |directive| directive.id.to_string(), |directive| view::directive(&directive)))
+    let (tenant, page) = (caller.tenant(), Page::before(cursor.map(|id| id.0), limit));
+    let read = api.read(move |store| {
+        let list = |page| Ok(store.directives(tenant, &filter, page)?);
+        Reading::new(page, list, |directive| directive.id.into())
+            .read(|directive| Ok(Some(view::directive(&directive))))
+    });
+    ok(&read.await?)
 }
 
 /// Get a directive

@@ -1,7 +1,7 @@
 //! Following a tenant's log as it grows: what the SSE endpoints share.
 //!
-//! A follower reads a page after its cursor, sends it, and when there is nothing more waits for the
-//! next commit. It never holds a transaction or a thread while it waits, and it ends when the server
+//! A follower reads a page after its cursor, which is limited by bytes, and reads the next one when its connection has
+//! taken that. When there is nothing more it waits for the next commit. It never holds a transaction or a thread while it waits, and it ends when the server
 //! stops, when its key is revoked, or with the run that it follows.
 
 use std::convert::Infallible;
@@ -14,13 +14,16 @@ use fleetprompt_client::wire;
 use fleetprompt_core::{RunId, Signal, SignalId};
 use fleetprompt_store::{Page, SignalFilter};
 use futures_util::{StreamExt, stream};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::auth::Caller;
+use super::gate::Pass;
 use super::{Api, Problem, runs_view, view};
 
 const PAGE: usize = 200;
+/// A page ends with the signal that exceeds them: what a stream holds that its client does not read.
+const PAGE_BYTES: usize = 64 << 10;
 /// A commit may be another tenant's: the more of those in a row, the longer the pause.
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(250);
@@ -38,13 +41,12 @@ pub struct Follower {
     /// Told once, so that a client that loses its connection before the first signal misses none.
     begins_after: Option<SignalId>,
     has_ended: bool,
-    _place: OwnedSemaphorePermit,
+    _pass: Pass,
 }
 
 impl Follower {
     pub fn new(api: Api, caller: Caller, filter: SignalFilter, cursor: Option<SignalId>) -> Result<Self, Problem> {
-        let place = api.config().counted.streams.clone().try_acquire_owned();
-        let place = place.map_err(|_| Problem::busy("too many streams are open already", Duration::from_secs(5)))?;
+        let pass = api.config().counted.streams.try_enter(caller.tenant())?;
         Ok(Self {
             commits: api.engine().commits(),
             stopping: api.config().stopping.clone(),
@@ -56,7 +58,7 @@ impl Follower {
             key_checked: Instant::now(),
             begins_after: cursor,
             has_ended: false,
-            _place: place,
+            _pass: pass,
         })
     }
 
@@ -101,17 +103,17 @@ impl Follower {
         let (run, signals) = self
             .api
             .read(move |store| {
-                let run = run.map(|id| store.run(tenant, id)).transpose()?.flatten();
-                Ok((run, store.signals(tenant, &filter, Page::after(cursor, PAGE))?))
+                let run = run.map(|id| store.run_head(tenant, id)).transpose()?.flatten();
+                Ok((run, store.signals(tenant, &filter, Page::after(cursor, PAGE).within(PAGE_BYTES))?))
             })
             .await?;
         if let Some(last) = signals.last() {
             self.cursor = Some(last.id.0);
         }
         let mut events = signals.iter().map(event).collect::<Result<Vec<_>, _>>()?;
-        if let Some(run) = run.filter(|run| run.status.has_ended() && signals.len() < PAGE) {
+        if let Some(run) = run.filter(|run| run.status.has_ended() && signals.is_empty()) {
             self.has_ended = true;
-            let run = wire::RunDetail { run: runs_view::run(&run, &[]) };
+            let run = wire::RunDetail { run: runs_view::run(&run), next_cursor: None };
             events.push(written(Event::default().event("end"), &run)?);
         }
         Ok(events)

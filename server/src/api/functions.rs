@@ -11,7 +11,9 @@ use fleetprompt_engine::functions;
 use super::answer::{Answer, made, ok};
 use super::auth::Caller;
 use super::body::Sent;
-use super::{Api, Problem};
+use super::request::Asked;
+use super::workflows::RegisteredQuery;
+use super::{Api, Problem, page};
 
 /// Apply a function
 ///
@@ -49,16 +51,17 @@ pub async fn function_apply(State(api): State<Api>, caller: Caller, Sent(documen
 /// All of them, by name: those that the tenant registered, and the engine's own, which are pure and the same for
 /// everybody.
 #[utoipa::path(
-    get, path = "/v1/functions", tag = "workflows",
-    responses((status = 200, description = "Every function there is.", body = wire::Page<wire::Function>)),
+    get, path = "/v1/functions", tag = "workflows", params(RegisteredQuery),
+    responses((status = 200, description = "A page of functions.", body = wire::Page<wire::Function>)),
 )]
-pub async fn function_list(caller: Caller) -> Answer {
+pub async fn function_list(caller: Caller, Asked(query): Asked<RegisteredQuery>) -> Answer {
     let registered_here = &caller.registered()?.functions;
     let ours = functions::all().iter().filter(|function| !registered_here.contains_key(function.name));
     let own = registered_here.values().map(|(entry, function)| registered(entry, function));
     let mut items: Vec<wire::Function> = own.chain(ours.map(|function| view(function))).collect();
     items.sort_by(|one, other| one.name.cmp(&other.name));
-    ok(&wire::Page { items, next_cursor: None })
+    let all = items.iter().map(|function| (function.name.as_str(), function));
+    ok(&page::of_registered(all, query.limit, query.cursor.as_deref(), Ok)?)
 }
 
 fn registered(entry: &FunctionEntry, function: &Function) -> wire::Function {

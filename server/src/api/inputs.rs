@@ -8,16 +8,18 @@ use axum::extract::State;
 use fleetprompt_client::wire;
 use fleetprompt_core::run::{Awaited, Place, Run, Step};
 use fleetprompt_core::tenant::Role;
-use fleetprompt_core::{Json, RunId, SignalId, TenantId};
+use fleetprompt_core::{Json, RunId, SignalId, Slug, TenantId, Timestamp};
 use fleetprompt_engine::Directory;
 use fleetprompt_store::{Page, Store, WaitingFilter};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::IntoParams;
+use uuid::Uuid;
 use wire::schema;
 
 use super::answer::{Answer, ok};
 use super::auth::Caller;
+use super::page::Reading;
 use super::request::Asked;
 use super::{Api, Problem, page, runs_view};
 
@@ -49,36 +51,47 @@ pub async fn input_list(State(api): State<Api>, caller: Caller, Asked(query): As
     let (tenant, role, directory) = (caller.tenant(), caller.role, caller.directory.clone());
     let read = api.read(move |store| {
         let filter = WaitingFilter { awaits: Some("input".into()), run_id: query.run_id };
-        let mut found = store.waiting(tenant, &filter, Page::after(cursor.map(|id| id.0), limit + 1))?;
-        let more = found.len() > limit;
-        found.truncate(limit);
+        let list = |page| Ok(store.waiting(tenant, &filter, page)?);
         // By the signal that made it wait: a run may have thousands of them, so no run is a place to go on.
-        let last = found.last().filter(|_| more).and_then(|(_, _, step)| step.signal_id);
-        let next_cursor = last.map(|id| id.to_string());
+        let id = |(_, _, step): &(RunId, Place, Step)| step.signal_id.unwrap_or(SignalId(Uuid::nil())).into();
+        let page = Page::after(cursor.map(|id| id.0), limit);
         let mut known = Known { store, tenant, directory: &directory, runs: HashMap::new() };
-        let items = found.iter().filter_map(|one| shown(&mut known, one, role).transpose());
-        Ok(wire::Page { items: items.collect::<Result<Vec<_>, _>>()?, next_cursor })
+        // What a step gave before it waits again is read and not shown.
+        Reading { shows_little: true, ..Reading::new(page, list, id) }.read(|one| shown(&mut known, &one, role))
     });
     ok(&read.await?)
 }
 
-/// The runs of one page, each read once.
+/// The runs of one page, each read once and without its steps.
 struct Known<'a> {
     store: &'a dyn Store,
     tenant: TenantId,
     directory: &'a Directory,
-    runs: HashMap<RunId, Option<(Arc<Run>, Json)>>,
+    runs: HashMap<RunId, Option<Arc<KnownRun>>>,
+}
+
+struct KnownRun {
+    workflow: Slug,
+    version: Arc<str>,
+    created_at: Timestamp,
+    document: Json,
 }
 
 impl Known<'_> {
-    /// With the document of its version. None: it ended meanwhile.
-    fn run(&mut self, id: RunId) -> Result<Option<(Arc<Run>, Json)>, Problem> {
+    /// `None` if it ended in the meantime.
+    fn run(&mut self, id: RunId) -> Result<Option<Arc<KnownRun>>, Problem> {
         if let Entry::Occupied(known) = self.runs.entry(id) {
             return Ok(known.get().clone());
         }
-        let run = self.store.run(self.tenant, id)?;
+        let run = self.store.run_head(self.tenant, id)?;
         let document = run.as_ref().map(|run| self.document(run)).transpose()?.flatten();
-        let found = run.map(Arc::new).zip(document);
+        let known = |(run, document): (Run, Json)| KnownRun {
+            workflow: run.workflow,
+            version: run.version,
+            created_at: run.started_at,
+            document,
+        };
+        let found = run.zip(document).map(known).map(Arc::new);
         self.runs.insert(id, found.clone());
         Ok(found)
     }
@@ -99,13 +112,13 @@ fn shown(
     (id, place, step): &(RunId, Place, Step),
     role: Role,
 ) -> Result<Option<wire::InputRequest>, Problem> {
-    let Some((run, document)) = known.run(*id)? else { return Ok(None) };
+    let Some(run) = known.run(*id)? else { return Ok(None) };
     let Some(waiting) = step.waiting.as_deref() else { return Ok(None) };
     let Awaited::Input { prompt, role: wanted } = &waiting.what else { return Ok(None) };
-    let Some(definition) = document.value().pointer(&format!("/workflow/steps/{}", place.step)) else {
+    let Some(definition) = run.document.value().pointer(&format!("/workflow/steps/{}", place.step)) else {
         return Ok(None);
     };
-    let since = step.started_at.or(step.signal_id.map(runs_view::recorded_at)).unwrap_or(run.started_at);
+    let since = step.started_at.or(step.signal_id.map(runs_view::recorded_at)).unwrap_or(run.created_at);
     Ok(Some(wire::InputRequest {
         run_id: *id,
         step: definition.get("id").and_then(Value::as_str).unwrap_or_default().to_owned(),

@@ -71,9 +71,9 @@ pub async fn key_list(State(api): State<Api>, caller: Caller, Asked(query): Aske
     let tenant = &caller.tenant_named(&api, query.tenant.as_ref())?.tenant;
     let keys: Vec<_> = caller.directory.keys_of(tenant.id).into_iter().map(|key| (key.id.to_string(), key)).collect();
     let all = keys.iter().map(|(id, key)| (id.as_str(), key));
-    let (keys, next_cursor) = page::of_registered(all, query.limit, query.cursor.as_deref())?;
-    let items = keys.into_iter().map(|key| view::key(key, &tenant.slug, None)).collect();
-    ok(&wire::Page { items, next_cursor })
+    let page =
+        page::of_registered(all, query.limit, query.cursor.as_deref(), |key| Ok(view::key(key, &tenant.slug, None)));
+    ok(&page?)
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

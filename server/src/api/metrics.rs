@@ -70,8 +70,7 @@ pub async fn metrics(State(api): State<Api>) -> Response {
         text.truncate(text.len() - END.len());
     }
     let counted = &api.config().counted;
-    let streams = api.config().streams_max.saturating_sub(counted.streams.available_permits());
-    counted.traffic.render(streams, &mut text);
+    counted.traffic.render(counted.streams.running(), &mut text);
     counted.connections.render(&mut text);
     if let Some(among) = api.among() {
         text.push_str("# HELP fleetprompt_partitions Partitions that this node writes for.\n");

@@ -3,7 +3,7 @@
 //! caller's key: there is no way to name another's record that does not end as a 404.
 //!
 //! A handler here reads what came, asks the engine or the store once, and shapes the answer; what
-//! may happen is decided in `core` and `engine`.
+//! may happen is decided in `core` and `engine`. Reads are limited by tenant in `gate`, and by bytes in `page`.
 
 mod agents;
 mod answer;
@@ -15,6 +15,7 @@ mod directives;
 mod docs;
 mod follow;
 mod functions;
+mod gate;
 mod health;
 mod inputs;
 mod keys;
@@ -33,6 +34,7 @@ mod runs_view;
 mod schedules;
 mod signals;
 mod signals_tail;
+mod steps;
 mod tenants;
 pub(crate) mod view;
 mod why;
@@ -50,10 +52,13 @@ use fleetprompt_core::Timestamp;
 use fleetprompt_engine::Engine;
 use fleetprompt_store::Store;
 use fleetprompt_store::postgres::Database;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+
+use self::auth::Caller;
+use self::gate::Gate;
 
 pub use auth::PassedOn;
 pub use openapi::document as openapi_document;
@@ -66,8 +71,6 @@ use crate::listen::Connections;
 pub struct ApiConfig {
     /// Becomes true when the server stops: open streams end then, so that they do not hold it up.
     pub stopping: watch::Receiver<bool>,
-    /// Streams open at once, of all tenants together.
-    pub streams_max: usize,
     /// How often a silent stream says that it is alive.
     pub heartbeat: Duration,
     pub started_at: Timestamp,
@@ -78,7 +81,9 @@ pub struct ApiConfig {
 }
 
 struct Counted {
-    streams: Arc<Semaphore>,
+    reads: Gate,
+    checks: Gate,
+    streams: Gate,
     traffic: metrics::Traffic,
     connections: Arc<Connections>,
 }
@@ -94,17 +99,14 @@ pub struct Among {
 
 impl ApiConfig {
     pub fn new(stopping: watch::Receiver<bool>) -> Self {
-        const STREAMS_MAX: usize = 1_000;
-        let streams = Arc::new(Semaphore::new(STREAMS_MAX));
-        let counted = Arc::new(Counted { streams, traffic: metrics::Traffic::default(), connections: Arc::default() });
-        Self {
-            stopping,
-            streams_max: STREAMS_MAX,
-            heartbeat: Duration::from_secs(15),
-            started_at: now(),
-            counted,
-            among: None,
-        }
+        let counted = Arc::new(Counted {
+            reads: Gate::new(gate::READS),
+            checks: Gate::new(gate::CHECKS),
+            streams: Gate::new(gate::STREAMS),
+            traffic: metrics::Traffic::default(),
+            connections: Arc::default(),
+        });
+        Self { stopping, heartbeat: Duration::from_secs(15), started_at: now(), counted, among: None }
     }
 
     /// For one partition of many; it counts together with the others.
@@ -115,6 +117,11 @@ impl ApiConfig {
     /// The connections of this process, which its listener counts.
     pub fn connections(&self) -> &Arc<Connections> {
         &self.counted.connections
+    }
+
+    /// What limits the reads of a tenant.
+    fn reads(&self) -> &Gate {
+        &self.counted.reads
     }
 
     /// Where requests come in: whoever answers, it is counted here.
@@ -145,6 +152,22 @@ impl Api {
         self.0.config.among.as_ref()
     }
 
+    /// Runs what takes a processor for long off the threads that serve, a few at once of each tenant.
+    async fn check<T: Send + 'static>(
+        &self,
+        caller: &Caller,
+        doing: &'static str,
+        check: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let pass = self.config().counted.checks.enter(caller.tenant()).await?;
+        let checked = tokio::task::spawn_blocking(move || {
+            // Also when nobody waits for it any more, it runs to its end.
+            let _pass = pass;
+            check()
+        });
+        checked.await.map_err(|error| Problem::internal(doing, &error))
+    }
+
     /// Reads from the store may touch the disk, so they keep off the threads that serve.
     async fn read<T: Send + 'static>(
         &self,
@@ -169,7 +192,8 @@ pub fn router(engine: Engine, config: ApiConfig) -> Router {
             .fallback(problem::nothing_here)
             .method_not_allowed_fallback(problem::method_not_allowed)
     });
-    routes.clone().layer(CatchPanicLayer::custom(problem::of_panic)).with_state(api)
+    let reads = from_fn_with_state(api.clone(), gate::limit_reads);
+    routes.clone().layer(reads).layer(CatchPanicLayer::custom(problem::of_panic)).with_state(api)
 }
 
 /// Every endpoint that the OpenAPI document describes.
@@ -215,7 +239,8 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(workers::worker_list))
         .routes(routes!(callbacks::callback))
         .routes(routes!(runs::run_list))
-        .routes(routes!(runs::run_get))
+        .routes(routes!(steps::run_get))
+        .routes(routes!(steps::step_list))
         .routes(routes!(runs::run_timeline))
         .routes(routes!(why::run_why))
         .routes(routes!(runs::item_list))

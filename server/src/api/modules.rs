@@ -7,11 +7,12 @@ use fleetprompt_core::registration::ModuleEntry;
 use fleetprompt_core::tenant::Role;
 use wire::schema;
 
-use super::Api;
 use super::answer::{Answer, made, ok};
 use super::auth::Caller;
 use super::body::SentModule;
-use super::request::At;
+use super::request::{Asked, At};
+use super::workflows::RegisteredQuery;
+use super::{Api, page};
 
 /// Add a module
 ///
@@ -35,12 +36,12 @@ pub async fn module_add(State(api): State<Api>, caller: Caller, SentModule(bytes
 ///
 /// All of the tenant's, by digest.
 #[utoipa::path(
-    get, path = "/v1/modules", tag = "workers",
-    responses((status = 200, description = "Every module there is.", body = wire::Page<wire::Module>)),
+    get, path = "/v1/modules", tag = "workers", params(RegisteredQuery),
+    responses((status = 200, description = "A page of modules.", body = wire::Page<wire::Module>)),
 )]
-pub async fn module_list(caller: Caller) -> Answer {
-    let items: Vec<wire::Module> = caller.registered()?.modules.values().map(view).collect();
-    ok(&wire::Page { items, next_cursor: None })
+pub async fn module_list(caller: Caller, Asked(query): Asked<RegisteredQuery>) -> Answer {
+    let all = caller.registered()?.modules.iter().map(|(digest, module)| (digest.as_str(), module));
+    ok(&page::of_registered(all, query.limit, query.cursor.as_deref(), |module| Ok(view(module)))?)
 }
 
 /// Remove a module

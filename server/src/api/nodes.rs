@@ -33,8 +33,7 @@ pub async fn node_list(State(api): State<Api>, caller: Caller, Asked(query): Ask
         nodes.iter().map(|node| (format!("{}\n{}", node.name, node.id), node)).collect();
     keyed.sort_by(|(one, _), (other, _)| one.cmp(other));
     let all = keyed.iter().map(|(key, node)| (key.as_str(), *node));
-    let (found, next_cursor) = page::of_registered(all, query.limit, query.cursor.as_deref())?;
-    ok(&wire::Page { items: found.into_iter().cloned().collect(), next_cursor })
+    ok(&page::of_registered(all, query.limit, query.cursor.as_deref(), Ok)?)
 }
 
 /// Drain a node

@@ -2,18 +2,20 @@
 
 use axum::extract::State;
 use fleetprompt_client::wire;
-use fleetprompt_core::run::{Place, Run, Status, StepStatus};
+use fleetprompt_core::run::{Place, Run, Status, Step, StepStatus};
 use fleetprompt_core::{Name, RunId, SignalId, Slug, TenantId, Timestamp};
 use fleetprompt_engine::Directory;
 use fleetprompt_engine::workers::Workers;
-use fleetprompt_store::{DirectiveFilter, Order, Page, RunFilter, Store};
-use serde::{Deserialize, Deserializer};
+use fleetprompt_store::{DirectiveFilter, Page, RunFilter, StepRange, Store};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 use utoipa::IntoParams;
 use wire::schema;
 
 use super::answer::{Answer, ok};
 use super::auth::Caller;
 use super::follow::of_run;
+use super::page::{Items, Reading};
 use super::request::{Asked, At, AtStep};
 use super::runs_view::{self, StepName, step_names, step_names_of_document};
 use super::{Api, Problem, page, view};
@@ -82,9 +84,12 @@ pub async fn run_list(State(api): State<Api>, caller: Caller, Asked(query): Aske
         until: query.until,
     };
     let (tenant, statuses) = (caller.tenant(), query.status);
-    let page = Page { order: Order::NewestFirst, cursor: cursor.map(|id| id.0), limit: limit + 1 };
-    let runs = api.read(move |store| listed(store, tenant, &filter, &statuses, page)).await?;
-    ok(&page::of(runs, limit, |run| run.id.to_string(), |run| runs_view::run(&run, &[])))
+    let page = Page::before(cursor.map(|id| id.0), limit);
+    let read = api.read(move |store| {
+        let list = |page| listed(store, tenant, &filter, &statuses, page);
+        Reading::new(page, list, |run: &Run| run.id.into()).read(|run| Ok(Some(runs_view::run(&run))))
+    });
+    ok(&read.await?)
 }
 
 /// `failed,parked`.
@@ -125,64 +130,27 @@ pub fn listed(
     Ok(runs)
 }
 
-/// Get a run
-///
-/// With its steps, and what it waits for if it has not ended.
-#[utoipa::path(
-    get, path = "/v1/runs/{id}", tag = "runs",
-    params(("id" = schema::RunId, Path, description = "The run's id.")),
-    responses((status = 200, description = "The run.", body = wire::RunDetail)),
-)]
-pub async fn run_get(State(api): State<Api>, caller: Caller, At(id): At<RunId>) -> Answer {
-    ok(&detail(&api, &caller, id).await?)
-}
-
-async fn detail(api: &Api, caller: &Caller, id: RunId) -> Result<wire::RunDetail, Problem> {
-    let (tenant, directory, workers) = (caller.tenant(), caller.directory.clone(), api.engine().workers().clone());
-    api.read(move |store| Ok(wire::RunDetail { run: whole(store, &directory, &workers, tenant, id)? })).await
-}
-
-/// With its steps, and with the name of the step that started it.
-pub fn whole(
-    store: &dyn Store,
-    directory: &Directory,
-    workers: &Workers,
-    tenant: TenantId,
-    id: RunId,
-) -> Result<wire::Run, Problem> {
-    let run = found(store, tenant, id)?;
-    let names = names(store, directory, &run)?;
-    shown(store, workers, &run, &names)
-}
-
-fn shown(store: &dyn Store, workers: &Workers, run: &Run, names: &[StepName]) -> Result<wire::Run, Problem> {
-    let mut shown = runs_view::run(run, names);
-    runs_view::add_workers(&mut shown, run, workers);
-    shown.refusals = refusals(store, run)?;
-    if let Some(parent) = &mut shown.parent {
-        parent.step = store.directive(run.tenant, run.directive_id)?.as_ref().and_then(view::step_of);
-    }
-    Ok(shown)
-}
-
 /// Where a chain of runs ends because a workflow refused a signal, the last run says so.
-fn refusals(store: &dyn Store, run: &Run) -> Result<Vec<wire::Refusal>, Problem> {
+pub fn refusals(store: &dyn Store, run: &Run) -> Result<Vec<wire::Refusal>, Problem> {
     /// Signals that the run emitted last.
     const EMITTED_MAX: usize = 10;
+    /// Of each of these.
+    const DISPOSITIONS_MAX: usize = 1_000;
     let filter = DirectiveFilter { name: Some(Name::known("signal.emit")), run_id: Some(run.id), status: None };
-    let emits = store.directives(run.tenant, &filter, Page::newest(EMITTED_MAX))?;
+    let emits = store.directives(run.tenant, &filter, Page::newest(EMITTED_MAX).within(page::BYTES_MAX))?;
     let emitted =
         emits.iter().filter_map(|emit| emit.output.as_ref()?.value().get("signal_id")?.as_str()?.parse().ok());
     let ended = run.status_by.filter(|_| run.status.has_ended());
     let mut refusals = Vec::new();
     for signal in ended.into_iter().chain(emitted) {
-        refusals.extend(store.dispositions(run.tenant, signal)?.iter().filter_map(view::refusal));
+        refusals.extend(store.dispositions(run.tenant, signal, DISPOSITIONS_MAX)?.iter().filter_map(view::refusal));
     }
     Ok(refusals)
 }
 
-pub fn found(store: &dyn Store, tenant: TenantId, id: RunId) -> Result<Run, Problem> {
-    store.run(tenant, id)?.ok_or_else(|| Problem::not_found("run", id))
+/// The run without its steps.
+pub fn head(store: &dyn Store, tenant: TenantId, id: RunId) -> Result<Run, Problem> {
+    store.run_head(tenant, id)?.ok_or_else(|| Problem::not_found("run", id))
 }
 
 /// A run keeps the version that it began with, so its steps are named by that one.
@@ -207,14 +175,26 @@ pub struct TimelineQuery {
     cursor: Option<String>,
 }
 
+/// A `wire::Timeline` whose signals are JSON already.
+#[derive(Serialize)]
+struct TimelinePage {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trigger: Option<wire::Signal>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    directive: Option<wire::Directive>,
+    signals: Vec<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
 /// Read a run's timeline
 ///
-/// Everything on record about the run: the signal that triggered it, the directive that started it,
-/// and the signals of its life, oldest first.
+/// Everything on record about the run: on the first page the signal that triggered it and the directive that started
+/// it, and on each page signals of its life, oldest first. The run itself is at `GET /v1/runs/{id}`.
 #[utoipa::path(
     get, path = "/v1/runs/{id}/timeline", tag = "runs",
     params(("id" = schema::RunId, Path, description = "The run's id."), TimelineQuery),
-    responses((status = 200, description = "The run and a page of its signals.", body = wire::Timeline)),
+    responses((status = 200, description = "A page of what is on record.", body = wire::Timeline)),
 )]
 pub async fn run_timeline(
     State(api): State<Api>,
@@ -224,25 +204,32 @@ pub async fn run_timeline(
 ) -> Answer {
     let limit = page::limit(query.limit)?;
     let cursor: Option<SignalId> = page::cursor(query.cursor.as_deref())?;
-    let (tenant, directory, workers) = (caller.tenant(), caller.directory.clone(), api.engine().workers().clone());
+    let tenant = caller.tenant();
     let read = api.read(move |store| {
-        let run = found(store, tenant, id)?;
-        let names = names(store, &directory, &run)?;
-        let trigger = run.signal_id.map(|id| store.signal(tenant, id)).transpose()?.flatten();
-        let directive = store.directive(tenant, run.directive_id)?;
-        let missing = || Problem::internal("read the run's beginning", &format!("{id} lacks its directive"));
-        let page = Page::after(cursor.map(|id| id.0), limit + 1);
-        let signals = store.signals(tenant, &of_run(id), page)?;
-        let signals = page::of(signals, limit, |signal| signal.id.to_string(), |signal| view::signal(&signal));
-        Ok(wire::Timeline {
-            run: shown(store, &workers, &run, &names)?,
-            trigger: trigger.as_ref().map(view::signal),
-            directive: view::directive(&directive.ok_or_else(missing)?),
-            signals: signals.items,
-            next_cursor: signals.next_cursor,
-        })
+        let (trigger, directive) = match cursor {
+            None => beginning(store, &head(store, tenant, id)?)?,
+            Some(_) => (None, None),
+        };
+        let used = page::bytes_of(&trigger)? + page::bytes_of(&directive)?;
+        let list = |page| Ok(store.signals(tenant, &of_run(id), page)?);
+        let page = Page::after(cursor.map(|id| id.0), limit);
+        let reading = Reading::new(page, list, |signal| signal.id.into()).beside(used);
+        let signals = reading.read(|signal| Ok(Some(view::signal(&signal))))?;
+        if signals.items.is_empty() {
+            // Behind the last one, or of a run that there is not.
+            head(store, tenant, id)?;
+        }
+        Ok(TimelinePage { trigger, directive, signals: signals.items, next_cursor: signals.next_cursor })
     });
     ok(&read.await?)
+}
+
+/// What triggered a run, and the directive that started it.
+fn beginning(store: &dyn Store, run: &Run) -> Result<(Option<wire::Signal>, Option<wire::Directive>), Problem> {
+    let trigger = run.signal_id.map(|id| store.signal(run.tenant, id)).transpose()?.flatten();
+    let missing = || Problem::internal("read the run's beginning", &format!("{} lacks its directive", run.id));
+    let directive = store.directive(run.tenant, run.directive_id)?.ok_or_else(missing)?;
+    Ok((trigger.as_ref().map(view::signal), Some(view::directive(&directive))))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -278,24 +265,61 @@ pub async fn item_list(
     Asked(query): Asked<ItemQuery>,
 ) -> Answer {
     let limit = page::limit(query.limit)?;
-    let cursor: Option<usize> = page::cursor(query.cursor.as_deref())?;
+    let cursor: Option<u32> = page::cursor(query.cursor.as_deref())?;
     let (tenant, directory, workers) = (caller.tenant(), caller.directory.clone(), api.engine().workers().clone());
-    let items = api.read(move |store| {
-        let run = found(store, tenant, id)?;
-        let names = names(store, &directory, &run)?;
+    let read = api.read(move |store| {
+        let none = StepRange { limit: 0, ..StepRange::one(0) };
+        let bare = store.run_steps(tenant, id, none)?.ok_or_else(|| Problem::not_found("run", id))?;
+        let names = names(store, &directory, &bare.run)?;
         let place = place(&names, id, &step)?;
-        let items = run.steps.get(place).and_then(|step| step.items.as_deref());
-        let rest = items.into_iter().flat_map(|items| items.steps.iter().enumerate());
-        let rest = rest.skip(cursor.map_or(0, |cursor| cursor.saturating_add(1)));
-        let wanted = rest.filter(|(_, item)| query.status.is_none_or(|status| item.status == status));
-        let view = |(index, item)| {
-            let mut shown = wire::Step { item: Some(index as u32), ..runs_view::step(item, &names[place]) };
-            runs_view::add_worker(&mut shown, id, Place::step(place).item(index as u32), item, &workers);
-            shown
-        };
-        Ok(wanted.take(limit + 1).map(view).collect::<Vec<_>>())
+        let first = cursor.map_or(0, |cursor| cursor.saturating_add(1));
+        let of_step = ItemReader { store, tenant, run: id, place, name: &names[place], workers: &workers };
+        of_step.page(first, limit, query.status)
     });
-    ok(&page::of(items.await?, limit, |step| step.item.unwrap_or_default().to_string(), |step| step))
+    ok(&read.await?)
+}
+
+/// Reads the items of one step, a few at a time: each of them may be large.
+struct ItemReader<'a> {
+    store: &'a dyn Store,
+    tenant: TenantId,
+    run: RunId,
+    place: usize,
+    name: &'a StepName,
+    workers: &'a Workers,
+}
+
+impl ItemReader<'_> {
+    const READ_AT_ONCE: u32 = 32;
+
+    fn page(&self, first: u32, limit: usize, status: Option<StepStatus>) -> Result<page::Written, Problem> {
+        let (mut items, mut last) = (Items::new(page::ITEMS_BYTES_MAX), None);
+        let (mut next, mut count) = (first, 0);
+        loop {
+            let end = next.saturating_add(Self::READ_AT_ONCE);
+            let range = StepRange { items: (next, end), ..StepRange::one(self.place) };
+            let part = self.store.run_steps(self.tenant, self.run, range)?;
+            let step = part.as_ref().and_then(|part| part.run.steps.get(self.place));
+            let Some(all) = step.and_then(|step| step.items.as_deref()) else { return Ok(items.page(None)) };
+            let read = (next..end).map_while(|index| Some((index, all.steps.get(index as usize)?)));
+            for (index, item) in read.filter(|(_, item)| status.is_none_or(|status| item.status == status)) {
+                if count == limit || !items.push(&self.shown(index, item))? {
+                    return Ok(items.page(last.map(|last: u32| last.to_string())));
+                }
+                (last, count) = (Some(index), count + 1);
+            }
+            if end as usize >= all.steps.len() {
+                return Ok(items.page(None));
+            }
+            next = end;
+        }
+    }
+
+    fn shown(&self, index: u32, item: &Step) -> wire::Step {
+        let mut shown = wire::Step { item: Some(index), ..runs_view::step(item, self.name) };
+        runs_view::add_worker(&mut shown, self.run, Place::step(self.place).item(index), item, self.workers);
+        shown
+    }
 }
 
 /// Where in the run's steps one of that id stands.

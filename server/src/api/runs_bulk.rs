@@ -2,14 +2,15 @@
 //! own, so that asking again after a lost answer does nothing twice.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
 use fleetprompt_client::wire;
-use fleetprompt_core::RunId;
 use fleetprompt_core::run::{Run, Status};
 use fleetprompt_core::tenant::Role;
-use fleetprompt_store::{Order, Page, RunFilter};
+use fleetprompt_core::{RunId, Slug};
+use fleetprompt_store::{Page, RunFilter};
 use futures_util::stream::{self, StreamExt};
 use serde_json::json;
 use wire::{Bulk, BulkAction};
@@ -91,7 +92,7 @@ fn check(bulk: &Bulk) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn found(api: &Api, caller: &Caller, bulk: &Bulk) -> Result<(Vec<Run>, Option<String>), Problem> {
+async fn found(api: &Api, caller: &Caller, bulk: &Bulk) -> Result<(Vec<Found>, Option<String>), Problem> {
     let limit = page::limit(Some(bulk.limit.unwrap_or(RUNS_MAX)))?;
     let cursor: Option<RunId> = page::cursor(bulk.cursor.as_deref())?;
     let filter = bulk.filter.clone();
@@ -107,13 +108,37 @@ async fn found(api: &Api, caller: &Caller, bulk: &Bulk) -> Result<(Vec<Run>, Opt
         ..RunFilter::default()
     };
     let tenant = caller.tenant();
-    let page = Page { order: Order::NewestFirst, cursor: cursor.map(|id| id.0), limit: limit + 1 };
-    let found = api.read(move |store| runs::listed(store, tenant, &filter, &statuses, page)).await?;
-    let page = page::of(found, limit, |run| run.id.to_string(), |run| run);
+    let read = api.read(move |store| {
+        let (mut found, mut cursor) = (Vec::new(), cursor.map(|id| id.0));
+        // One more than the limit, so that it is known whether more follow.
+        while found.len() <= limit {
+            let page = Page::before(cursor, limit + 1 - found.len()).within(page::ITEMS_BYTES_MAX);
+            let runs = runs::listed(store, tenant, &filter, &statuses, page)?;
+            let Some(last) = runs.last() else { break };
+            cursor = Some(last.id.0);
+            found.extend(runs.into_iter().map(Found::from));
+        }
+        Ok(found)
+    });
+    let page = page::of(read.await?, limit, |run| run.id.to_string(), |run| run);
     Ok((page.items, page.next_cursor))
 }
 
-fn previewed(run: &Run, action: BulkAction) -> wire::BulkRun {
+/// What the operation needs to know of a run.
+struct Found {
+    id: RunId,
+    workflow: Slug,
+    version: Arc<str>,
+    status: Status,
+}
+
+impl From<Run> for Found {
+    fn from(run: Run) -> Self {
+        Self { id: run.id, workflow: run.workflow, version: run.version, status: run.status }
+    }
+}
+
+fn previewed(run: &Found, action: BulkAction) -> wire::BulkRun {
     wire::BulkRun {
         run_id: run.id,
         workflow: run.workflow.clone(),
@@ -137,7 +162,7 @@ fn fits(action: BulkAction, status: Status) -> bool {
     }
 }
 
-async fn done(api: &Api, caller: &Caller, bulk: &Bulk, key: &str, run: &Run) -> wire::BulkRun {
+async fn done(api: &Api, caller: &Caller, bulk: &Bulk, key: &str, run: &Found) -> wire::BulkRun {
     let name = match bulk.action {
         BulkAction::Cancel => "workflow.run.cancel",
         BulkAction::Pause => "workflow.run.pause",

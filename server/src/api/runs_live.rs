@@ -31,7 +31,7 @@ pub async fn run_live(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let tenant = caller.tenant();
-    api.read(move |store| store.run(tenant, id)?.map(drop).ok_or_else(|| Problem::not_found("run", id))).await?;
+    api.read(move |store| store.run_head(tenant, id)?.map(drop).ok_or_else(|| Problem::not_found("run", id))).await?;
     let cursor = resumed(&headers, None)?;
     Ok(Follower::new(api, caller, of_run(id), cursor)?.into_response())
 }

@@ -14,7 +14,8 @@ use super::answer::{Answer, ok};
 use super::auth::Caller;
 use super::body::{Sent, SentOrNot};
 use super::request::{At, AtStep, IdempotencyKey, key_or_fresh};
-use super::runs::{found, names, place, whole};
+use super::runs::{head, names, place};
+use super::steps::{Reader, STEPS_MAX};
 use super::{Api, Problem, view};
 
 /// Cancel a run
@@ -231,9 +232,8 @@ impl Operation {
             return Err(Problem::of_failure(error));
         }
         let run = started(&requested).unwrap_or(self.run);
-        let (tenant, directory) = (caller.tenant(), caller.directory.clone());
-        let workers = api.engine().workers().clone();
-        let run = api.read(move |store| whole(store, &directory, &workers, tenant, run)).await?;
+        let reader = Reader::new(api, caller);
+        let run = api.read(move |store| Ok(reader.run(store, run, STEPS_MAX)?.run)).await?;
         let directive = view::directive(&requested.directive);
         ok(&wire::Operated { run, directive, replayed: requested.replayed })
     }
@@ -243,7 +243,7 @@ impl Operation {
         let (tenant, directory) = (caller.tenant(), caller.directory.clone());
         let (id, step) = (self.run, self.step.clone());
         let read = api.read(move |store| {
-            let run = found(store, tenant, id)?;
+            let run = head(store, tenant, id)?;
             match step {
                 Some(step) => place(&names(store, &directory, &run)?, id, &step).map(drop),
                 None => Ok(()),

@@ -17,6 +17,9 @@ use super::workers::ago;
 /// More of what the items of a step gave is read by page.
 const OUTPUT_OF_ITEMS_BYTES_MAX: usize = 1 << 20;
 
+/// Open steps of which it is said what they wait for.
+pub const SHOWN_MAX: usize = 3;
+
 /// Id and type of one step, as its workflow's document has them.
 #[derive(Debug, Clone, Deserialize)]
 pub struct StepName {
@@ -45,8 +48,8 @@ pub fn step_names_of_document(version: &WorkflowVersion) -> Vec<StepName> {
     serde_json::from_str::<Document>(version.document.text()).map_or(Vec::new(), |document| document.workflow.steps)
 }
 
-/// With its steps as far as `names` knows them; without names it is a run in a list.
-pub fn run(run: &Run, names: &[StepName]) -> wire::Run {
+/// Without its steps.
+pub fn run(run: &Run) -> wire::Run {
     wire::Run {
         id: run.id,
         workflow: run.workflow.clone(),
@@ -69,11 +72,11 @@ pub fn run(run: &Run, names: &[StepName]) -> wire::Run {
         begun_at: run.begun_at,
         ended_at: run.ended_at,
         deadline: run.deadline,
-        waiting_for: waiting_for(run, names),
+        waiting_for: waiting_for(run, &[], &[], None),
         input: run.input.clone(),
         output: run.output.clone(),
         error: run.error.clone(),
-        steps: run.steps.iter().zip(names).map(|(step, name)| self::step(step, name)).collect(),
+        steps: Vec::new(),
         refusals: Vec::new(),
     }
 }
@@ -136,16 +139,24 @@ pub fn step(step: &Step, name: &StepName) -> wire::Step {
     }
 }
 
-/// Adds where attempts stand that are with workers, or should be.
-pub fn add_workers(shown: &mut wire::Run, run: &Run, workers: &Workers) {
-    let mut waits = Vec::new();
-    for (index, (step, shown)) in run.steps.iter().zip(&mut shown.steps).enumerate() {
-        add_worker(shown, run.id, Place::step(index), step, workers);
-        waits.extend(shown.with_worker.as_ref().and_then(|standing| for_worker(&shown.id, standing)));
-    }
-    if !waits.is_empty() {
-        let known = shown.waiting_for.take().map(|known| format!("{known}; ")).unwrap_or_default();
-        shown.waiting_for = Some(known + &waits.join("; "));
+/// One of the run's steps, and where its attempt is if that is with a worker, or should be.
+pub fn step_with_worker(run: RunId, index: usize, step: &Step, name: &StepName, workers: &Workers) -> wire::Step {
+    let mut shown = self::step(step, name);
+    add_worker(&mut shown, run, Place::step(index), step, workers);
+    shown
+}
+
+/// Whether the run waits for one of its steps, or for the compensation of that.
+pub fn is_open(run: &Run, index: usize) -> bool {
+    run.steps.get(index).is_some_and(|step| {
+        step.status.is_in_flight() || step.undo.as_deref().is_some_and(|undo| undo.status.is_in_flight())
+    })
+}
+
+/// Copies a step that was read by itself.
+pub fn take_step(to: &mut Run, from: &Run, index: usize) {
+    if let Some(step) = from.steps.get(index) {
+        to.steps.change(index, |old| *old = step.clone());
     }
 }
 
@@ -204,16 +215,25 @@ fn compensation(undo: &Step) -> wire::Compensation {
 
 // In words
 
-/// Why a run has not ended. The first few of its steps say enough.
-fn waiting_for(run: &Run, names: &[StepName]) -> Option<String> {
+/// Why a run has not ended, of which these steps are `open`. The first few of them say enough.
+pub fn waiting_for(run: &Run, names: &[StepName], open: &[usize], workers: Option<&Workers>) -> Option<String> {
     if run.status.has_ended() {
         return None;
     }
-    let steps = of_steps(run, names);
+    let known = |index: &usize| Some((*index, run.steps.get(*index)?, names.get(*index)?));
+    let steps = of_steps(open.iter().filter_map(known).map(|(_, step, name)| (step, name)), open.len());
     let of_run = of_run(run);
     let mut text = [of_run, steps].into_iter().flatten().collect::<Vec<_>>().join("; ");
     if let Some(deadline) = run.deadline.filter(|_| run.status == Status::Running && !text.is_empty()) {
         let _ = write!(text, "; it must end by {deadline}");
+    }
+    let of_worker = |(index, step, name)| {
+        let shown = step_with_worker(run.id, index, step, name, workers?);
+        for_worker(&shown.id, shown.with_worker.as_ref()?)
+    };
+    for wait in open.iter().filter_map(known).filter_map(of_worker).take(SHOWN_MAX) {
+        text += if text.is_empty() { "" } else { "; " };
+        text += &wait;
     }
     Some(text).filter(|text| !text.is_empty())
 }
@@ -253,12 +273,10 @@ fn said(failure: &Failure) -> String {
     format!("{}: {}", shown(&failure.code), shown(&failure.message))
 }
 
-fn of_steps(run: &Run, names: &[StepName]) -> Option<String> {
-    const SHOWN_MAX: usize = 3;
-    let mut open = run.steps.iter().zip(names).filter_map(|(step, name)| of_step(step, &name.id));
-    let mut text = open.by_ref().take(SHOWN_MAX).collect::<Vec<_>>().join("; ");
-    let more = open.count();
-    if more > 0 {
+fn of_steps<'a>(open: impl Iterator<Item = (&'a Step, &'a StepName)>, count: usize) -> Option<String> {
+    let told: Vec<String> = open.filter_map(|(step, name)| of_step(step, &name.id)).take(SHOWN_MAX).collect();
+    let (mut text, more) = (told.join("; "), count.saturating_sub(told.len()));
+    if more > 0 && !text.is_empty() {
         let _ = write!(text, "; and {more} more");
     }
     Some(text).filter(|text| !text.is_empty())

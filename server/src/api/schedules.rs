@@ -55,8 +55,7 @@ pub async fn schedule_apply(State(api): State<Api>, caller: Caller, document: Do
 )]
 pub async fn schedule_list(caller: Caller, Asked(query): Asked<RegisteredQuery>) -> Answer {
     let all = caller.registered()?.schedules.iter().map(|(slug, scheduled)| (slug.as_str(), scheduled));
-    let (schedules, next_cursor) = page::of_registered(all, query.limit, query.cursor.as_deref())?;
-    ok(&wire::Page { items: schedules.into_iter().map(shown).collect(), next_cursor })
+    ok(&page::of_registered(all, query.limit, query.cursor.as_deref(), |scheduled| Ok(shown(scheduled)))?)
 }
 
 /// Get a schedule

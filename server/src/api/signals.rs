@@ -8,7 +8,7 @@ use fleetprompt_core::signal::NewSignal;
 use fleetprompt_core::tenant::Role;
 use fleetprompt_core::{Json, Name, RunId, SignalId};
 use fleetprompt_engine::NewDirective;
-use fleetprompt_store::{Order, Page, SignalFilter};
+use fleetprompt_store::{Page, SignalFilter};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -18,11 +18,14 @@ use wire::schema;
 use super::answer::{Answer, made, ok};
 use super::auth::Caller;
 use super::body::{self, MANY_BYTES_MAX, Media, ONE_BYTES_MAX};
+use super::page::Reading;
 use super::request::{Asked, At, IdempotencyKey, caller_trace, correlation, key_or_fresh};
 use super::{Api, Problem, page, view};
 
 /// Signals in one request.
 const MANY_MAX: usize = 1_000;
+/// Dispositions that are shown with a signal.
+const DISPOSITIONS_MAX: usize = 1_000;
 /// Of one request; then others have a turn, who may have sent only one.
 const READ_AT_ONCE: usize = 16;
 
@@ -180,15 +183,18 @@ pub async fn signal_list(State(api): State<Api>, caller: Caller, Asked(query): A
         run_id: query.run_id,
         ..SignalFilter::default()
     };
-    let page = Page { order: Order::NewestFirst, cursor: cursor.map(|id| id.0), limit: limit + 1 };
-    let tenant = caller.tenant();
-    let signals = api.read(move |store| Ok(store.signals(tenant, &filter, page)?)).await?;
-    ok(&page::of(signals, limit, |signal| signal.id.to_string(), |signal| view::signal(&signal)))
+    let (tenant, page) = (caller.tenant(), Page::before(cursor.map(|id| id.0), limit));
+    let read = api.read(move |store| {
+        let list = |page| Ok(store.signals(tenant, &filter, page)?);
+        Reading::new(page, list, |signal| signal.id.into()).read(|signal| Ok(Some(view::signal(&signal))))
+    });
+    ok(&read.await?)
 }
 
 /// Get a signal
 ///
-/// With what became of it for every workflow that listens to it.
+/// With what became of it for every workflow that listens to it, and every run that waited for it: the first 1,000 of
+/// these, by workflow.
 #[utoipa::path(
     get, path = "/v1/signals/{id}", tag = "signals",
     params(("id" = schema::SignalId, Path, description = "The signal's id.")),
@@ -198,11 +204,12 @@ pub async fn signal_get(State(api): State<Api>, caller: Caller, At(id): At<Signa
     let tenant = caller.tenant();
     let read = api.read(move |store| {
         let signal = store.signal(tenant, id)?.ok_or_else(|| Problem::not_found("signal", id))?;
-        Ok((signal, store.dispositions(tenant, id)?))
+        Ok((signal, store.dispositions(tenant, id, DISPOSITIONS_MAX + 1)?))
     });
     let (signal, dispositions) = read.await?;
-    let dispositions = dispositions.iter().map(view::disposition).collect();
-    ok(&wire::SignalDetail { signal: view::signal(&signal), dispositions })
+    let has_more_dispositions = dispositions.len() > DISPOSITIONS_MAX;
+    let dispositions = dispositions.iter().take(DISPOSITIONS_MAX).map(view::disposition).collect();
+    ok(&wire::SignalDetail { signal: view::signal(&signal), dispositions, has_more_dispositions })
 }
 
 /// Replay a signal

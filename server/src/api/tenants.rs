@@ -67,6 +67,5 @@ pub async fn tenant_list(State(api): State<Api>, caller: Caller, Asked(query): A
         None => caller.directory.tenants().map(|tenant| Tenant::clone(&tenant.tenant)).collect(),
     };
     let all = tenants.iter().map(|tenant| (tenant.slug.as_str(), tenant));
-    let (tenants, next_cursor) = page::of_registered(all, query.limit, query.cursor.as_deref())?;
-    ok(&wire::Page { items: tenants.into_iter().map(view::tenant).collect(), next_cursor })
+    ok(&page::of_registered(all, query.limit, query.cursor.as_deref(), |tenant| Ok(view::tenant(tenant)))?)
 }

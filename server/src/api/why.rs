@@ -82,7 +82,7 @@ fn record(store: &dyn Store, tenant: TenantId, id: RecordId) -> Result<Option<(C
             store.directive(tenant, id)?.map(|directive| (of_directive(&directive), directive.lineage.causation_id))
         }
         // By way of the directive, so that nothing between the signal and the run is left out.
-        RecordId::Run(id) => store.run(tenant, id)?.map(|run| (of_run(&run), Some(run.directive_id.into()))),
+        RecordId::Run(id) => store.run_head(tenant, id)?.map(|run| (of_run(&run), Some(run.directive_id.into()))),
     })
 }
 

@@ -182,8 +182,7 @@ pub async fn worker_list(State(api): State<Api>, caller: Caller, Asked(query): A
     let keyed = workers.iter().map(|seen| (format!("{}\n{}", seen.worker.id.name, seen.worker.id.key), seen));
     let keyed: Vec<(String, &WorkerSeen)> = keyed.collect();
     let all = keyed.iter().map(|(key, seen)| (key.as_str(), *seen));
-    let (found, next_cursor) = page::of_registered(all, query.limit, query.cursor.as_deref())?;
-    ok(&wire::Page { items: found.into_iter().map(shown).collect(), next_cursor })
+    ok(&page::of_registered(all, query.limit, query.cursor.as_deref(), |seen| Ok(shown(seen)))?)
 }
 
 impl Performer {

@@ -8,7 +8,9 @@ use fleetprompt_core::diagnostic::locate;
 use fleetprompt_core::registration::{WorkflowEntry, WorkflowStatus, WorkflowVersion};
 use fleetprompt_core::tenant::Role;
 use fleetprompt_core::workflow::{self, Catalog};
-use fleetprompt_core::{Slug, TenantId, run};
+use fleetprompt_core::{Slug, TenantId, WorkflowVersionId, run};
+use fleetprompt_engine::Directory;
+use fleetprompt_store::{Page as StorePage, Store};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use wire::schema;
@@ -35,11 +37,11 @@ const REFUSALS_MAX: usize = 10;
     ),
     responses((status = 200, description = "Whether it is valid, and its diagnostics.", body = wire::Validated)),
 )]
-pub async fn workflow_validate(caller: Caller, document: Document) -> Answer {
+pub async fn workflow_validate(State(api): State<Api>, caller: Caller, document: Document) -> Answer {
     let catalog = caller.registered()?.catalog();
     // A definition may be a megabyte: compiling it must not hold up those who only emit.
-    let checked = tokio::task::spawn_blocking(move || validated(&document, &catalog)).await;
-    ok(&checked.map_err(|error| Problem::internal("check the definition", &error))?)
+    let check = move || page::written(&validated(&document, &catalog));
+    ok(&api.check(&caller, "check the definition", check).await??)
 }
 
 fn validated(document: &Document, catalog: &Catalog) -> wire::Validated {
@@ -123,30 +125,38 @@ pub struct RegisteredQuery {
 )]
 pub async fn workflow_list(State(api): State<Api>, caller: Caller, Asked(query): Asked<RegisteredQuery>) -> Answer {
     let all = caller.registered()?.workflows.iter().map(|(slug, workflows)| (slug.as_str(), &workflows.entry));
-    let (entries, next_cursor) = page::of_registered(all, query.limit, query.cursor.as_deref())?;
-    let entries: Vec<WorkflowEntry> = entries.into_iter().cloned().collect();
-    let items = shown(&api, &caller, entries).await?;
-    ok(&wire::Page { items, next_cursor })
+    let limit = page::limit_registered(query.limit)?;
+    let behind = query.cursor.clone();
+    let rest = all.filter(|(slug, _)| behind.as_deref().is_none_or(|behind| *slug > behind));
+    let entries: Vec<WorkflowEntry> = rest.take(limit + 1).map(|(_, entry)| entry.clone()).collect();
+    let (tenant, directory) = (caller.tenant(), api.engine().directory());
+    let read = api.read(move |store| {
+        let all = entries.iter().map(|entry| (entry.slug.as_str(), entry));
+        page::of_registered(all, query.limit, None, |entry| shown(store, &directory, tenant, entry))
+    });
+    ok(&read.await?)
 }
 
 /// A draft has no compiled version in memory; its newest one says how it is called.
-async fn shown(api: &Api, caller: &Caller, entries: Vec<WorkflowEntry>) -> Result<Vec<wire::Workflow>, Problem> {
-    let (tenant, directory) = (caller.tenant(), api.engine().directory());
-    let view = move |store: &dyn fleetprompt_store::Store| {
-        let registered = directory.tenant(tenant);
-        let mut shown = Vec::with_capacity(entries.len());
-        for entry in &entries {
-            let workflows = registered.and_then(|registered| registered.workflows.get(&entry.slug));
-            let active = workflows.and_then(|workflows| workflows.active.as_deref());
-            let newest = match active {
-                Some(_) => None,
-                None => store.workflow_versions(tenant, &entry.slug)?.into_iter().next(),
-            };
-            shown.push(view::workflow(entry, active, newest.as_ref()));
-        }
-        Ok(shown)
+fn shown(
+    store: &dyn Store,
+    directory: &Directory,
+    tenant: TenantId,
+    entry: &WorkflowEntry,
+) -> Result<wire::Workflow, Problem> {
+    let workflows = directory.tenant(tenant).and_then(|registered| registered.workflows.get(&entry.slug));
+    let active = workflows.and_then(|workflows| workflows.active.as_deref());
+    let newest = match active {
+        Some(_) => None,
+        None => newest(store, tenant, &entry.slug)?,
     };
-    api.read(view).await
+    Ok(view::workflow(entry, active, newest.as_ref()))
+}
+
+fn newest(store: &dyn Store, tenant: TenantId, slug: &Slug) -> Result<Option<WorkflowVersion>, Problem> {
+    let newest = store.workflow_versions(tenant, slug, StorePage::newest(1))?.into_iter().next();
+    let with_document = newest.map(|newest| store.workflow_version(tenant, slug, &newest.version));
+    Ok(with_document.transpose()?.flatten())
 }
 
 /// Get a workflow
@@ -162,7 +172,7 @@ pub async fn workflow_get(State(api): State<Api>, caller: Caller, At(slug): At<S
 
 /// The runs of each version that have not ended, by status.
 fn in_flight(
-    store: &dyn fleetprompt_store::Store,
+    store: &dyn Store,
     tenant: TenantId,
     slug: &Slug,
 ) -> Result<BTreeMap<String, BTreeMap<run::Status, u64>>, Problem> {
@@ -179,14 +189,13 @@ fn entry(caller: &Caller, slug: &Slug) -> Result<WorkflowEntry, Problem> {
 }
 
 async fn one(api: &Api, caller: &Caller, entry: WorkflowEntry) -> Answer {
-    let mut shown = shown(api, caller, vec![entry]).await?;
-    let workflow = shown.pop().ok_or_else(|| Problem::internal("show the workflow", &"it was lost on the way"))?;
-    let (tenant, slug) = (caller.tenant(), workflow.slug.clone());
+    let (tenant, directory) = (caller.tenant(), api.engine().directory());
     let read = api.read(move |store| {
-        let refusals = store.refusals(tenant, &slug, REFUSALS_MAX)?;
-        Ok((in_flight(store, tenant, &slug)?, refusals.iter().filter_map(view::refusal).collect()))
+        let refusals = store.refusals(tenant, &entry.slug, REFUSALS_MAX)?;
+        let refusals = refusals.iter().filter_map(view::refusal).collect();
+        Ok((shown(store, &directory, tenant, &entry)?, in_flight(store, tenant, &entry.slug)?, refusals))
     });
-    let (versions, refusals) = read.await?;
+    let (workflow, versions, refusals) = read.await?;
     let in_flight = versions.into_iter().map(|(version, by_status)| wire::InFlight { version, by_status }).collect();
     ok(&wire::Workflow { in_flight, refusals, ..workflow })
 }
@@ -196,19 +205,27 @@ async fn one(api: &Api, caller: &Caller, entry: WorkflowEntry) -> Answer {
 /// Newest first, without their documents; each with its runs that have not ended.
 #[utoipa::path(
     get, path = "/v1/workflows/{slug}/versions", tag = "workflows",
-    params(("slug" = schema::Slug, Path, description = "The workflow's slug.")),
-    responses((status = 200, description = "All versions.", body = wire::Page<wire::WorkflowVersion>)),
+    params(("slug" = schema::Slug, Path, description = "The workflow's slug."), RegisteredQuery),
+    responses((status = 200, description = "A page of versions.", body = wire::Page<wire::WorkflowVersion>)),
 )]
-pub async fn workflow_version_list(State(api): State<Api>, caller: Caller, At(slug): At<Slug>) -> Answer {
+pub async fn workflow_version_list(
+    State(api): State<Api>,
+    caller: Caller,
+    At(slug): At<Slug>,
+    Asked(query): Asked<RegisteredQuery>,
+) -> Answer {
     let active = entry(&caller, &slug)?.active_version;
-    let tenant = caller.tenant();
-    let read = api.read(move |store| Ok((store.workflow_versions(tenant, &slug)?, in_flight(store, tenant, &slug)?)));
+    let limit = page::limit_registered(query.limit)?;
+    let cursor: Option<WorkflowVersionId> = page::cursor(query.cursor.as_deref())?;
+    let (tenant, page) = (caller.tenant(), StorePage::before(cursor.map(|id| id.0), limit + 1));
+    let read =
+        api.read(move |store| Ok((store.workflow_versions(tenant, &slug, page)?, in_flight(store, tenant, &slug)?)));
     let (versions, mut in_flight) = read.await?;
-    let view = |version: &WorkflowVersion| wire::WorkflowVersion {
+    let view = |version: WorkflowVersion| wire::WorkflowVersion {
         in_flight: in_flight.remove(&version.version).unwrap_or_default(),
-        ..view::workflow_version(version, active.as_deref(), false)
+        ..view::workflow_version(&version, active.as_deref(), false)
     };
-    ok(&wire::Page { items: versions.iter().map(view).collect(), next_cursor: None })
+    ok(&page::of(versions, limit, |version| version.id.to_string(), view))
 }
 
 /// Get a version of a workflow

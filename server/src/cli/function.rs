@@ -11,6 +11,7 @@ use super::connect::Connect;
 use super::exit::{self, Usage};
 use super::fields::pretty;
 use super::given;
+use super::pages;
 use super::screen::{Screen, Tone, plain};
 use super::table::{Cell, Column, Table};
 
@@ -62,7 +63,7 @@ impl Function {
             self.connect.output.show(&applied, all);
             return exit::ok();
         }
-        let functions = client.function_list().await?.items;
+        let functions = pages::all(async |page| client.function_list(&page).await).await?;
         match &self.verb {
             Verb::Apply { .. } => {}
             Verb::List => {

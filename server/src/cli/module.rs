@@ -8,6 +8,7 @@ use fleetprompt_client::wire;
 use super::connect::Connect;
 use super::exit;
 use super::given;
+use super::pages;
 use super::screen::Screen;
 use super::table::{Cell, Column, Table};
 use super::when;
@@ -56,7 +57,7 @@ impl Module {
                 output.show(&module, |_| format!("{}\n", module.digest));
             }
             Verb::List => {
-                let modules = client.module_list().await?.items;
+                let modules = pages::all(async |page| client.module_list(&page).await).await?;
                 output.list(&modules, "There are no modules.", |screen| table(screen, &modules));
             }
             Verb::Remove { digest } => {

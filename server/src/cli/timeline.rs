@@ -7,7 +7,8 @@ mod drawing;
 mod rows;
 mod stood;
 
-use fleetprompt_client::wire::{Parent, Timeline};
+use fleetprompt_client::RunHistory;
+use fleetprompt_client::wire::Parent;
 use fleetprompt_core::run::Status;
 
 use super::fields::{Fields, who};
@@ -17,19 +18,19 @@ use super::when;
 pub use drawing::{Drawing, Guide};
 pub use rows::{Teller, awaited, row_of_signal, rows};
 
-pub fn print(timeline: &Timeline, full: bool) {
+pub fn print(timeline: &RunHistory, full: bool) {
     let screen = Screen::of_stdout();
     screen.print(&render(&screen, timeline, full));
 }
 
 /// `full` shows every signal and all of every output.
-pub fn render(screen: &Screen, timeline: &Timeline, full: bool) -> String {
+pub fn render(screen: &Screen, timeline: &RunHistory, full: bool) -> String {
     let rows = rows(timeline, full);
     let drawing = Drawing::of(screen, timeline, &rows, full);
     format!("{}\n{}", header(screen, timeline), drawing.draw(&rows))
 }
 
-pub fn header(screen: &Screen, timeline: &Timeline) -> String {
+pub fn header(screen: &Screen, timeline: &RunHistory) -> String {
     let run = &timeline.run;
     let (symbol, tone) = status_mark(screen, run.status);
     let took = when::took(run.ended_at.unwrap_or(screen.now) - run.started_at);
@@ -49,7 +50,7 @@ pub fn header(screen: &Screen, timeline: &Timeline) -> String {
     title + &lineage(screen, timeline)
 }
 
-fn lineage(screen: &Screen, timeline: &Timeline) -> String {
+fn lineage(screen: &Screen, timeline: &RunHistory) -> String {
     let run = &timeline.run;
     let dot = screen.pick("·", "-");
     let mut fields = Fields::default();
@@ -85,7 +86,7 @@ pub fn parent(parent: &Parent) -> String {
 }
 
 /// A correlation that nobody named is the id of the first record, which is on the page anyway.
-fn first_record(timeline: &Timeline) -> String {
+fn first_record(timeline: &RunHistory) -> String {
     timeline.trigger.as_ref().map_or(timeline.directive.id.to_string(), |signal| signal.id.to_string())
 }
 

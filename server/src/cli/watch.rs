@@ -3,8 +3,8 @@
 
 use std::process::ExitCode;
 
-use fleetprompt_client::wire::{Run, Signal, Timeline};
-use fleetprompt_client::{Client, PageQuery};
+use fleetprompt_client::wire::{Run, Signal};
+use fleetprompt_client::{Client, PageQuery, RunHistory};
 use fleetprompt_core::run::{self, StepChange, StepRecord, StepStatus};
 use fleetprompt_core::{RunId, Timestamp};
 use futures_util::{Stream, StreamExt};
@@ -19,6 +19,7 @@ use super::when;
 pub async fn watch(client: &Client, output: &Output, id: RunId) -> anyhow::Result<ExitCode> {
     let screen = Screen::of_stdout();
     let begun = client.run_timeline_page(id, &PageQuery { limit: Some(1), cursor: None }).await?;
+    let begun = RunHistory::of(client.run_get(id).await?.run, begun)?;
     if !output.is_table() {
         follow_for_programs(client, output, &screen, id).await?;
     } else if screen.is_terminal {
@@ -26,7 +27,7 @@ pub async fn watch(client: &Client, output: &Output, id: RunId) -> anyhow::Resul
     } else {
         follow_in_lines(client, &screen, begun, id).await?;
     }
-    let ended = client.run_get(id).await?.run;
+    let ended = client.run_head(id).await?.run;
     if output.is_table() && screen.is_terminal {
         timeline::print(&client.run_timeline(id).await?, false);
     }
@@ -42,10 +43,10 @@ async fn follow_for_programs(client: &Client, output: &Output, screen: &Screen, 
     Ok(())
 }
 
-async fn follow_in_lines(client: &Client, screen: &Screen, begun: Timeline, id: RunId) -> anyhow::Result<()> {
+async fn follow_in_lines(client: &Client, screen: &Screen, begun: RunHistory, id: RunId) -> anyhow::Result<()> {
     screen.print(&format!("{}\n", timeline::header(screen, &begun)));
     let mut teller = Teller::default();
-    let before = timeline::rows(&Timeline { signals: Vec::new(), ..begun.clone() }, false);
+    let before = timeline::rows(&RunHistory { signals: Vec::new(), ..begun.clone() }, false);
     let origin = before.first().map_or(begun.run.started_at, |row| row.at);
     let longest = begun.run.steps.iter().map(|step| width_of(&step.id)).chain([18]).max().unwrap_or(18);
     let live = client.run_live(id);

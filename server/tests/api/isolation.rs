@@ -46,6 +46,7 @@ fn requests(records: &Records) -> Vec<(Method, String, Option<Value>)> {
         post(format!("/v1/directives/{directive}/report"), json!({"status": "succeeded"})),
         post(format!("/v1/directives/{directive}/heartbeat"), json!({})),
         get(format!("/v1/runs/{run}")),
+        get(format!("/v1/runs/{run}/steps")),
         get(format!("/v1/runs/{run}/timeline")),
         get(format!("/v1/runs/{run}/why")),
         get(format!("/v1/runs/{run}/live")),

@@ -6,6 +6,7 @@ mod hostile;
 mod isolation;
 mod operating;
 mod operations;
+mod pages;
 mod people;
 mod runs;
 mod schedules;

@@ -9,6 +9,7 @@ use fleetprompt::api::{ApiConfig, router};
 use fleetprompt_core::Party;
 use fleetprompt_core::tenant::Role;
 use fleetprompt_engine::{Config, Engine};
+use fleetprompt_store::Store;
 use fleetprompt_store::memory::MemoryStore;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -35,7 +36,10 @@ pub struct Reply {
 
 impl Server {
     pub fn start() -> Self {
-        let store = Arc::new(MemoryStore::default());
+        Self::start_over(Arc::new(MemoryStore::default()))
+    }
+
+    pub fn start_over(store: Arc<dyn Store>) -> Self {
         let engine = Engine::start(store, Config::default(), tokio::runtime::Handle::current()).expect("it starts");
         let (stopping, stopped) = watch::channel(false);
         let api = ApiConfig::new(stopped);

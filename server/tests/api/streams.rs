@@ -1,8 +1,11 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use axum::http::Method;
 use fleetprompt_core::tenant::Role;
+use fleetprompt_store::counting::CountingStore;
+use fleetprompt_store::memory::MemoryStore;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -122,4 +125,43 @@ async fn streams_end_when_the_server_stops() {
     let mut tail = Events::open(&forum, "/v1/signals/tail", &[]).await;
     server.stopping.send_replace(true);
     assert_eq!(tail.next().await, None);
+}
+
+/// What a client does not read stays in the store.
+#[tokio::test]
+async fn a_stream_reads_on_when_its_client_has_taken_what_was_sent() {
+    let store = Arc::new(CountingStore::new(Arc::new(MemoryStore::default())));
+    let server = Server::start_over(store.clone());
+    let forum = server.tenant("forum", Role::Member).await;
+    let first = forum.post("/v1/signals", json!({"name": "file.read"})).await.is(201);
+    for n in 0..20 {
+        let payload = json!({"n": n, "text": "x".repeat(100_000)});
+        forum.post("/v1/signals", json!({"name": "file.read", "payload": payload})).await.is(201);
+    }
+    store.take_counts();
+    let path = format!("/v1/signals/tail?after={}", text(&first, "/signal/id"));
+    let mut tail = Events::open(&forum, &path, &[]).await;
+    assert_eq!(store.take_counts().of("signals").rows, 0, "nobody has read anything");
+    assert_eq!(tail.next().await.expect("an event").1["payload"]["n"], 0);
+    assert_eq!(store.take_counts().of("signals").rows, 1, "one signal is more than a page has bytes");
+    for n in 1..20 {
+        assert_eq!(tail.next().await.expect("an event").1["payload"]["n"], n);
+    }
+    assert_eq!(store.take_counts().of("signals").rows, 19);
+}
+
+#[tokio::test]
+async fn one_tenant_cannot_open_all_the_streams_there_are() {
+    let server = Server::start();
+    let (forum, other) = (server.tenant("forum", Role::Viewer).await, server.tenant("other", Role::Viewer).await);
+    let mut open = Vec::new();
+    for _ in 0..100 {
+        open.push(Events::open(&forum, "/v1/signals/tail", &[]).await);
+    }
+    let refused = forum.get("/v1/signals/tail").await;
+    refused.is_problem(429, "busy");
+    assert!(refused.headers.contains_key("retry-after"));
+    Events::open(&other, "/v1/signals/tail", &[]).await;
+    open.pop();
+    Events::open(&forum, "/v1/signals/tail", &[]).await;
 }

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use fleetprompt_core::directive::Directive;
+use fleetprompt_core::registration::WorkflowVersion;
 use fleetprompt_core::run::{Place, Run, Status, Step, StepStatus, Steps};
-use fleetprompt_core::{RunId, Signal, Slug, TenantId};
+use fleetprompt_core::{Json, RunId, Signal, SignalId, Slug, TenantId};
 use uuid::Uuid;
 
 use super::State;
 use super::commit::bare;
-use crate::filter::first_id_at;
-use crate::{DirectiveFilter, Order, Page, RunFilter, SignalFilter, WaitingFilter};
+use crate::filter::{Budget, first_id_at};
+use crate::rows::has_row;
+use crate::{DirectiveFilter, Order, Page, RunFilter, RunPart, SignalFilter, StepRange, WaitingFilter};
 
 impl State {
     pub(super) fn signals(&self, tenant: TenantId, filter: &SignalFilter, page: Page) -> Vec<Signal> {
@@ -22,7 +24,9 @@ impl State {
                 && filter.since.is_none_or(|since| signal.recorded_at >= since)
         };
         let of_tenant = of(&self.signals, tenant, |id| id.0);
-        cut(of_tenant.filter(|(_, signal)| matches(signal)), page).map(|signal| Signal::clone(signal)).collect()
+        cut(of_tenant.filter(|(_, signal)| matches(signal)), page, |signal| signal.payload.text().len())
+            .map(|signal| Signal::clone(signal))
+            .collect()
     }
 
     pub(super) fn directives(&self, tenant: TenantId, filter: &DirectiveFilter, page: Page) -> Vec<Directive> {
@@ -32,7 +36,11 @@ impl State {
                 && (filter.run_id.is_none() || directive.origin.map(|origin| origin.run_id) == filter.run_id)
         };
         let of_tenant = of(&self.directives, tenant, |id| id.0);
-        cut(of_tenant.filter(|(_, one)| matches(one)), page).map(|one| Directive::clone(one)).collect()
+        cut(of_tenant.filter(|(_, one)| matches(one)), page, |one| {
+            one.payload.text().len() + self.payload_bytes(tenant, one.settled_by)
+        })
+        .map(|one| Directive::clone(one))
+        .collect()
     }
 
     pub(super) fn runs(&self, tenant: TenantId, filter: &RunFilter, page: Page) -> Vec<Run> {
@@ -49,7 +57,9 @@ impl State {
                 && filter.until.is_none_or(|until| run.id.0 < first_id_at(until))
         };
         let of_tenant = of(&self.runs, tenant, |id| id.0);
-        let page = cut(of_tenant.filter(|(_, run)| matches(run)), page);
+        let page = cut(of_tenant.filter(|(_, run)| matches(run)), page, |run| {
+            run.input.as_ref().map_or(0, |input| input.text().len()) + self.payload_bytes(tenant, run.status_by)
+        });
         page.map(|run| Run { steps: Steps::default(), ..run.clone() }).collect()
     }
 
@@ -64,7 +74,61 @@ impl State {
             is_wanted.then(|| Some((step.signal_id?.0, (run.id, place, bare(step)))))?
         });
         let in_order: BTreeMap<Uuid, _> = waiting.collect();
-        cut(in_order.iter().map(|(id, waiting)| (*id, waiting)), page).cloned().collect()
+        let bytes = |(_, _, step): &(RunId, Place, Step)| self.place_bytes(tenant, step);
+        cut(in_order.iter().map(|(id, waiting)| (*id, waiting)), page, bytes).cloned().collect()
+    }
+
+    pub(super) fn run_part(&self, run: &Run, steps: StepRange) -> RunPart {
+        let mut part = Run {
+            steps: Steps::pending(run.steps.len()),
+            input: None,
+            output: None,
+            error: None,
+            standing: None,
+            ..run.clone()
+        };
+        let (mut end, mut budget) = (steps.end(run.steps.len()), Budget::of(steps.bytes));
+        for index in steps.from..end {
+            let Some(step) = run.steps.get(index) else { break };
+            let mut bytes = self.step_bytes(run.tenant, step);
+            part.restore(Place::step(index), Step { undo: step.undo.clone(), ..bare(step) });
+            let items = step.items.iter().flat_map(|items| (0..).zip(items.steps.iter()));
+            let is_wanted = |item: u32| (steps.items.0..steps.items.1).contains(&item);
+            for (item, step) in items.filter(|(item, _)| is_wanted(*item)) {
+                bytes += self.step_bytes(run.tenant, step);
+                if has_row(step) || step.undo.is_some() {
+                    part.restore(Place::step(index).item(item), step.clone());
+                }
+            }
+            if budget.ends_with(bytes) {
+                end = index + 1;
+                break;
+            }
+        }
+        RunPart { run: part, end }
+    }
+
+    /// Of a step and of what undoes it.
+    fn step_bytes(&self, tenant: TenantId, step: &Step) -> usize {
+        let undo = step.undo.as_deref().map_or(0, |undo| self.step_bytes(tenant, undo));
+        self.place_bytes(tenant, step) + undo
+    }
+
+    fn place_bytes(&self, tenant: TenantId, step: &Step) -> usize {
+        let output_by = step.output_by.filter(|by| step.signal_id != Some(*by));
+        self.payload_bytes(tenant, step.signal_id) + self.payload_bytes(tenant, output_by)
+    }
+
+    fn payload_bytes(&self, tenant: TenantId, signal: Option<SignalId>) -> usize {
+        let signal = signal.and_then(|id| self.signals.get(&(tenant, id)));
+        signal.map_or(0, |signal| signal.payload.text().len())
+    }
+
+    pub(super) fn workflow_versions(&self, tenant: TenantId, slug: &Slug, page: Page) -> Vec<WorkflowVersion> {
+        let of_slug = self.workflow_versions.values().filter(|one| one.tenant == tenant && one.slug == *slug);
+        let in_order: BTreeMap<Uuid, _> = of_slug.map(|one| (one.id.0, one)).collect();
+        let page = cut(in_order.iter().map(|(id, one)| (*id, *one)), page, |_| 0);
+        page.map(|one| WorkflowVersion { document: Json::null(), ..one.clone() }).collect()
     }
 
     pub(super) fn runs_in_flight(&self, tenant: TenantId, slug: &Slug) -> Vec<(String, Status, u64)> {
@@ -93,6 +157,7 @@ fn of<I: Copy, T>(
 fn cut<'a, T: 'a>(
     records: impl DoubleEndedIterator<Item = (Uuid, &'a T)> + 'a,
     page: Page,
+    bytes: impl Fn(&T) -> usize + 'a,
 ) -> impl Iterator<Item = &'a T> {
     let ordered: Box<dyn Iterator<Item = _>> = match page.order {
         Order::OldestFirst => Box::new(records),
@@ -103,5 +168,10 @@ fn cut<'a, T: 'a>(
         (Some(cursor), Order::OldestFirst) => id > cursor,
         (Some(cursor), Order::NewestFirst) => id < cursor,
     };
-    ordered.filter(move |(id, _)| beyond(*id)).take(page.limit).map(|(_, record)| record)
+    let (mut budget, mut is_full) = (Budget::new(page), false);
+    ordered.filter(move |(id, _)| beyond(*id)).take(page.limit).map(|(_, record)| record).take_while(move |record| {
+        let was_full = is_full;
+        is_full = budget.ends_with(bytes(record));
+        !was_full
+    })
 }

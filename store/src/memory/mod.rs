@@ -15,15 +15,15 @@ use fleetprompt_core::function::ModuleDigest;
 use fleetprompt_core::registration::{
     AgentEntry, DirectiveTypeEntry, FunctionEntry, ScheduleEntry, WorkflowEntry, WorkflowVersion,
 };
-use fleetprompt_core::run::{Place, Run, Status, Step};
+use fleetprompt_core::run::{Place, Run, Status, Step, StepStatus, Steps};
 use fleetprompt_core::signal::{DedupeKey, Disposition, DispositionKind};
 use fleetprompt_core::tenant::{Key, Tenant};
 use fleetprompt_core::{DirectiveId, KeyId, Name, RecordId, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
 use parking_lot::Mutex;
 
 use crate::{
-    Batch, DirectiveFilter, Directory, ModuleWrite, OpenWork, Page, Result, RootUsage, RunFilter, SignalFilter, Store,
-    WaitingFilter,
+    Batch, DirectiveFilter, Directory, ModuleWrite, OpenWork, Page, Result, RootUsage, RunFilter, RunPart,
+    SignalFilter, StepRange, Store, WaitingFilter,
 };
 
 #[derive(Default)]
@@ -139,6 +139,27 @@ impl Store for MemoryStore {
         Ok(self.state.lock().runs.get(&(tenant, id)).cloned())
     }
 
+    fn run_head(&self, tenant: TenantId, id: RunId) -> Result<Option<Run>> {
+        let run = self.run(tenant, id)?;
+        Ok(run.map(|run| Run { steps: Steps::pending(run.steps.len()), ..run }))
+    }
+
+    fn run_steps(&self, tenant: TenantId, id: RunId, steps: StepRange) -> Result<Option<RunPart>> {
+        let state = self.state.lock();
+        Ok(state.runs.get(&(tenant, id)).map(|run| state.run_part(run, steps)))
+    }
+
+    fn steps_with(&self, tenant: TenantId, run: RunId, statuses: &[StepStatus]) -> Result<Vec<usize>> {
+        let Some(run) = self.run(tenant, run)? else { return Ok(Vec::new()) };
+        let is_wanted = |step: &Step| statuses.contains(&step.status);
+        let found = run
+            .steps
+            .iter()
+            .enumerate()
+            .filter(|(_, step)| is_wanted(step) || step.undo.as_deref().is_some_and(is_wanted));
+        Ok(found.map(|(index, _)| index).collect())
+    }
+
     fn workflow_version(&self, tenant: TenantId, slug: &Slug, version: &str) -> Result<Option<WorkflowVersion>> {
         let key = (tenant, slug.clone(), version.to_owned());
         Ok(self.state.lock().workflow_versions.get(&key).cloned())
@@ -153,10 +174,10 @@ impl Store for MemoryStore {
         Ok(self.state.lock().signals(tenant, filter, page))
     }
 
-    fn dispositions(&self, tenant: TenantId, signal: SignalId) -> Result<Vec<Disposition>> {
+    fn dispositions(&self, tenant: TenantId, signal: SignalId, limit: usize) -> Result<Vec<Disposition>> {
         let state = self.state.lock();
         let of_signal = state.dispositions.values().filter(|one| one.tenant == tenant && one.signal_id == signal);
-        Ok(of_signal.cloned().collect())
+        Ok(of_signal.take(limit).cloned().collect())
     }
 
     fn refusals(&self, tenant: TenantId, workflow: &Slug, limit: usize) -> Result<Vec<Disposition>> {
@@ -186,12 +207,8 @@ impl Store for MemoryStore {
         Ok(self.state.lock().runs_in_flight(tenant, slug))
     }
 
-    fn workflow_versions(&self, tenant: TenantId, slug: &Slug) -> Result<Vec<WorkflowVersion>> {
-        let state = self.state.lock();
-        let of_slug = state.workflow_versions.values().filter(|one| one.tenant == tenant && one.slug == *slug);
-        let mut versions: Vec<_> = of_slug.cloned().collect();
-        versions.sort_by_key(|version| std::cmp::Reverse(version.id));
-        Ok(versions)
+    fn workflow_versions(&self, tenant: TenantId, slug: &Slug, page: Page) -> Result<Vec<WorkflowVersion>> {
+        Ok(self.state.lock().workflow_versions(tenant, slug, page))
     }
 }
 

@@ -62,7 +62,7 @@ fn select(tenant: TenantId, filter: &DirectiveFilter, page: Page) -> Query {
     if let Some(name) = &filter.name {
         query.and("name", name.as_str().to_owned());
     }
-    query.select(COLUMNS, JOIN)
+    query.select(COLUMNS, JOIN, &["d.payload", "s.payload"])
 }
 
 fn directive(tenant: TenantId, row: &Row) -> Result<Directive> {

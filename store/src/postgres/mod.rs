@@ -32,7 +32,7 @@ use deadpool_postgres::Client;
 use fleetprompt_core::directive::Directive;
 use fleetprompt_core::function::ModuleDigest;
 use fleetprompt_core::registration::WorkflowVersion;
-use fleetprompt_core::run::{Place, Run, Status, Step};
+use fleetprompt_core::run::{Place, Run, Status, Step, StepStatus};
 use fleetprompt_core::signal::{DedupeKey, Disposition};
 use fleetprompt_core::{DirectiveId, RecordId, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
 use parking_lot::Mutex;
@@ -49,7 +49,8 @@ pub use self::nodes::{Cluster, NodeEntry, Waiting};
 use self::ownership::Writer;
 use self::snapshot::Held;
 use crate::{
-    Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RootUsage, RunFilter, SignalFilter, Store, WaitingFilter,
+    Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RootUsage, RunFilter, RunPart, SignalFilter, StepRange,
+    Store, WaitingFilter,
 };
 
 /// One partition of a database, as the node that writes for it knows it; or all of it, to be read.
@@ -292,6 +293,20 @@ impl Store for PostgresStore {
         self.read("read a run", Whose::Tenants(tenant), async |view| runs::one(view, tenant, id).await)
     }
 
+    fn run_head(&self, tenant: TenantId, id: RunId) -> Result<Option<Run>> {
+        self.read("read a run", Whose::Tenants(tenant), async |view| runs::head(view, tenant, id).await)
+    }
+
+    fn run_steps(&self, tenant: TenantId, id: RunId, steps: StepRange) -> Result<Option<RunPart>> {
+        self.read("read steps of a run", Whose::Tenants(tenant), async |view| runs::part(view, tenant, id, steps).await)
+    }
+
+    fn steps_with(&self, tenant: TenantId, run: RunId, statuses: &[StepStatus]) -> Result<Vec<usize>> {
+        self.read("list steps of a run", Whose::Tenants(tenant), async |view| {
+            places::steps_with(view, tenant, run, statuses).await
+        })
+    }
+
     fn workflow_version(&self, tenant: TenantId, slug: &Slug, version: &str) -> Result<Option<WorkflowVersion>> {
         self.read("read a workflow version", Whose::Tenants(tenant), async |view| {
             registrations::version(view, tenant, slug, version).await
@@ -308,9 +323,9 @@ impl Store for PostgresStore {
         self.read("list signals", Whose::Tenants(tenant), async |view| signals::list(view, tenant, filter, page).await)
     }
 
-    fn dispositions(&self, tenant: TenantId, signal: SignalId) -> Result<Vec<Disposition>> {
+    fn dispositions(&self, tenant: TenantId, signal: SignalId, limit: usize) -> Result<Vec<Disposition>> {
         self.read("list dispositions", Whose::Tenants(tenant), async |view| {
-            signals::dispositions(view, tenant, signal).await
+            signals::dispositions(view, tenant, signal, limit).await
         })
     }
 
@@ -340,9 +355,9 @@ impl Store for PostgresStore {
         self.read("count runs", Whose::Tenants(tenant), async |view| runs::in_flight(view, tenant, slug).await)
     }
 
-    fn workflow_versions(&self, tenant: TenantId, slug: &Slug) -> Result<Vec<WorkflowVersion>> {
+    fn workflow_versions(&self, tenant: TenantId, slug: &Slug, page: Page) -> Result<Vec<WorkflowVersion>> {
         self.read("list workflow versions", Whose::Tenants(tenant), async |view| {
-            registrations::versions(view, tenant, slug).await
+            registrations::versions(view, tenant, slug, page).await
         })
     }
 }

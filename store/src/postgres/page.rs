@@ -55,8 +55,9 @@ impl Query {
         self.conditions.push(condition);
     }
 
-    /// `join` follows the listed table; no condition may be about what it joins.
-    pub fn select(mut self, columns: &str, join: &str) -> Self {
+    /// `join` follows the listed table; no condition may be about what it joins. `documents` are the columns whose bytes
+    /// the page counts.
+    pub fn select(mut self, columns: &str, join: &str, documents: &[&str]) -> Self {
         let (table, called) = self.table;
         let (side, direction) = match self.page.order {
             Order::NewestFirst => ("<", "DESC"),
@@ -78,7 +79,12 @@ impl Query {
             let all: Vec<String> = places.iter().map(one).collect();
             conditions = format!("{called}.tenant_id = $1 AND {called}.id IN ({})", all.join(" UNION ALL "));
         }
-        self.sql = format!("SELECT {columns} FROM {table} {called} {join} WHERE {conditions} {in_order}");
+        let weight = weight(documents);
+        self.sql = format!("SELECT {columns}, {weight} FROM {table} {called} {join} WHERE {conditions} {in_order}");
+        if let Some(bytes) = bytes_max(self.page) {
+            let bytes = self.bind(bytes);
+            self.sql = within(&self.sql, "id", direction, &bytes);
+        }
         self
     }
 
@@ -87,4 +93,26 @@ impl Query {
             self.values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect();
         view.rows(&self.sql, &values, read).await
     }
+}
+
+/// What the documents in these columns weigh, of which the database knows the length without reading them.
+pub fn weight(documents: &[&str]) -> String {
+    let lengths = documents.iter().map(|column| format!("coalesce(octet_length({column}), 0)"));
+    format!("({})::bigint AS weight", lengths.collect::<Vec<_>>().join(" + "))
+}
+
+/// The limit of a page that has one.
+pub fn bytes_max(page: Page) -> Option<i64> {
+    (page.bytes != usize::MAX).then(|| i64::try_from(page.bytes).unwrap_or(i64::MAX))
+}
+
+/// A page, in the order of its `key`, that ends with the row that takes it beyond `bytes`. What is behind that row never
+/// leaves the database.
+pub fn within(page: &str, key: &str, direction: &str, bytes: &str) -> String {
+    format!(
+        "SELECT * FROM (
+           SELECT p.*, (sum(p.weight) OVER (ORDER BY p.{key} {direction} ROWS UNBOUNDED PRECEDING) - p.weight)::bigint AS weight_before
+           FROM ({page}) p
+         ) q WHERE q.weight_before <= {bytes} ORDER BY q.{key} {direction}"
+    )
 }

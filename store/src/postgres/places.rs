@@ -9,21 +9,70 @@ use tokio_postgres::types::ToSql;
 use super::View;
 use super::columns;
 use super::fault::{Fault, Result};
+use super::page::{bytes_max, weight, within};
+use crate::filter::Budget;
 use crate::rows::Said;
-use crate::{Order, Page, WaitingFilter};
+use crate::{Order, Page, StepRange, WaitingFilter};
 
 const COLUMNS: &str = "p.step, p.part, p.status, p.attempt, p.iteration, p.issue, p.items, p.due_at, p.directive_id, \
     p.started_at, p.ended_at, p.signal_id, p.output_by, s.payload, o.payload";
 const JOIN: &str = "LEFT JOIN signals s ON s.tenant_id = p.tenant_id AND s.id = p.signal_id \
     LEFT JOIN signals o ON o.tenant_id = p.tenant_id AND o.id = p.output_by";
 
-/// Fills in the steps of a run; what has no row is as it began. Whole steps come first, and then what
-/// is part of them.
+/// Fills in the steps of a run; what has no row is as it began.
 pub async fn restore(view: &View<'_>, run: &mut Run) -> Result<()> {
-    let sql = format!("SELECT {COLUMNS} FROM places p {JOIN} WHERE p.tenant_id = $1 AND p.run_id = $2");
-    let found = view.rows(&sql, &[&run.tenant.0, &run.id.0], place).await?;
+    let steps = StepRange { limit: usize::MAX, ..StepRange::one(0) };
+    restore_some(view, run, steps).await.map(drop)
+}
+
+/// Fills in some of its steps. Whole steps come first, and then what is part of them. Returns the index behind them.
+pub async fn restore_some(view: &View<'_>, run: &mut Run, steps: StepRange) -> Result<usize> {
+    let end = steps.end(run.steps.len());
+    let weight = weight(&["s.payload", "o.payload"]);
+    // A row of a step that the run does not have is damage, which is found below.
+    let range =
+        [steps.from, steps.from.saturating_add(steps.limit)].map(|index| i64::try_from(index).unwrap_or(i64::MAX));
+    let (parts, bytes) = (steps.parts(), i64::try_from(steps.bytes).unwrap_or(i64::MAX));
+    let mut values: Vec<&(dyn ToSql + Sync)> = vec![&run.tenant.0, &run.id.0, &range[0], &range[1]];
+    let mut of_items = "";
+    if steps.items != StepRange::ALL_ITEMS {
+        of_items = "AND (p.part IN (0, -1) OR p.part BETWEEN $5 AND $6 OR p.part BETWEEN $7 AND $8)";
+        values.extend(parts.iter().map(|part| part as &(dyn ToSql + Sync)));
+    }
+    let mut sql = format!(
+        "SELECT {COLUMNS}, {weight} FROM places p {JOIN} \
+         WHERE p.tenant_id = $1 AND p.run_id = $2 AND p.step >= $3 AND p.step < $4 {of_items}"
+    );
+    if steps.bytes != usize::MAX {
+        values.push(&bytes);
+        // A step that exceeds the bytes is read whole.
+        sql = format!(
+            "SELECT * FROM (
+               SELECT p.*, (sum(p.weight) OVER (ORDER BY p.step) - sum(p.weight) OVER (PARTITION BY p.step))::bigint
+                 AS weight_before
+               FROM ({sql}) p
+             ) q WHERE q.weight_before <= ${}",
+            values.len()
+        );
+    }
+    let (mut weighed, mut last) = (0_usize, steps.from);
+    let read = |row: &Row| {
+        let (place, step) = place(row)?;
+        weighed = weighed.saturating_add(columns::number(row, 15)?);
+        last = last.max(place.index());
+        Ok((place, step))
+    };
+    let found = view.rows(&sql, &values, read).await?;
     let (whole, parts): (Vec<_>, Vec<_>) = found.into_iter().partition(|(place, _)| place.part() == 0);
-    whole.into_iter().chain(parts).try_for_each(|(place, step)| put(run, place, step))
+    whole.into_iter().chain(parts).try_for_each(|(place, step)| put(run, place, step))?;
+    Ok(if weighed > steps.bytes { last + 1 } else { end })
+}
+
+pub async fn steps_with(view: &View<'_>, tenant: TenantId, run: RunId, statuses: &[StepStatus]) -> Result<Vec<usize>> {
+    let sql = "SELECT DISTINCT p.step FROM places p
+        WHERE p.tenant_id = $1 AND p.run_id = $2 AND p.part IN (0, -1) AND p.status = ANY ($3) ORDER BY p.step";
+    let words: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
+    view.rows(sql, &[&tenant.0, &run.0, &words], |row| columns::number(row, 0)).await
 }
 
 fn put(run: &mut Run, place: Place, step: Step) -> Result<()> {
@@ -59,12 +108,26 @@ pub async fn waiting(
             all
         }
     };
-    found.sort_unstable_by_key(|(_, _, step)| step.signal_id);
+    found.sort_unstable_by_key(|((_, _, step), _)| step.signal_id);
     if page.order == Order::NewestFirst {
         found.reverse();
     }
-    found.truncate(page.limit);
-    Ok(found)
+    Ok(cut(found, page))
+}
+
+/// A step that waits, and the bytes of its documents.
+type Weighed = ((RunId, Place, Step), usize);
+
+/// Ends a page that was merged of several.
+fn cut(found: Vec<Weighed>, page: Page) -> Vec<(RunId, Place, Step)> {
+    let (mut kept, mut budget) = (Vec::new(), Budget::new(page));
+    for (waiting, bytes) in found.into_iter().take(page.limit) {
+        kept.push(waiting);
+        if budget.ends_with(bytes) {
+            break;
+        }
+    }
+    kept
 }
 
 async fn waiting_where(
@@ -73,7 +136,7 @@ async fn waiting_where(
     page: Page,
     condition: &str,
     values: &[&(dyn ToSql + Sync)],
-) -> Result<Vec<(RunId, Place, Step)>> {
+) -> Result<Vec<Weighed>> {
     let (side, direction) = match page.order {
         Order::NewestFirst => ("<", "DESC"),
         Order::OldestFirst => (">", "ASC"),
@@ -86,14 +149,20 @@ async fn waiting_where(
         all.push(cursor);
         beyond = format!("AND p.signal_id {side} ${}", all.len());
     }
-    let sql = format!(
-        "SELECT {COLUMNS}, p.run_id FROM places p JOIN runs r ON r.tenant_id = p.tenant_id AND r.id = p.run_id {JOIN} \
+    let weight = weight(&["s.payload", "o.payload"]);
+    let mut sql = format!(
+        "SELECT {COLUMNS}, p.run_id, {weight} FROM places p JOIN runs r ON r.tenant_id = p.tenant_id AND r.id = p.run_id {JOIN} \
          WHERE p.tenant_id = $1 AND {condition} {beyond} AND r.ended_at IS NULL \
          ORDER BY p.signal_id {direction} LIMIT $2"
     );
+    let bytes = bytes_max(page);
+    if let Some(bytes) = &bytes {
+        all.push(bytes);
+        sql = within(&sql, "signal_id", direction, &format!("${}", all.len()));
+    }
     let read = |row: &Row| {
         let (place, step) = place(row)?;
-        Ok((RunId(columns::id(row, 15)?), place, step))
+        Ok(((RunId(columns::id(row, 15)?), place, step), columns::number(row, 16)?))
     };
     view.rows(&sql, &all, read).await
 }

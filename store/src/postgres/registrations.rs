@@ -9,13 +9,14 @@ use fleetprompt_core::schedule;
 use fleetprompt_core::tenant::{Key, KeyHash, Role, Tenant, Weight};
 use fleetprompt_core::{KeyId, SignalId, Slug, TenantId, WorkflowVersionId};
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::View;
 use super::columns::{self, text};
 use super::database::partition;
 use super::fault::{Fault, Result};
-use crate::Directory;
+use crate::{Directory, Order, Page};
 
 const VERSION_COLUMNS: &str = "v.tenant_id, v.slug, v.version, v.id, v.digest, v.created_at, v.document";
 
@@ -77,11 +78,21 @@ pub async fn version(view: &View<'_>, tenant: TenantId, slug: &Slug, version: &s
     view.row(&sql, &[&tenant.0, &slug.as_str(), &text(version)], workflow_version).await
 }
 
-pub async fn versions(view: &View<'_>, tenant: TenantId, slug: &Slug) -> Result<Vec<WorkflowVersion>> {
+/// Without their documents.
+pub async fn versions(view: &View<'_>, tenant: TenantId, slug: &Slug, page: Page) -> Result<Vec<WorkflowVersion>> {
+    let (side, direction) = match page.order {
+        Order::NewestFirst => ("<", "DESC"),
+        Order::OldestFirst => (">", "ASC"),
+    };
+    let beyond = page.cursor.map_or(String::new(), |_| format!("AND v.id {side} $4"));
     let sql = format!(
-        "SELECT {VERSION_COLUMNS} FROM workflow_versions v WHERE v.tenant_id = $1 AND v.slug = $2 ORDER BY v.id DESC"
+        "SELECT v.tenant_id, v.slug, v.version, v.id, v.digest, v.created_at, 'null'::text FROM workflow_versions v
+         WHERE v.tenant_id = $1 AND v.slug = $2 {beyond} ORDER BY v.id {direction} LIMIT $3"
     );
-    view.rows(&sql, &[&tenant.0, &slug.as_str()], workflow_version).await
+    let (slug, limit) = (slug.as_str(), i64::try_from(page.limit).unwrap_or(i64::MAX));
+    let mut values: Vec<&(dyn ToSql + Sync)> = vec![&tenant.0, &slug, &limit];
+    values.extend(page.cursor.as_ref().map(|cursor| cursor as &(dyn ToSql + Sync)));
+    view.rows(&sql, &values, workflow_version).await
 }
 
 pub async fn module(view: &View<'_>, tenant: TenantId, digest: &ModuleDigest) -> Result<Option<Vec<u8>>> {

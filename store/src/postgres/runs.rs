@@ -12,7 +12,7 @@ use super::fault::{Fault, Result};
 use super::page::Query;
 use super::places;
 use crate::filter::first_id_at;
-use crate::{Page, RunFilter};
+use crate::{Page, RunFilter, RunPart, StepRange};
 
 const COLUMNS: &str = "r.id, r.workflow, r.version, r.status, r.steps, r.signal_id, r.directive_id, r.started_at, \
     r.deadline, r.ended_at, r.status_by, r.correlation_id, r.depth, r.input, s.payload, r.begun_at, r.parent, \
@@ -20,15 +20,31 @@ const COLUMNS: &str = "r.id, r.workflow, r.version, r.status, r.steps, r.signal_
 const JOIN: &str = "LEFT JOIN signals s ON s.tenant_id = r.tenant_id AND s.id = r.status_by";
 
 pub async fn one(view: &View<'_>, tenant: TenantId, id: RunId) -> Result<Option<Run>> {
-    let sql = format!("SELECT {COLUMNS} FROM runs r {JOIN} WHERE r.tenant_id = $1 AND r.id = $2");
+    let Some(mut run) = head(view, tenant, id).await? else { return Ok(None) };
+    places::restore(view, &mut run).await?;
+    Ok(Some(run))
+}
+
+pub async fn part(view: &View<'_>, tenant: TenantId, id: RunId, steps: StepRange) -> Result<Option<RunPart>> {
+    let bare = COLUMNS.replace("r.input", "NULL::text").replace("s.payload", "NULL::text");
+    let Some(mut run) = read(view, tenant, id, &bare, "").await? else { return Ok(None) };
+    let end = places::restore_some(view, &mut run, steps).await?;
+    Ok(Some(RunPart { run, end }))
+}
+
+/// With its steps as they were before it began.
+pub async fn head(view: &View<'_>, tenant: TenantId, id: RunId) -> Result<Option<Run>> {
+    read(view, tenant, id, COLUMNS, JOIN).await
+}
+
+async fn read(view: &View<'_>, tenant: TenantId, id: RunId, columns: &str, join: &str) -> Result<Option<Run>> {
+    let sql = format!("SELECT {columns} FROM runs r {join} WHERE r.tenant_id = $1 AND r.id = $2");
     let begun = |row: &Row| {
         let mut run = run(tenant, row)?;
         run.steps = Steps::pending(columns::number(row, 4)?);
         Ok(run)
     };
-    let Some(mut run) = view.row(&sql, &[&tenant.0, &id.0], begun).await? else { return Ok(None) };
-    places::restore(view, &mut run).await?;
-    Ok(Some(run))
+    view.row(&sql, &[&tenant.0, &id.0], begun).await
 }
 
 pub async fn list(view: &View<'_>, tenant: TenantId, filter: &RunFilter, page: Page) -> Result<Vec<Run>> {
@@ -70,7 +86,7 @@ fn select(tenant: TenantId, filter: &RunFilter, page: Page) -> Query {
         query.and_that(format!("r.id < {until}"));
     }
     by_status(&mut query, filter);
-    query.select(COLUMNS, JOIN)
+    query.select(COLUMNS, JOIN, &["r.input", "s.payload"])
 }
 
 /// Most have completed: the index leaves them out.

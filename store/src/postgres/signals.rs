@@ -54,7 +54,7 @@ fn select(tenant: TenantId, filter: &SignalFilter, page: Page) -> Query {
         let (id, time) = (query.bind(first_id_at(since)), query.bind(since.0));
         query.and_that(format!("s.id >= {id} AND s.recorded_at >= {time}"));
     }
-    query.select(COLUMNS, "")
+    query.select(COLUMNS, "", &["s.payload"])
 }
 
 /// Facts and directives' records have the correlation themselves; what a run recorded is found
@@ -87,9 +87,14 @@ pub async fn deduplicate(view: &View<'_>, keys: &[(TenantId, DedupeKey)]) -> Res
 }
 
 /// By workflow: what became of it at the trigger, and then the runs that had waited for it.
-pub async fn dispositions(view: &View<'_>, tenant: TenantId, signal: SignalId) -> Result<Vec<Disposition>> {
+pub async fn dispositions(
+    view: &View<'_>,
+    tenant: TenantId,
+    signal: SignalId,
+    limit: usize,
+) -> Result<Vec<Disposition>> {
     let sql = "SELECT workflow, kind, run_id, reason, at FROM dispositions
-        WHERE tenant_id = $1 AND signal_id = $2 ORDER BY workflow COLLATE \"C\", waiter";
+        WHERE tenant_id = $1 AND signal_id = $2 ORDER BY workflow COLLATE \"C\", waiter LIMIT $3";
     let disposition = |row: &Row| {
         Ok(Disposition {
             tenant,
@@ -101,7 +106,8 @@ pub async fn dispositions(view: &View<'_>, tenant: TenantId, signal: SignalId) -
             at: columns::time(row, 4)?,
         })
     };
-    view.rows(sql, &[&tenant.0, &signal.0], disposition).await
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    view.rows(sql, &[&tenant.0, &signal.0, &limit], disposition).await
 }
 
 fn signal(tenant: TenantId, row: &Row) -> Result<Signal> {

@@ -15,6 +15,7 @@ use crate::{DirectiveFilter, Page};
 const COLUMNS: &str = "d.id, d.name, d.status, d.handler, d.attempt, d.wake_at, d.cancel_requested, d.settled_at, \
     d.settled_by, d.requested_at, d.run_id, d.step, d.correlation_id, d.causation_id, d.depth, d.actor_type, \
     d.actor_id, d.idempotency_key, d.policy, d.payload, s.payload, d.part, d.started_at";
+const DOCUMENTS: &[usize] = &[19, 20];
 const JOIN: &str = "LEFT JOIN signals s ON s.tenant = d.tenant AND s.id = d.settled_by";
 
 pub fn one(view: &View, tenant: TenantId, id: DirectiveId) -> Result<Option<Directive>> {
@@ -42,7 +43,7 @@ pub fn by_key(view: &View, keys: &[(TenantId, String)]) -> Result<Vec<Option<Dir
 pub fn list(view: &View, tenant: TenantId, filter: &DirectiveFilter, page: Page) -> Result<Vec<Directive>> {
     let Some(no) = view.interned.tenant(tenant) else { return Ok(Vec::new()) };
     let Some(query) = select(view, no, filter, page)? else { return Ok(Vec::new()) };
-    query.rows(view.sql, |row| directive(view, tenant, row))
+    query.rows(view.sql, DOCUMENTS, |row| directive(view, tenant, row))
 }
 
 /// None when no row can match.

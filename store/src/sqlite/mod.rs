@@ -30,7 +30,7 @@ use std::sync::Arc;
 use fleetprompt_core::directive::Directive;
 use fleetprompt_core::function::ModuleDigest;
 use fleetprompt_core::registration::WorkflowVersion;
-use fleetprompt_core::run::{Place, Run, Status, Step};
+use fleetprompt_core::run::{Place, Run, Status, Step, StepStatus};
 use fleetprompt_core::signal::{DedupeKey, Disposition};
 use fleetprompt_core::{DirectiveId, RecordId, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
 use parking_lot::Mutex;
@@ -42,7 +42,8 @@ use self::intern::Interned;
 use self::readers::Readers;
 pub use self::restore::restore;
 use crate::{
-    Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RootUsage, RunFilter, SignalFilter, Store, WaitingFilter,
+    Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RootUsage, RunFilter, RunPart, SignalFilter, StepRange,
+    Store, WaitingFilter,
 };
 
 pub struct SqliteStore {
@@ -161,6 +162,18 @@ impl Store for SqliteStore {
         self.read("read a run", |view| runs::one(view, tenant, id))
     }
 
+    fn run_head(&self, tenant: TenantId, id: RunId) -> Result<Option<Run>> {
+        self.read("read a run", |view| runs::head(view, tenant, id))
+    }
+
+    fn run_steps(&self, tenant: TenantId, id: RunId, steps: StepRange) -> Result<Option<RunPart>> {
+        self.read("read steps of a run", |view| runs::part(view, tenant, id, steps))
+    }
+
+    fn steps_with(&self, tenant: TenantId, run: RunId, statuses: &[StepStatus]) -> Result<Vec<usize>> {
+        self.read("list steps of a run", |view| places::steps_with(view, tenant, run, statuses))
+    }
+
     fn workflow_version(&self, tenant: TenantId, slug: &Slug, version: &str) -> Result<Option<WorkflowVersion>> {
         self.read("read a workflow version", |view| registrations::version(view, tenant, slug, version))
     }
@@ -173,8 +186,8 @@ impl Store for SqliteStore {
         self.read("list signals", |view| signals::list(view, tenant, filter, page))
     }
 
-    fn dispositions(&self, tenant: TenantId, signal: SignalId) -> Result<Vec<Disposition>> {
-        self.read("list dispositions", |view| signals::dispositions(view, tenant, signal))
+    fn dispositions(&self, tenant: TenantId, signal: SignalId, limit: usize) -> Result<Vec<Disposition>> {
+        self.read("list dispositions", |view| signals::dispositions(view, tenant, signal, limit))
     }
 
     fn refusals(&self, tenant: TenantId, workflow: &Slug, limit: usize) -> Result<Vec<Disposition>> {
@@ -197,8 +210,8 @@ impl Store for SqliteStore {
         self.read("count runs", |view| runs::in_flight(view, tenant, slug))
     }
 
-    fn workflow_versions(&self, tenant: TenantId, slug: &Slug) -> Result<Vec<WorkflowVersion>> {
-        self.read("list workflow versions", |view| registrations::versions(view, tenant, slug))
+    fn workflow_versions(&self, tenant: TenantId, slug: &Slug, page: Page) -> Result<Vec<WorkflowVersion>> {
+        self.read("list workflow versions", |view| registrations::versions(view, tenant, slug, page))
     }
 }
 

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::columns::Id;
 use super::fault::Result;
+use crate::filter::Budget;
 use crate::{Order, Page};
 
 pub struct Query {
@@ -166,13 +167,31 @@ impl Query {
         rows.map(|row| row.expect("text")).collect::<Vec<_>>().join("\n")
     }
 
-    pub fn rows<T>(self, sql: &Connection, mut read: impl FnMut(&Row) -> Result<T>) -> Result<Vec<T>> {
+    /// `documents` are the columns whose bytes the page counts.
+    pub fn rows<T>(
+        self,
+        sql: &Connection,
+        documents: &[usize],
+        mut read: impl FnMut(&Row) -> Result<T>,
+    ) -> Result<Vec<T>> {
         let mut statement = sql.prepare_cached(&self.sql)?;
         let mut rows = statement.query(params_from_iter(self.values))?;
-        let mut found = Vec::new();
+        let (mut found, mut budget) = (Vec::new(), Budget::new(self.page));
         while let Some(row) = rows.next()? {
             found.push(read(row)?);
+            if budget.ends_with(bytes(row, documents)?) {
+                break;
+            }
         }
         Ok(found)
     }
+}
+
+/// Number of bytes in these columns of a row.
+pub fn bytes(row: &Row, documents: &[usize]) -> Result<usize> {
+    let mut bytes = 0;
+    for column in documents {
+        bytes += row.get_ref(*column)?.as_bytes_or_null().ok().flatten().map_or(0, <[u8]>::len);
+    }
+    Ok(bytes)
 }

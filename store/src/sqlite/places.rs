@@ -4,34 +4,83 @@
 use fleetprompt_core::run::{Awaited, Items, Place, Run, Step, StepStatus};
 use fleetprompt_core::{DirectiveId, RunId, SignalId, TenantId};
 use rusqlite::types::Value;
-use rusqlite::{Row, params, params_from_iter};
+use rusqlite::{Row, params_from_iter};
 
 use super::View;
 use super::columns::{self, Id};
 use super::fault::{Fault, Result};
+use super::page::bytes;
+use crate::filter::Budget;
 use crate::rows::Said;
-use crate::{Order, Page, WaitingFilter};
+use crate::{Order, Page, StepRange, WaitingFilter};
 
 const COLUMNS: &str = "p.step, p.part, p.status, p.attempt, p.iteration, p.issue, p.items, p.due_at, p.directive_id, \
     p.started_at, p.ended_at, p.signal_id, p.output_by, s.payload, o.payload";
+const DOCUMENTS: &[usize] = &[13, 14];
 const JOIN: &str = "LEFT JOIN signals s ON s.tenant = p.tenant AND s.id = p.signal_id \
     LEFT JOIN signals o ON o.tenant = p.tenant AND o.id = p.output_by";
 
-/// Fills in the steps of a run; what has no row is as it began. Whole steps come first, and then what
-/// is part of them.
+/// Fills in the steps of a run; what has no row is as it began.
 pub fn restore(view: &View, tenant: i64, run: &mut Run) -> Result<()> {
-    let sql = format!("SELECT {COLUMNS} FROM places p {JOIN} WHERE p.tenant = ?1 AND p.run_id = ?2");
+    let steps = StepRange { limit: usize::MAX, ..StepRange::one(0) };
+    restore_some(view, tenant, run, steps).map(drop)
+}
+
+/// Fills in some of its steps. Whole steps come first, and then what is part of them. Returns the index behind them.
+pub fn restore_some(view: &View, tenant: i64, run: &mut Run, steps: StepRange) -> Result<usize> {
+    let mut end = steps.end(run.steps.len());
+    // A row of a step that the run does not have is damage, which is found below.
+    let range =
+        [steps.from, steps.from.saturating_add(steps.limit)].map(|index| i64::try_from(index).unwrap_or(i64::MAX));
+    let mut values = vec![Value::from(tenant), Id(run.id.0).into(), range[0].into(), range[1].into()];
+    let mut of_items = "";
+    if steps.items != StepRange::ALL_ITEMS {
+        of_items = "AND (p.part IN (0, -1) OR p.part BETWEEN ? AND ? OR p.part BETWEEN ? AND ?)";
+        values.extend(steps.parts().map(Value::from));
+    }
+    let sql = format!(
+        "SELECT {COLUMNS} FROM places p {JOIN} WHERE p.tenant = ? AND p.run_id = ? AND p.step >= ? AND p.step < ? \
+         {of_items} ORDER BY p.step"
+    );
     let mut statement = view.sql.prepare_cached(&sql)?;
-    let mut rows = statement.query(params![tenant, Id(run.id.0)])?;
-    let mut parts = Vec::new();
+    let mut rows = statement.query(params_from_iter(values))?;
+    let (mut parts, mut budget) = (Vec::new(), Budget::of(steps.bytes));
+    // The step that exceeds the bytes is read whole.
+    let mut last = None;
     while let Some(row) = rows.next()? {
         let (place, step) = place(row)?;
+        if last.is_some_and(|last| place.step > last) {
+            break;
+        }
+        if budget.ends_with(bytes(row, DOCUMENTS)?) && last.is_none() {
+            last = Some(place.step);
+            end = place.index() + 1;
+        }
         match place.part() {
             0 => put(run, place, step)?,
             _ => parts.push((place, step)),
         }
     }
-    parts.into_iter().try_for_each(|(place, step)| put(run, place, step))
+    parts.into_iter().try_for_each(|(place, step)| put(run, place, step))?;
+    Ok(end)
+}
+
+pub fn steps_with(view: &View, tenant: TenantId, run: RunId, statuses: &[StepStatus]) -> Result<Vec<usize>> {
+    let Some(no) = view.interned.tenant(tenant) else { return Ok(Vec::new()) };
+    let listed = vec!["?"; statuses.len()].join(", ");
+    let sql = format!(
+        "SELECT DISTINCT p.step FROM places p WHERE p.tenant = ? AND p.run_id = ? AND p.part IN (0, -1) \
+         AND p.status IN ({listed}) ORDER BY p.step"
+    );
+    let words = statuses.iter().map(|status| Value::from(status.as_str().to_owned()));
+    let values = [Value::from(no), Id(run.0).into()].into_iter().chain(words);
+    let mut statement = view.sql.prepare_cached(&sql)?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(row.get::<_, u32>(0)? as usize);
+    }
+    Ok(found)
 }
 
 fn put(run: &mut Run, place: Place, step: Step) -> Result<()> {
@@ -58,12 +107,26 @@ pub fn waiting(view: &View, tenant: TenantId, filter: &WaitingFilter, page: Page
             all
         }
     };
-    found.sort_unstable_by_key(|(_, _, step)| step.signal_id);
+    found.sort_unstable_by_key(|((_, _, step), _)| step.signal_id);
     if page.order == Order::NewestFirst {
         found.reverse();
     }
-    found.truncate(page.limit);
-    Ok(found)
+    Ok(cut(found, page))
+}
+
+/// A step that waits, and the bytes of its documents.
+type Weighed = ((RunId, Place, Step), usize);
+
+/// Ends a page that was merged of several.
+fn cut(found: Vec<Weighed>, page: Page) -> Vec<(RunId, Place, Step)> {
+    let (mut kept, mut budget) = (Vec::new(), Budget::new(page));
+    for (waiting, bytes) in found.into_iter().take(page.limit) {
+        kept.push(waiting);
+        if budget.ends_with(bytes) {
+            break;
+        }
+    }
+    kept
 }
 
 /// How they are found: by an index, and by what.
@@ -73,40 +136,31 @@ pub(super) const BY_WORD: Found = ("INDEXED BY places_waiting", "p.awaits IS NOT
 const OF_RUN: Found = ("", "p.run_id = ? AND (+p.awaits) IS NOT NULL");
 const OF_RUN_BY_WORD: Found = ("", "p.run_id = ? AND +p.awaits = ?");
 
-fn waiting_for(view: &View, tenant: i64, word: &str, page: Page) -> Result<Vec<(RunId, Place, Step)>> {
+fn waiting_for(view: &View, tenant: i64, word: &str, page: Page) -> Result<Vec<Weighed>> {
     waiting_where(view, tenant, BY_WORD, vec![word.to_owned().into()], page)
 }
 
-fn waiting_in(
-    view: &View,
-    tenant: i64,
-    run: RunId,
-    awaits: Option<&str>,
-    page: Page,
-) -> Result<Vec<(RunId, Place, Step)>> {
+fn waiting_in(view: &View, tenant: i64, run: RunId, awaits: Option<&str>, page: Page) -> Result<Vec<Weighed>> {
     let mut values = vec![Id(run.0).into()];
     values.extend(awaits.map(|word| Value::from(word.to_owned())));
     let found = if awaits.is_some() { OF_RUN_BY_WORD } else { OF_RUN };
     waiting_where(view, tenant, found, values, page)
 }
 
-fn waiting_where(
-    view: &View,
-    tenant: i64,
-    found: Found,
-    values: Vec<Value>,
-    page: Page,
-) -> Result<Vec<(RunId, Place, Step)>> {
+fn waiting_where(view: &View, tenant: i64, found: Found, values: Vec<Value>, page: Page) -> Result<Vec<Weighed>> {
     let sql = waiting_sql(found, page);
     let mut values: Vec<Value> = std::iter::once(tenant.into()).chain(values).collect();
     values.extend(page.cursor.map(|cursor| Value::from(Id(cursor))));
     values.push(Value::Integer(i64::try_from(page.limit).unwrap_or(i64::MAX)));
     let mut statement = view.sql.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(values))?;
-    let mut found = Vec::new();
+    let (mut found, mut budget) = (Vec::new(), Budget::new(page));
     while let Some(row) = rows.next()? {
-        let (place, step) = place(row)?;
-        found.push((RunId(columns::id(row, 15)?), place, step));
+        let ((place, step), bytes) = (place(row)?, bytes(row, DOCUMENTS)?);
+        found.push(((RunId(columns::id(row, 15)?), place, step), bytes));
+        if budget.ends_with(bytes) {
+            break;
+        }
     }
     Ok(found)
 }

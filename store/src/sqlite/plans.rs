@@ -24,7 +24,7 @@ fn plans(select: impl Fn(&View, i64, Page) -> fault::Result<Option<Query>>) -> V
     let view = View { sql: &writer.sql, interned: &store.interned };
     let pages = [Order::NewestFirst, Order::OldestFirst]
         .into_iter()
-        .flat_map(|order| [None, Some(ID)].map(|cursor| Page { order, cursor, limit: 50 }));
+        .flat_map(|order| [None, Some(ID)].map(|cursor| Page { order, cursor, limit: 50, bytes: usize::MAX }));
     pages.map(|page| select(&view, 1, page).expect("read").expect("rows may match").plan(&writer.sql)).collect()
 }
 
@@ -124,7 +124,8 @@ fn what_waits_and_what_is_counted_is_read_off_an_index() {
     let folder = TempDir::new().expect("a temporary folder");
     let store = SqliteStore::open(&folder.path().join("store.db")).expect("a new file");
     let writer = store.writer.lock();
-    let waiting = |order| places::waiting_sql(places::BY_WORD, Page { order, cursor: Some(ID), limit: 50 });
+    let waiting =
+        |order| places::waiting_sql(places::BY_WORD, Page { order, cursor: Some(ID), limit: 50, bytes: 1 << 20 });
     for (sql, searches) in [
         (waiting(Order::NewestFirst), "INDEX places_waiting (tenant=? AND awaits=? AND signal_id<?"),
         (waiting(Order::OldestFirst), "INDEX places_waiting (tenant=? AND awaits=? AND signal_id>?"),

@@ -8,12 +8,13 @@ use fleetprompt_core::registration::{
 use fleetprompt_core::schedule;
 use fleetprompt_core::tenant::{Key, KeyHash, Role, Tenant, Weight};
 use fleetprompt_core::{KeyId, SignalId, Slug, TenantId, WorkflowVersionId};
-use rusqlite::{Params, Row, params};
+use rusqlite::types::Value;
+use rusqlite::{Params, Row, params, params_from_iter};
 
 use super::View;
-use super::columns;
+use super::columns::{self, Id};
 use super::fault::{Fault, Result};
-use crate::Directory;
+use crate::{Directory, Order, Page};
 
 const VERSION_COLUMNS: &str = "v.slug, v.version, v.id, v.digest, v.created_at, v.document";
 
@@ -101,12 +102,22 @@ pub fn module(view: &View, tenant: TenantId, digest: &ModuleDigest) -> Result<Op
     Ok(found.into_iter().next())
 }
 
-pub fn versions(view: &View, tenant: TenantId, slug: &Slug) -> Result<Vec<WorkflowVersion>> {
+/// Documents stay where they are: sorting must not carry them.
+pub fn versions(view: &View, tenant: TenantId, slug: &Slug, page: Page) -> Result<Vec<WorkflowVersion>> {
     let Some(no) = view.interned.tenant(tenant) else { return Ok(Vec::new()) };
+    let (side, direction) = match page.order {
+        Order::NewestFirst => ("<", "DESC"),
+        Order::OldestFirst => (">", "ASC"),
+    };
+    let beyond = page.cursor.map_or(String::new(), |_| format!("AND v.id {side} ?4"));
     let sql = format!(
-        "SELECT {VERSION_COLUMNS} FROM workflow_versions v WHERE v.tenant = ?1 AND v.slug = ?2 ORDER BY v.id DESC"
+        "SELECT v.slug, v.version, v.id, v.digest, v.created_at, 'null' FROM workflow_versions v
+         WHERE v.tenant = ?1 AND v.slug = ?2 {beyond} ORDER BY v.id {direction} LIMIT ?3"
     );
-    rows(view, &sql, params![no, slug.as_str()], |row| workflow_version(tenant, row))
+    let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
+    let mut values = vec![Value::from(no), slug.as_str().to_owned().into(), limit.into()];
+    values.extend(page.cursor.map(|cursor| Value::from(Id(cursor))));
+    rows(view, &sql, params_from_iter(values), |row| workflow_version(tenant, row))
 }
 
 fn rows<T>(view: &View, sql: &str, params: impl Params, mut read: impl FnMut(&Row) -> Result<T>) -> Result<Vec<T>> {

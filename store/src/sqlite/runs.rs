@@ -13,7 +13,7 @@ use super::fault::{Fault, Result};
 use super::page::Query;
 use super::places;
 use crate::filter::first_id_at;
-use crate::{Page, RunFilter};
+use crate::{Page, RunFilter, RunPart, StepRange};
 
 /// In the column of when a run began: it did not.
 pub const NOT_BEGUN: Timestamp = Timestamp(0);
@@ -21,24 +21,45 @@ pub const NOT_BEGUN: Timestamp = Timestamp(0);
 const COLUMNS: &str = "r.id, r.workflow, r.version, r.status, r.steps, r.signal_id, r.directive_id, r.started_at, \
     r.deadline, r.ended_at, r.status_by, r.correlation_id, r.depth, r.input, s.payload, r.begun_at, r.parent, \
     r.parent_step, r.parent_part, r.parent_waits, r.source, r.keys, r.descent";
+const DOCUMENTS: &[usize] = &[13, 14];
 const JOIN: &str = "LEFT JOIN signals s ON s.tenant = r.tenant AND s.id = r.status_by";
 
 pub fn one(view: &View, tenant: TenantId, id: RunId) -> Result<Option<Run>> {
+    let Some(mut run) = head(view, tenant, id)? else { return Ok(None) };
+    if let Some(no) = view.interned.tenant(tenant) {
+        places::restore(view, no, &mut run)?;
+    }
+    Ok(Some(run))
+}
+
+pub fn part(view: &View, tenant: TenantId, id: RunId, steps: StepRange) -> Result<Option<RunPart>> {
+    let bare = COLUMNS.replace("r.input", "NULL").replace("s.payload", "NULL");
+    let Some(mut run) = read(view, tenant, id, &bare, "")? else { return Ok(None) };
     let Some(no) = view.interned.tenant(tenant) else { return Ok(None) };
-    let sql = format!("SELECT {COLUMNS} FROM runs r {JOIN} WHERE r.tenant = ?1 AND r.id = ?2");
+    let end = places::restore_some(view, no, &mut run, steps)?;
+    Ok(Some(RunPart { run, end }))
+}
+
+/// With its steps as they were before it began.
+pub fn head(view: &View, tenant: TenantId, id: RunId) -> Result<Option<Run>> {
+    read(view, tenant, id, COLUMNS, JOIN)
+}
+
+fn read(view: &View, tenant: TenantId, id: RunId, columns: &str, join: &str) -> Result<Option<Run>> {
+    let Some(no) = view.interned.tenant(tenant) else { return Ok(None) };
+    let sql = format!("SELECT {columns} FROM runs r {join} WHERE r.tenant = ?1 AND r.id = ?2");
     let mut statement = view.sql.prepare_cached(&sql)?;
     let mut rows = statement.query(params![no, Id(id.0)])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let mut run = run(view, tenant, row)?;
     run.steps = Steps::pending(row.get::<_, u32>(4)? as usize);
-    places::restore(view, no, &mut run)?;
     Ok(Some(run))
 }
 
 pub fn list(view: &View, tenant: TenantId, filter: &RunFilter, page: Page) -> Result<Vec<Run>> {
     let Some(no) = view.interned.tenant(tenant) else { return Ok(Vec::new()) };
     let Some(query) = select(view, no, filter, page)? else { return Ok(Vec::new()) };
-    query.rows(view.sql, |row| run(view, tenant, row))
+    query.rows(view.sql, DOCUMENTS, |row| run(view, tenant, row))
 }
 
 /// None when no row can match.

@@ -15,6 +15,7 @@ use crate::{Page, SignalFilter};
 const COLUMNS: &str = "s.id, s.name, s.run_id, s.directive_id, s.correlation_id, s.causation_id, s.depth, \
     s.subject_type, s.subject_id, s.actor_type, s.actor_id, s.source, s.source_event_id, s.dedupe_key, \
     s.recorded_at, s.occurred_at, s.payload";
+const DOCUMENTS: &[usize] = &[16];
 
 pub fn one(view: &View, tenant: TenantId, id: SignalId) -> Result<Option<Signal>> {
     let Some(no) = view.interned.tenant(tenant) else { return Ok(None) };
@@ -27,7 +28,7 @@ pub fn one(view: &View, tenant: TenantId, id: SignalId) -> Result<Option<Signal>
 pub fn list(view: &View, tenant: TenantId, filter: &SignalFilter, page: Page) -> Result<Vec<Signal>> {
     let Some(no) = view.interned.tenant(tenant) else { return Ok(Vec::new()) };
     let Some(query) = select(view, no, filter, page)? else { return Ok(Vec::new()) };
-    query.rows(view.sql, |row| signal(view, tenant, row))
+    query.rows(view.sql, DOCUMENTS, |row| signal(view, tenant, row))
 }
 
 /// None when no row can match.
@@ -103,13 +104,13 @@ pub fn deduplicate(view: &View, keys: &[(TenantId, DedupeKey)]) -> Result<Vec<Op
 }
 
 /// By workflow: what became of it at the trigger, and then the runs that had waited for it.
-pub fn dispositions(view: &View, tenant: TenantId, signal: SignalId) -> Result<Vec<Disposition>> {
+pub fn dispositions(view: &View, tenant: TenantId, signal: SignalId, limit: usize) -> Result<Vec<Disposition>> {
     let Some(no) = view.interned.tenant(tenant) else { return Ok(Vec::new()) };
     let mut statement = view.sql.prepare_cached(
         "SELECT n.name, d.kind, d.run_id, d.reason, d.at FROM dispositions d JOIN names n ON n.no = d.workflow
-         WHERE d.tenant = ?1 AND d.signal_id = ?2 ORDER BY n.name, d.waiter",
+         WHERE d.tenant = ?1 AND d.signal_id = ?2 ORDER BY n.name, d.waiter LIMIT ?3",
     )?;
-    let mut rows = statement.query(params![no, Id(signal.0)])?;
+    let mut rows = statement.query(params![no, Id(signal.0), i64::try_from(limit).unwrap_or(i64::MAX)])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         found.push(Disposition {

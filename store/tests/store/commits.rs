@@ -28,7 +28,7 @@ fn what_was_committed_is_read_back_as_it_was(#[values(Memory, Sqlite, Postgres)]
     let directive = &batch.directives[0];
     assert_eq!(store.directive(tenant.id, directive.id).expect("read").as_ref(), Some(&**directive));
     assert_eq!(store.run(tenant.id, run.id).expect("read"), Some(run));
-    assert_eq!(store.dispositions(tenant.id, batch.signals[0].id).expect("read"), batch.dispositions);
+    assert_eq!(store.dispositions(tenant.id, batch.signals[0].id, usize::MAX).expect("read"), batch.dispositions);
     let last = batch.signals.iter().map(|signal| signal.id).max();
     assert_eq!(store.last_signal_id().expect("read"), last);
 }
@@ -84,7 +84,7 @@ fn nothing_of_a_tenant_can_be_read_by_another(#[values(Memory, Sqlite, Postgres)
         assert_eq!(store.signal(stranger, fact.id).expect("read"), None);
         assert_eq!(store.directive(stranger, directive.id).expect("read"), None);
         assert_eq!(store.run(stranger, run.id).expect("read"), None);
-        assert_eq!(store.dispositions(stranger, fact.id).expect("read"), []);
+        assert_eq!(store.dispositions(stranger, fact.id, usize::MAX).expect("read"), []);
         assert_eq!(store.deduplicate(&[(stranger, key.clone())]).expect("read"), [None]);
         let by_key = store.directives_by_key(&[(stranger, directive.idempotency_key.clone())]);
         assert_eq!(by_key.expect("read"), [None]);
@@ -348,7 +348,7 @@ fn a_signal_may_advance_many_runs_of_a_workflow_and_start_one(#[values(Memory, S
     let dispositions = vec![second.clone(), first.clone(), begins.clone(), second.clone()];
     let batch = Batch { tenants: vec![tenant.clone()], dispositions, ..facts([fact.clone(), started]) };
     store.commit(&batch).expect("committed");
-    assert_eq!(store.dispositions(tenant.id, fact.id).expect("read"), [begins, first, second]);
+    assert_eq!(store.dispositions(tenant.id, fact.id, usize::MAX).expect("read"), [begins, first, second]);
 }
 
 #[rstest]
@@ -366,11 +366,14 @@ fn the_last_disposition_of_a_pair_counts(#[values(Memory, Sqlite, Postgres)] bac
     batch.tenants.push(tenant.clone());
     store.commit(&batch).expect("committed");
     // By workflow, whichever came first.
-    assert_eq!(store.dispositions(tenant.id, started.signal_id).expect("read"), [other.clone(), started.clone()]);
+    assert_eq!(
+        store.dispositions(tenant.id, started.signal_id, usize::MAX).expect("read"),
+        [other.clone(), started.clone()]
+    );
 
     let again = fleetprompt_core::signal::Disposition { kind: DispositionKind::Deduplicated, ..started };
     store.commit(&Batch { dispositions: vec![again.clone()], ..Batch::default() }).expect("committed");
-    assert_eq!(store.dispositions(tenant.id, again.signal_id).expect("read"), [other, again.clone()]);
+    assert_eq!(store.dispositions(tenant.id, again.signal_id, usize::MAX).expect("read"), [other, again.clone()]);
     assert_eq!(again.run_id, Some(run.id));
 }
 

@@ -13,7 +13,8 @@ use fleetprompt_core::registration::{
 };
 use fleetprompt_core::retry::RetryPolicy;
 use fleetprompt_core::run::{
-    Awaited, AwaitedSignal, FlowKeys, Parent, Place, Queue, QueueReason, Run, RunChange, Status, StepChange, Waiting,
+    Awaited, AwaitedSignal, FlowKeys, Parent, Place, Queue, QueueReason, Run, RunChange, Status, StepChange,
+    StepStatus, Waiting,
 };
 use fleetprompt_core::schedule;
 use fleetprompt_core::signal::{DedupeKey, Disposition, DispositionKind};
@@ -24,7 +25,9 @@ use fleetprompt_core::{
 use fleetprompt_store::memory::MemoryStore;
 use fleetprompt_store::postgres::PostgresStore;
 use fleetprompt_store::sqlite::SqliteStore;
-use fleetprompt_store::{Batch, DirectiveFilter, Order, Page, RunFilter, RunWrite, SignalFilter, Store, WaitingFilter};
+use fleetprompt_store::{
+    Batch, DirectiveFilter, Order, Page, RunFilter, RunWrite, SignalFilter, StepRange, Store, WaitingFilter,
+};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::json;
@@ -388,13 +391,17 @@ impl World {
         for tenant in self.tenants.iter().map(|tenant| tenant.id) {
             for fact in &self.now.facts {
                 alike!(signal(tenant, fact.id));
-                alike!(dispositions(tenant, fact.id));
+                alike!(dispositions(tenant, fact.id, usize::MAX));
             }
             for directive in &self.now.directives {
                 alike!(directive(tenant, directive.id));
             }
             for run in &self.now.runs {
                 alike!(run(tenant, run.id));
+                alike!(run_head(tenant, run.id));
+                let steps = StepRange { from: 0, limit: 2, bytes: 60, items: (1, 3) };
+                alike!(run_steps(tenant, run.id, steps));
+                alike!(steps_with(tenant, run.id, &[StepStatus::Running, StepStatus::Waiting]));
             }
             for run in self.committed.runs.iter().filter(|run| run.tenant == tenant) {
                 assert_eq!(memory.run(tenant, run.id).expect("memory").as_ref(), Some(run));
@@ -404,7 +411,7 @@ impl World {
                 for at in [Timestamp(-7), self.samples.moment.now() + Span::from_secs(-2)] {
                     alike!(begun_since(tenant, &slug, at, 3));
                 }
-                alike!(workflow_versions(tenant, &slug));
+                alike!(workflow_versions(tenant, &slug, Page::newest(9)));
                 alike!(workflow_version(tenant, &slug, "1.0.0"));
             }
             for digest in DIGESTS.map(of) {
@@ -534,7 +541,7 @@ fn answer_alike(database: &dyn Store, ops: Vec<Op>, cursor: Index) {
         }
     }
     let cursor = pick(&world.now.facts, cursor).map(|fact| fact.id.0);
-    let pages = [Order::NewestFirst, Order::OldestFirst].map(|order| Page { order, cursor, limit: 5 });
+    let pages = [Order::NewestFirst, Order::OldestFirst].map(|order| Page { order, cursor, limit: 5, bytes: 600 });
     world.compare(stores, &[Page::newest(100), pages[0], pages[1]]);
 }
 

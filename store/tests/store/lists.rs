@@ -79,7 +79,7 @@ fn expect_pages<T: PartialEq + std::fmt::Debug + Clone>(
         for limit in [1, 3, 1_000] {
             let (mut found, mut cursor) = (Vec::new(), None);
             loop {
-                let page = list(Page { order, cursor, limit });
+                let page = list(Page { order, cursor, limit, bytes: usize::MAX });
                 assert!(page.len() <= limit);
                 let Some(last) = page.last() else { break };
                 cursor = Some(id(last));
@@ -201,7 +201,7 @@ fn dispositions_are_those_of_one_signal(#[values(Memory, Sqlite, Postgres)] back
     let log = log(&*store);
     for run in &log.runs {
         let signal = run.signal_id.expect("triggered");
-        let found = store.dispositions(log.tenant.id, signal).expect("read");
+        let found = store.dispositions(log.tenant.id, signal, usize::MAX).expect("read");
         let runs: Vec<_> = found.iter().map(|one: &Disposition| (one.signal_id, one.run_id)).collect();
         assert_eq!(runs, [(signal, Some(run.id))]);
     }
@@ -372,4 +372,48 @@ fn what_waits_is_listed_in_the_order_in_which_it_began_to(#[values(Memory, Sqlit
             assert_eq!(store.waiting(other.id, &filter, Page::newest(9)).expect("read"), []);
         }
     }
+}
+
+/// Pages of large records end by their bytes, leave nothing out, and read no record after the one that ended them.
+#[rstest]
+fn a_page_ends_with_the_record_that_exceeds_its_bytes(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
+    const LARGE: usize = 100_000;
+    let (store, mut samples) = (backend.open(), Samples::new());
+    let tenant = samples.tenant("acme");
+    let large = |n: usize| -> fleetprompt_core::Json { serde_json::json!({"n": n, "text": "x".repeat(LARGE)}).into() };
+    let mut batch = Batch { tenants: vec![tenant.clone()], ..Batch::default() };
+    for n in 0..8 {
+        let fact = Signal { payload: large(n), ..samples.fact(tenant.id, "file.read") };
+        let (run, started) = samples.run_with(tenant.id, "w", 1, Some(&fact), |record| record.input = Some(large(n)));
+        let request =
+            directive::Request { payload: large(n), ..samples.request(tenant.id, "mail.send", &n.to_string()) };
+        let (directive, requested) = samples.requested(request);
+        batch.signals.extend([fact, started].into_iter().chain(requested).map(Arc::new));
+        batch.directives.push(Arc::new(directive));
+        batch.runs.push(whole(&run));
+    }
+    store.commit(&batch).expect("committed");
+
+    let page = |order| Page { order, cursor: None, limit: 100, bytes: LARGE * 3 / 2 };
+    let lengths = |count: usize| [Order::NewestFirst, Order::OldestFirst].map(|order| (page(order), count)).into_iter();
+    let facts = SignalFilter { name: Some(name("file.read")), ..SignalFilter::default() };
+    for (page, count) in lengths(2) {
+        assert_eq!(store.signals(tenant.id, &facts, page).expect("read").len(), count, "{page:?}");
+        assert_eq!(store.directives(tenant.id, &DirectiveFilter::default(), page).expect("read").len(), count);
+    }
+    // One that exceeds the bytes by itself is a page of one.
+    for (page, count) in lengths(1) {
+        let page = page.within(1);
+        assert_eq!(store.signals(tenant.id, &facts, page).expect("read").len(), count, "{page:?}");
+        assert_eq!(store.runs(tenant.id, &RunFilter::default(), page).expect("read").len(), count, "{page:?}");
+    }
+    let all: Vec<_> = batch.signals.iter().filter(|signal| signal.name == name("file.read")).collect();
+    let (mut found, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = store.signals(tenant.id, &facts, Page::after(cursor, 100).within(LARGE * 3 / 2)).expect("read");
+        let Some(last) = page.last() else { break };
+        cursor = Some(last.id.0);
+        found.extend(page);
+    }
+    assert!(found.iter().eq(all.into_iter().map(|signal| &**signal)), "each of them once, in order");
 }

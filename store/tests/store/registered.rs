@@ -9,7 +9,7 @@ use fleetprompt_core::registration::{
 use fleetprompt_core::schedule::{State, Status};
 use fleetprompt_core::tenant::{Key, KeyHash, Role, Tenant, Weight};
 use fleetprompt_core::{Json, KeyId, SignalId, Span, WorkflowVersionId};
-use fleetprompt_store::{Batch, Directory};
+use fleetprompt_store::{Batch, Directory, Page};
 use rstest::rstest;
 use serde_json::json;
 
@@ -213,17 +213,22 @@ fn versions_are_listed_newest_first_and_a_draft_is_replaced(#[values(Memory, Sql
     let workflow_versions = vec![one.clone(), two.clone(), elsewhere];
     let batch = Batch { tenants: vec![tenant.clone(), other.clone()], workflow_versions, ..Batch::default() };
     store.commit(&batch).expect("committed");
-    let versions = || store.workflow_versions(tenant.id, &slug("w")).expect("read");
-    assert_eq!(versions(), [two.clone(), one.clone()]);
+    let list = |page| store.workflow_versions(tenant.id, &slug("w"), page).expect("read");
+    let versions = || list(Page::newest(9));
+    let listed = |version: &WorkflowVersion| WorkflowVersion { document: Json::null(), ..version.clone() };
+    assert_eq!(versions(), [listed(&two), listed(&one)]);
+    assert_eq!(list(Page::newest(1)), [listed(&two)]);
+    assert_eq!(list(Page::before(Some(two.id.0), 9)), [listed(&one)]);
+    assert_eq!(list(Page::after(Some(one.id.0), 9)), [listed(&two)]);
 
     let draft = WorkflowVersion { document: json!({"changed": true}).into(), digest: "new".into(), ..one };
     store.commit(&Batch { workflow_versions: vec![draft.clone()], ..Batch::default() }).expect("committed");
-    assert_eq!(versions(), [two, draft.clone()]);
+    assert_eq!(versions(), [listed(&two), listed(&draft)]);
     let read = |tenant, version: &str| store.workflow_version(tenant, &slug("w"), version).expect("read");
     assert_eq!(read(tenant.id, "2.0.0"), Some(draft));
     assert_eq!(read(tenant.id, "3.0.0"), None);
     assert_eq!(read(other.id, "2.0.0"), None);
-    assert_eq!(store.workflow_versions(other.id, &slug("w")).expect("read"), []);
+    assert_eq!(store.workflow_versions(other.id, &slug("w"), Page::newest(9)).expect("read"), []);
 }
 
 #[rstest]

@@ -196,8 +196,8 @@ fn a_file_of_the_first_schema_is_read_as_it_was_and_goes_on() {
         assert_eq!(old.directive(tenant.id, directive.id).expect("read").as_ref(), Some(&**directive));
     }
     for signal in &batch.signals {
-        let dispositions = now.dispositions(tenant.id, signal.id).expect("read");
-        assert_eq!(old.dispositions(tenant.id, signal.id).expect("read"), dispositions);
+        let dispositions = now.dispositions(tenant.id, signal.id, usize::MAX).expect("read");
+        assert_eq!(old.dispositions(tenant.id, signal.id, usize::MAX).expect("read"), dispositions);
     }
     assert_eq!(old.open_work().expect("read"), now.open_work().expect("read"));
 

@@ -217,12 +217,23 @@ class Operations:
         answer: Function = self._call("POST", "/v1/functions", body=body)
         return answer
 
-    def function_list(self) -> FunctionPage:
+    def function_list(self, *, limit: int | None = None, cursor: str | None = None) -> FunctionPage:
         """List functions. All of them, by name: those that the tenant registered, and the engine's
         own, which are pure and the same for everybody.
         """
-        answer: FunctionPage = self._call("GET", "/v1/functions")
+        answer: FunctionPage = self._call("GET", "/v1/functions", query={"limit": limit, "cursor": cursor})
         return answer
+
+    def function_each(self, *, limit: int | None = None) -> Iterator[Function]:
+        """`function_list`, page after page; `limit` is the size of a page."""
+        cursor: str | None = None
+        while True:
+            page = self.function_list(limit=limit, cursor=cursor)
+            for each in page["items"]:
+                yield each
+            cursor = page.get("next_cursor")
+            if not cursor:
+                return
 
     def healthz(self) -> Health:
         """Check that the process lives."""
@@ -343,10 +354,21 @@ class Operations:
         answer: Module = self._call("POST", "/v1/modules", body=body, media="application/wasm")
         return answer
 
-    def module_list(self) -> ModulePage:
+    def module_list(self, *, limit: int | None = None, cursor: str | None = None) -> ModulePage:
         """List modules. All of the tenant's, by digest."""
-        answer: ModulePage = self._call("GET", "/v1/modules")
+        answer: ModulePage = self._call("GET", "/v1/modules", query={"limit": limit, "cursor": cursor})
         return answer
+
+    def module_each(self, *, limit: int | None = None) -> Iterator[Module]:
+        """`module_list`, page after page; `limit` is the size of a page."""
+        cursor: str | None = None
+        while True:
+            page = self.module_list(limit=limit, cursor=cursor)
+            for each in page["items"]:
+                yield each
+            cursor = page.get("next_cursor")
+            if not cursor:
+                return
 
     def module_remove(self, digest: str) -> Module:
         """Remove a module. One that no function names any more."""
@@ -413,9 +435,12 @@ class Operations:
         answer: Operated = self._call("POST", f"/v1/runs/{quoted(id)}/cancel", body=body, idempotency_key=idempotency_key)
         return answer
 
-    def run_get(self, id: str) -> RunDetail:
-        """Get a run. With its steps, and what it waits for if it has not ended."""
-        answer: RunDetail = self._call("GET", f"/v1/runs/{quoted(id)}")
+    def run_get(self, id: str, *, steps: bool | None = None) -> RunDetail:
+        """Get a run. With its steps, the first 1,000 at most and as many as fit into 4 MiB, and
+        what it waits for if it has not ended. If there are more steps, `next_cursor` says where
+        `GET /v1/runs/{id}/steps` goes on. With `steps=false` there are none.
+        """
+        answer: RunDetail = self._call("GET", f"/v1/runs/{quoted(id)}", query={"steps": steps})
         return answer
 
     def run_list(
@@ -505,8 +530,9 @@ class Operations:
         limit: int | None = None,
         cursor: str | None = None,
     ) -> Timeline:
-        """Read a run's timeline. Everything on record about the run: the signal that triggered it,
-        the directive that started it, and the signals of its life, oldest first.
+        """Read a run's timeline. Everything on record about the run: on the first page the signal
+        that triggered it and the directive that started it, and on each page signals of its
+        life, oldest first. The run itself is at `GET /v1/runs/{id}`.
         """
         answer: Timeline = self._call("GET", f"/v1/runs/{quoted(id)}/timeline", query={"limit": limit, "cursor": cursor})
         return answer
@@ -626,7 +652,9 @@ class Operations:
         return answer
 
     def signal_get(self, id: str) -> SignalDetail:
-        """Get a signal. With what became of it for every workflow that listens to it."""
+        """Get a signal. With what became of it for every workflow that listens to it, and every
+        run that waited for it: the first 1,000 of these, by workflow.
+        """
         answer: SignalDetail = self._call("GET", f"/v1/signals/{quoted(id)}")
         return answer
 
@@ -714,6 +742,28 @@ class Operations:
         """Complete a step. The run goes on with this output. Takes the role `operator`."""
         answer: Operated = self._call("POST", f"/v1/runs/{quoted(id)}/steps/{quoted(step)}/complete", body=body, idempotency_key=idempotency_key)
         return answer
+
+    def step_list(
+        self,
+        id: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> StepPage:
+        """List the steps of a run. In the order of the workflow."""
+        answer: StepPage = self._call("GET", f"/v1/runs/{quoted(id)}/steps", query={"limit": limit, "cursor": cursor})
+        return answer
+
+    def step_each(self, id: str, *, limit: int | None = None) -> Iterator[Step]:
+        """`step_list`, page after page; `limit` is the size of a page."""
+        cursor: str | None = None
+        while True:
+            page = self.step_list(id, limit=limit, cursor=cursor)
+            for each in page["items"]:
+                yield each
+            cursor = page.get("next_cursor")
+            if not cursor:
+                return
 
     def step_skip(
         self,
@@ -844,12 +894,34 @@ class Operations:
         answer: WorkflowVersion = self._call("GET", f"/v1/workflows/{quoted(slug)}/versions/{quoted(version)}")
         return answer
 
-    def workflow_version_list(self, slug: str) -> WorkflowVersionPage:
+    def workflow_version_list(
+        self,
+        slug: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> WorkflowVersionPage:
         """List a workflow's versions. Newest first, without their documents; each with its runs
         that have not ended.
         """
-        answer: WorkflowVersionPage = self._call("GET", f"/v1/workflows/{quoted(slug)}/versions")
+        answer: WorkflowVersionPage = self._call("GET", f"/v1/workflows/{quoted(slug)}/versions", query={"limit": limit, "cursor": cursor})
         return answer
+
+    def workflow_version_each(
+        self,
+        slug: str,
+        *,
+        limit: int | None = None,
+    ) -> Iterator[WorkflowVersion]:
+        """`workflow_version_list`, page after page; `limit` is the size of a page."""
+        cursor: str | None = None
+        while True:
+            page = self.workflow_version_list(slug, limit=limit, cursor=cursor)
+            for each in page["items"]:
+                yield each
+            cursor = page.get("next_cursor")
+            if not cursor:
+                return
 
 
 class AsyncOperations:
@@ -1056,12 +1128,28 @@ class AsyncOperations:
         answer: Function = await self._call("POST", "/v1/functions", body=body)
         return answer
 
-    async def function_list(self) -> FunctionPage:
+    async def function_list(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> FunctionPage:
         """List functions. All of them, by name: those that the tenant registered, and the engine's
         own, which are pure and the same for everybody.
         """
-        answer: FunctionPage = await self._call("GET", "/v1/functions")
+        answer: FunctionPage = await self._call("GET", "/v1/functions", query={"limit": limit, "cursor": cursor})
         return answer
+
+    async def function_each(self, *, limit: int | None = None) -> AsyncIterator[Function]:
+        """`function_list`, page after page; `limit` is the size of a page."""
+        cursor: str | None = None
+        while True:
+            page = await self.function_list(limit=limit, cursor=cursor)
+            for each in page["items"]:
+                yield each
+            cursor = page.get("next_cursor")
+            if not cursor:
+                return
 
     async def healthz(self) -> Health:
         """Check that the process lives."""
@@ -1187,10 +1275,26 @@ class AsyncOperations:
         answer: Module = await self._call("POST", "/v1/modules", body=body, media="application/wasm")
         return answer
 
-    async def module_list(self) -> ModulePage:
+    async def module_list(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> ModulePage:
         """List modules. All of the tenant's, by digest."""
-        answer: ModulePage = await self._call("GET", "/v1/modules")
+        answer: ModulePage = await self._call("GET", "/v1/modules", query={"limit": limit, "cursor": cursor})
         return answer
+
+    async def module_each(self, *, limit: int | None = None) -> AsyncIterator[Module]:
+        """`module_list`, page after page; `limit` is the size of a page."""
+        cursor: str | None = None
+        while True:
+            page = await self.module_list(limit=limit, cursor=cursor)
+            for each in page["items"]:
+                yield each
+            cursor = page.get("next_cursor")
+            if not cursor:
+                return
 
     async def module_remove(self, digest: str) -> Module:
         """Remove a module. One that no function names any more."""
@@ -1257,9 +1361,12 @@ class AsyncOperations:
         answer: Operated = await self._call("POST", f"/v1/runs/{quoted(id)}/cancel", body=body, idempotency_key=idempotency_key)
         return answer
 
-    async def run_get(self, id: str) -> RunDetail:
-        """Get a run. With its steps, and what it waits for if it has not ended."""
-        answer: RunDetail = await self._call("GET", f"/v1/runs/{quoted(id)}")
+    async def run_get(self, id: str, *, steps: bool | None = None) -> RunDetail:
+        """Get a run. With its steps, the first 1,000 at most and as many as fit into 4 MiB, and
+        what it waits for if it has not ended. If there are more steps, `next_cursor` says where
+        `GET /v1/runs/{id}/steps` goes on. With `steps=false` there are none.
+        """
+        answer: RunDetail = await self._call("GET", f"/v1/runs/{quoted(id)}", query={"steps": steps})
         return answer
 
     async def run_list(
@@ -1373,8 +1480,9 @@ class AsyncOperations:
         limit: int | None = None,
         cursor: str | None = None,
     ) -> Timeline:
-        """Read a run's timeline. Everything on record about the run: the signal that triggered it,
-        the directive that started it, and the signals of its life, oldest first.
+        """Read a run's timeline. Everything on record about the run: on the first page the signal
+        that triggered it and the directive that started it, and on each page signals of its
+        life, oldest first. The run itself is at `GET /v1/runs/{id}`.
         """
         answer: Timeline = await self._call("GET", f"/v1/runs/{quoted(id)}/timeline", query={"limit": limit, "cursor": cursor})
         return answer
@@ -1504,7 +1612,9 @@ class AsyncOperations:
         return answer
 
     async def signal_get(self, id: str) -> SignalDetail:
-        """Get a signal. With what became of it for every workflow that listens to it."""
+        """Get a signal. With what became of it for every workflow that listens to it, and every
+        run that waited for it: the first 1,000 of these, by workflow.
+        """
         answer: SignalDetail = await self._call("GET", f"/v1/signals/{quoted(id)}")
         return answer
 
@@ -1592,6 +1702,28 @@ class AsyncOperations:
         """Complete a step. The run goes on with this output. Takes the role `operator`."""
         answer: Operated = await self._call("POST", f"/v1/runs/{quoted(id)}/steps/{quoted(step)}/complete", body=body, idempotency_key=idempotency_key)
         return answer
+
+    async def step_list(
+        self,
+        id: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> StepPage:
+        """List the steps of a run. In the order of the workflow."""
+        answer: StepPage = await self._call("GET", f"/v1/runs/{quoted(id)}/steps", query={"limit": limit, "cursor": cursor})
+        return answer
+
+    async def step_each(self, id: str, *, limit: int | None = None) -> AsyncIterator[Step]:
+        """`step_list`, page after page; `limit` is the size of a page."""
+        cursor: str | None = None
+        while True:
+            page = await self.step_list(id, limit=limit, cursor=cursor)
+            for each in page["items"]:
+                yield each
+            cursor = page.get("next_cursor")
+            if not cursor:
+                return
 
     async def step_skip(
         self,
@@ -1737,9 +1869,31 @@ class AsyncOperations:
         answer: WorkflowVersion = await self._call("GET", f"/v1/workflows/{quoted(slug)}/versions/{quoted(version)}")
         return answer
 
-    async def workflow_version_list(self, slug: str) -> WorkflowVersionPage:
+    async def workflow_version_list(
+        self,
+        slug: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> WorkflowVersionPage:
         """List a workflow's versions. Newest first, without their documents; each with its runs
         that have not ended.
         """
-        answer: WorkflowVersionPage = await self._call("GET", f"/v1/workflows/{quoted(slug)}/versions")
+        answer: WorkflowVersionPage = await self._call("GET", f"/v1/workflows/{quoted(slug)}/versions", query={"limit": limit, "cursor": cursor})
         return answer
+
+    async def workflow_version_each(
+        self,
+        slug: str,
+        *,
+        limit: int | None = None,
+    ) -> AsyncIterator[WorkflowVersion]:
+        """`workflow_version_list`, page after page; `limit` is the size of a page."""
+        cursor: str | None = None
+        while True:
+            page = await self.workflow_version_list(slug, limit=limit, cursor=cursor)
+            for each in page["items"]:
+                yield each
+            cursor = page.get("next_cursor")
+            if not cursor:
+                return

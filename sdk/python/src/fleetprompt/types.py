@@ -906,10 +906,14 @@ class Run(_RunRequired, total=False):
     waiting_for: str | None
 
 
-class RunDetail(TypedDict):
-    """`{"run": …}`: one run with its steps."""
-
+class _RunDetailRequired(TypedDict):
     run: Run
+
+
+class RunDetail(_RunDetailRequired, total=False):
+    """`{"run": …}`: one run with its steps, as many of them as fit into one response."""
+
+    next_cursor: str | None
 
 
 class _ScheduleRequired(TypedDict):
@@ -968,11 +972,15 @@ class Signal(_SignalRequired, total=False):
     subject: Party | None
 
 
-class SignalDetail(TypedDict):
-    """One signal and what became of it."""
-
+class _SignalDetailRequired(TypedDict):
     dispositions: list[Disposition]
     signal: Signal
+
+
+class SignalDetail(_SignalDetailRequired, total=False):
+    """One signal and what became of it."""
+
+    has_more_dispositions: bool
 
 
 class SignalReceipt(TypedDict):
@@ -1058,14 +1066,13 @@ class Tenant(TypedDict):
 
 
 class _TimelineRequired(TypedDict):
-    directive: Directive
-    run: Run
     signals: list[Signal]
 
 
 class Timeline(_TimelineRequired, total=False):
-    """Everything on record about one run, in order: what triggered it, the directive that started it, and the signals of its life."""
+    """A page of everything on record about one run, in order: what triggered it and the directive that started it, which only the first page has, and the signals of its life."""
 
+    directive: Directive | None
     next_cursor: str | None
     trigger: Signal | None
 

@@ -599,7 +599,8 @@ export interface paths {
         };
         /**
          * Get a run
-         * @description With its steps, and what it waits for if it has not ended.
+         * @description With its steps, the first 1,000 at most and as many as fit into 4 MiB, and what it waits for if it has not ended. If
+         *     there are more steps, `next_cursor` says where `GET /v1/runs/{id}/steps` goes on. With `steps=false` there are none.
          */
         get: operations["run_get"];
         put?: never;
@@ -737,6 +738,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/runs/{id}/steps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the steps of a run
+         * @description In the order of the workflow.
+         */
+        get: operations["step_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/runs/{id}/steps/{step}/answer": {
         parameters: {
             query?: never;
@@ -826,8 +847,8 @@ export interface paths {
         };
         /**
          * Read a run's timeline
-         * @description Everything on record about the run: the signal that triggered it, the directive that started it,
-         *     and the signals of its life, oldest first.
+         * @description Everything on record about the run: on the first page the signal that triggered it and the directive that started
+         *     it, and on each page signals of its life, oldest first. The run itself is at `GET /v1/runs/{id}`.
          */
         get: operations["run_timeline"];
         put?: never;
@@ -1084,7 +1105,8 @@ export interface paths {
         };
         /**
          * Get a signal
-         * @description With what became of it for every workflow that listens to it.
+         * @description With what became of it for every workflow that listens to it, and every run that waited for it: the first 1,000 of
+         *     these, by workflow.
          */
         get: operations["signal_get"];
         put?: never;
@@ -2516,8 +2538,10 @@ export interface components {
             waiting_for?: string | null;
             workflow: components["schemas"]["Slug"];
         };
-        /** @description `{"run": …}`: one run with its steps. */
+        /** @description `{"run": …}`: one run with its steps, as many of them as fit into one response. */
         RunDetail: {
+            /** @description Where `GET /v1/runs/{id}/steps` goes on with the steps; absent if they are all here. */
+            next_cursor?: string | null;
             run: components["schemas"]["Run"];
         };
         /**
@@ -2586,7 +2610,10 @@ export interface components {
         };
         /** @description One signal and what became of it. */
         SignalDetail: {
+            /** @description The first 1,000, by workflow. */
             dispositions: components["schemas"]["Disposition"][];
+            /** @description Whether there are more than these. */
+            has_more_dispositions?: boolean;
             signal: components["schemas"]["Signal"];
         };
         /**
@@ -2703,13 +2730,12 @@ export interface components {
          */
         TenantId: string;
         /**
-         * @description Everything on record about one run, in order: what triggered it, the directive that started it,
-         *     and the signals of its life.
+         * @description A page of everything on record about one run, in order: what triggered it and the directive that started it, which
+         *     only the first page has, and the signals of its life.
          */
         Timeline: {
-            directive: components["schemas"]["Directive"];
+            directive?: components["schemas"]["Directive"] | null;
             next_cursor?: string | null;
-            run: components["schemas"]["Run"];
             signals: components["schemas"]["Signal"][];
             trigger?: components["schemas"]["Signal"] | null;
         };
@@ -3745,14 +3771,19 @@ export interface operations {
     };
     function_list: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description 1 to 1,000; 1,000 unless given. */
+                limit?: number;
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Every function there is. */
+            /** @description A page of functions. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3761,6 +3792,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_Function"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
@@ -3973,14 +4005,19 @@ export interface operations {
     };
     module_list: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description 1 to 1,000; 1,000 unless given. */
+                limit?: number;
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Every module there is. */
+            /** @description A page of modules. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3989,6 +4026,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_Module"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
@@ -4267,7 +4305,10 @@ export interface operations {
     };
     run_get: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Whether the run comes with its steps. */
+                steps?: boolean;
+            };
             header?: never;
             path: {
                 /** @description The run's id. */
@@ -4564,6 +4605,39 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    step_list: {
+        parameters: {
+            query?: {
+                /** @description 1 to 1,000; 50 unless given. */
+                limit?: number;
+                /** @description The `next_cursor` of the page before, or of the run. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The run's id. */
+                id: components["schemas"]["RunId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of steps. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Step"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["NotFound"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     step_answer: {
         parameters: {
             query?: never;
@@ -4770,7 +4844,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The run and a page of its signals. */
+            /** @description A page of what is on record. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5886,7 +5960,12 @@ export interface operations {
     };
     workflow_version_list: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description 1 to 1,000; 1,000 unless given. */
+                limit?: number;
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
+            };
             header?: never;
             path: {
                 /** @description The workflow's slug. */
@@ -5896,7 +5975,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description All versions. */
+            /** @description A page of versions. */
             200: {
                 headers: {
                     [name: string]: unknown;

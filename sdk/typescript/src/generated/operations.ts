@@ -148,7 +148,7 @@ export interface Operations {
      * All of them, by name: those that the tenant registered, and the engine's own, which are pure and the same for
      * everybody.
      */
-    list: (options?: CallOptions) => Promise<schemas["Page_Function"]>;
+    list: (query?: NonNullable<operations["function_list"]["parameters"]["query"]>, options?: CallOptions) => Promise<schemas["Page_Function"]>;
     /**
      * Apply a function.
      *
@@ -193,7 +193,7 @@ export interface Operations {
      *
      * All of the tenant's, by digest.
      */
-    list: (options?: CallOptions) => Promise<schemas["Page_Module"]>;
+    list: (query?: NonNullable<operations["module_list"]["parameters"]["query"]>, options?: CallOptions) => Promise<schemas["Page_Module"]>;
     /**
      * Add a module.
      *
@@ -248,9 +248,10 @@ export interface Operations {
     /**
      * Get a run.
      *
-     * With its steps, and what it waits for if it has not ended.
+     * With its steps, the first 1,000 at most and as many as fit into 4 MiB, and what it waits for if it has not ended. If
+     * there are more steps, `next_cursor` says where `GET /v1/runs/{id}/steps` goes on. With `steps=false` there are none.
      */
-    get: (id: string, options?: CallOptions) => Promise<schemas["RunDetail"]>;
+    get: (id: string, query?: NonNullable<operations["run_get"]["parameters"]["query"]>, options?: CallOptions) => Promise<schemas["RunDetail"]>;
     /**
      * Cancel a run.
      *
@@ -297,8 +298,8 @@ export interface Operations {
     /**
      * Read a run's timeline.
      *
-     * Everything on record about the run: the signal that triggered it, the directive that started it,
-     * and the signals of its life, oldest first.
+     * Everything on record about the run: on the first page the signal that triggered it and the directive that started
+     * it, and on each page signals of its life, oldest first. The run itself is at `GET /v1/runs/{id}`.
      */
     timeline: (id: string, query?: NonNullable<operations["run_timeline"]["parameters"]["query"]>, options?: CallOptions) => Promise<schemas["Timeline"]>;
     /**
@@ -309,6 +310,12 @@ export interface Operations {
     why: (id: string, options?: CallOptions) => Promise<schemas["Why"]>;
   };
   step: {
+    /**
+     * List the steps of a run.
+     *
+     * In the order of the workflow.
+     */
+    list: (id: string, query?: NonNullable<operations["step_list"]["parameters"]["query"]>, options?: CallOptions) => Promise<schemas["Page_Step"]>;
     /**
      * Answer a step.
      *
@@ -424,7 +431,8 @@ export interface Operations {
     /**
      * Get a signal.
      *
-     * With what became of it for every workflow that listens to it.
+     * With what became of it for every workflow that listens to it, and every run that waited for it: the first 1,000 of
+     * these, by workflow.
      */
     get: (id: string, options?: CallOptions) => Promise<schemas["SignalDetail"]>;
     /**
@@ -520,7 +528,7 @@ export interface Operations {
      *
      * Newest first, without their documents; each with its runs that have not ended.
      */
-    list: (slug: string, options?: CallOptions) => Promise<schemas["Page_WorkflowVersion"]>;
+    list: (slug: string, query?: NonNullable<operations["workflow_version_list"]["parameters"]["query"]>, options?: CallOptions) => Promise<schemas["Page_WorkflowVersion"]>;
     /**
      * Get a version of a workflow.
      *
@@ -562,7 +570,7 @@ export const operationTable: OperationTable = {
     why: {"method":"GET","path":"/v1/directives/{id}/why","answerType":"application/json"},
   },
   function: {
-    list: {"method":"GET","path":"/v1/functions","answerType":"application/json"},
+    list: {"method":"GET","path":"/v1/functions","hasQuery":true,"answerType":"application/json"},
     apply: {"method":"POST","path":"/v1/functions","bodyTypes":["application/json"],"answerType":"application/json"},
   },
   input: {
@@ -574,7 +582,7 @@ export const operationTable: OperationTable = {
     revoke: {"method":"DELETE","path":"/v1/keys/{id}","hasQuery":true,"answerType":"application/json"},
   },
   module: {
-    list: {"method":"GET","path":"/v1/modules","answerType":"application/json"},
+    list: {"method":"GET","path":"/v1/modules","hasQuery":true,"answerType":"application/json"},
     add: {"method":"POST","path":"/v1/modules","bodyTypes":["application/wasm"],"answerType":"application/json"},
     remove: {"method":"DELETE","path":"/v1/modules/{digest}","answerType":"application/json"},
   },
@@ -586,7 +594,7 @@ export const operationTable: OperationTable = {
   run: {
     list: {"method":"GET","path":"/v1/runs","hasQuery":true,"answerType":"application/json"},
     bulk: {"method":"POST","path":"/v1/runs/bulk","bodyTypes":["application/json"],"answerType":"application/json"},
-    get: {"method":"GET","path":"/v1/runs/{id}","answerType":"application/json"},
+    get: {"method":"GET","path":"/v1/runs/{id}","hasQuery":true,"answerType":"application/json"},
     cancel: {"method":"POST","path":"/v1/runs/{id}/cancel","bodyTypes":["application/json"],"answerType":"application/json"},
     live: {"method":"GET","path":"/v1/runs/{id}/live","answerType":"text/event-stream"},
     pause: {"method":"POST","path":"/v1/runs/{id}/pause","bodyTypes":["application/json"],"answerType":"application/json"},
@@ -597,6 +605,7 @@ export const operationTable: OperationTable = {
     why: {"method":"GET","path":"/v1/runs/{id}/why","answerType":"application/json"},
   },
   step: {
+    list: {"method":"GET","path":"/v1/runs/{id}/steps","hasQuery":true,"answerType":"application/json"},
     answer: {"method":"POST","path":"/v1/runs/{id}/steps/{step}/answer","bodyTypes":["application/json"],"answerType":"application/json"},
     complete: {"method":"POST","path":"/v1/runs/{id}/steps/{step}/complete","bodyTypes":["application/json"],"answerType":"application/json"},
     skip: {"method":"POST","path":"/v1/runs/{id}/steps/{step}/skip","bodyTypes":["application/json"],"answerType":"application/json"},
@@ -641,7 +650,7 @@ export const operationTable: OperationTable = {
     pause: {"method":"POST","path":"/v1/workflows/{slug}/pause","answerType":"application/json"},
   },
   workflowVersion: {
-    list: {"method":"GET","path":"/v1/workflows/{slug}/versions","answerType":"application/json"},
+    list: {"method":"GET","path":"/v1/workflows/{slug}/versions","hasQuery":true,"answerType":"application/json"},
     get: {"method":"GET","path":"/v1/workflows/{slug}/versions/{version}","answerType":"application/json"},
   },
 };

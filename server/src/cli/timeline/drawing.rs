@@ -1,7 +1,7 @@
 //! Rows on the page: offset, tree, name, what happened, and a bar that says when in the run it was
 //! and how long it took.
 
-use fleetprompt_client::wire::Timeline;
+use fleetprompt_client::RunHistory;
 use fleetprompt_core::{Json, Timestamp};
 
 use super::rows::{Beneath, Mark, Row};
@@ -38,7 +38,7 @@ const TOOK_WIDTH: usize = 6;
 const NAME_WIDTH_MIN: usize = 16;
 
 impl<'s> Drawing<'s> {
-    pub fn of(screen: &'s Screen, timeline: &Timeline, rows: &[Row], full: bool) -> Self {
+    pub fn of(screen: &'s Screen, timeline: &RunHistory, rows: &[Row], full: bool) -> Self {
         let origin = rows.first().map_or(timeline.run.started_at, |row| row.at);
         let end = timeline.run.ended_at.unwrap_or(screen.now);
         let offsets = rows.iter().map(|row| when::offset(row.at - origin).len());

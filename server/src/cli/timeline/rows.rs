@@ -3,7 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use fleetprompt_client::wire::{Directive, Signal, Timeline};
+use fleetprompt_client::RunHistory;
+use fleetprompt_client::wire::{Directive, Signal};
 use fleetprompt_core::directive::{self, Change};
 use fleetprompt_core::run::{self, Awaited, Queue, RunChange, RunRecord, StepChange, StepRecord, Waiting};
 use fleetprompt_core::{DirectiveId, Failure, Json, Timestamp};
@@ -55,7 +56,7 @@ const STEP: usize = 3;
 const DIRECTIVE: usize = 4;
 
 /// Everything on record about the run. Unless `full`, what only repeats the row before is left out.
-pub fn rows(timeline: &Timeline, full: bool) -> Vec<Row> {
+pub fn rows(timeline: &RunHistory, full: bool) -> Vec<Row> {
     let mut teller = Teller { full, ..Teller::default() };
     let mut rows: Vec<Row> = timeline.trigger.iter().map(fact).collect();
     rows.push(start(&timeline.directive, rows.len()));

@@ -1,6 +1,6 @@
 use super::*;
 
-fn timeline(text: &str) -> Timeline {
+fn timeline(text: &str) -> RunHistory {
     serde_json::from_str(text).expect("a timeline")
 }
 
