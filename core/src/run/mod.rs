@@ -371,6 +371,17 @@ impl Run {
         }
     }
 
+    /// The steps and items that must be looked at by now.
+    pub(crate) fn places_due(&self, now: Timestamp) -> impl Iterator<Item = Place> {
+        let is_due = move |step: &Step| step.due_at.is_some_and(|due| due <= now);
+        self.steps.due(now).flat_map(move |(index, step)| {
+            let place = Place::step(index);
+            let items = step.items.iter().flat_map(move |items| items.steps.due(now));
+            let items = items.filter(move |(_, item)| is_due(item)).map(move |(item, _)| place.item(item as u32));
+            is_due(step).then_some(place).into_iter().chain(items)
+        })
+    }
+
     /// The compensation that is under way.
     pub(crate) fn undoing(&self) -> Option<Place> {
         self.places().find(|place| place.undo && self.at(*place).is_some_and(|undo| undo.status.is_in_flight()))
@@ -405,13 +416,13 @@ impl Step {
         self.due_at.into_iter().chain(items).min()
     }
 
+    fn items_len(&self) -> usize {
+        self.items.as_ref().map_or(0, |items| items.steps.len())
+    }
+
     fn bytes(&self) -> usize {
         let own = self.output.as_ref().map_or(0, |output| output.text().len());
         own + self.items.as_ref().map_or(0, |items| items.steps.bytes())
-    }
-
-    fn timed(&self) -> usize {
-        usize::from(self.due_at.is_some()) + self.items.as_ref().map_or(0, |items| items.steps.timed())
     }
 }
 

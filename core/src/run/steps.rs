@@ -17,8 +17,10 @@ pub struct Steps {
     tally: [u32; StepStatus::ALL.len()],
     /// Of the outputs.
     bytes: usize,
-    /// How many must be looked at again at a time.
-    timed: usize,
+    /// How many items they have.
+    items: usize,
+    /// When the first step of each chunk must be looked at again.
+    due: Vec<Option<Timestamp>>,
     /// Of each chunk, how many have not begun.
     open: Vec<u8>,
 }
@@ -72,13 +74,24 @@ impl Steps {
         self.bytes
     }
 
-    pub(super) fn timed(&self) -> usize {
-        self.timed
+    /// The number of items that these steps go over.
+    pub fn items(&self) -> usize {
+        self.items
     }
 
     /// The soonest time at which one of them must be looked at again.
     pub fn wake_at(&self) -> Option<Timestamp> {
-        if self.timed == 0 { None } else { self.iter().filter_map(Step::wake_at).min() }
+        self.due.iter().flatten().min().copied()
+    }
+
+    /// Those that must be looked at by now, in their order.
+    pub(super) fn due(&self, now: Timestamp) -> impl Iterator<Item = (usize, &Step)> {
+        let is_due = move |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+        let chunks = self.chunks.iter().zip(&self.due).enumerate().filter(move |(_, (_, due))| is_due(**due));
+        chunks.flat_map(move |(at, (chunk, _))| {
+            let steps = chunk.iter().enumerate().filter(move |(_, step)| is_due(step.wake_at()));
+            steps.map(move |(index, step)| (at * CHUNK + index, step))
+        })
     }
 
     /// Changes one; what is counted stays true.
@@ -88,12 +101,16 @@ impl Steps {
         self.tally[step.status as usize] -= 1;
         self.open[index / CHUNK] -= u8::from(step.status == StepStatus::Pending);
         self.bytes -= step.bytes();
-        self.timed -= step.timed();
+        self.items -= step.items_len();
+        let due = step.wake_at();
         let changed = change(step);
         self.tally[step.status as usize] += 1;
         self.open[index / CHUNK] += u8::from(step.status == StepStatus::Pending);
         self.bytes += step.bytes();
-        self.timed += step.timed();
+        self.items += step.items_len();
+        if step.wake_at() != due {
+            self.due[index / CHUNK] = chunk.iter().filter_map(Step::wake_at).min();
+        }
         Some(changed)
     }
 }
@@ -105,12 +122,15 @@ impl FromIterator<Step> for Steps {
         for step in steps {
             if chunk.is_empty() {
                 all.open.push(0);
+                all.due.push(None);
             }
             all.open[all.len / CHUNK] += u8::from(step.status == StepStatus::Pending);
             all.len += 1;
             all.tally[step.status as usize] += 1;
             all.bytes += step.bytes();
-            all.timed += step.timed();
+            all.items += step.items_len();
+            let due = &mut all.due[(all.len - 1) / CHUNK];
+            *due = due.iter().copied().chain(step.wake_at()).min();
             chunk.push(step);
             if chunk.len() == CHUNK {
                 all.chunks.push(Arc::new(std::mem::take(&mut chunk)));

@@ -85,9 +85,7 @@ impl<'a> Plan<'a> {
             let message = format!("`for_each` got {} items; at most {} are allowed", items.len(), ForEach::ITEMS_MAX);
             return Err(Failure::fatal("items_too_many", message));
         }
-        let there: usize =
-            self.run.steps.iter().filter_map(|step| step.items.as_ref()).map(|items| items.steps.len()).sum();
-        if there + items.len() > PLACES_MAX {
+        if self.run.steps.items() + items.len() > PLACES_MAX {
             let message = format!("the run's steps would have more than {PLACES_MAX} items in all");
             return Err(Failure::fatal("run_too_large", message));
         }

@@ -277,10 +277,7 @@ impl Plan<'_> {
             self.timed_out();
             return Ok(());
         }
-        let is_due = |place: &Place| {
-            self.run.at(*place).is_some_and(|step| !place.undo && step.due_at.is_some_and(|due| due <= now))
-        };
-        let due: Vec<Place> = self.run.places().filter(is_due).collect();
+        let due: Vec<Place> = self.run.places_due(now).collect();
         for place in due {
             if self.run.status != Status::Running || self.unit(place).due_at.is_none_or(|due| due > now) {
                 continue;
