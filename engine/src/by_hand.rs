@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
 use crate::batch::{Decider, Door, Limits, Shared};
-use crate::cache::OpenRun;
+use crate::cache::{OpenRun, SharedCache};
 use crate::clock::Clock;
 use crate::descent::DescentLimits;
 use crate::input::{Input, Outcome, Registration, Reply};
@@ -73,10 +73,27 @@ impl ByHand {
     /// Takes up what the store holds, as a new process would. `seed` makes ids.
     pub fn start(store: Arc<dyn Store>, now: Timestamp, seed: u64) -> Result<Self, Error> {
         let directory = registrations::load(store.as_ref())?;
-        Self::over(store, Arc::new(directory), now, seed)
+        Self::over(store, Arc::new(directory), now, seed, SharedCache::default())
     }
 
-    fn over(store: Arc<dyn Store>, directory: Arc<Directory>, now: Timestamp, seed: u64) -> Result<Self, Error> {
+    /// Starts an engine that holds no more than `cache_bytes` of what is open in memory.
+    pub fn start_with_cache(
+        store: Arc<dyn Store>,
+        now: Timestamp,
+        seed: u64,
+        cache_bytes: usize,
+    ) -> Result<Self, Error> {
+        let directory = registrations::load(store.as_ref())?;
+        Self::over(store, Arc::new(directory), now, seed, SharedCache::new(cache_bytes))
+    }
+
+    fn over(
+        store: Arc<dyn Store>,
+        directory: Arc<Directory>,
+        now: Timestamp,
+        seed: u64,
+        cached: SharedCache,
+    ) -> Result<Self, Error> {
         let directory = Arc::new(ArcSwap::new(directory));
         let clock = Arc::new(AtomicI64::new(now.0));
         let tasks = Arc::<Mutex<Vec<Task>>>::default();
@@ -95,7 +112,7 @@ impl ByHand {
                 shutdown: Arc::new(shutdown),
                 observer: None,
             },
-            Limits { batch_max: 1_000, cached: Arc::default(), descent: DescentLimits::default() },
+            Limits { batch_max: 1_000, cached, descent: DescentLimits::default() },
             seed,
         )?;
         Ok(Self { decider, clock, tasks, directory })
@@ -125,7 +142,7 @@ impl ByHand {
     /// What this engine remembers and a new one over the same store would not, or the other way round:
     /// a mistake, unless a commit failed and has not been made up for. What is registered is taken as it is.
     pub fn memory_differs(&self) -> Result<Option<String>, Error> {
-        let fresh = Self::over(self.decider.store.clone(), self.directory(), self.now(), 0)?;
+        let fresh = Self::over(self.decider.store.clone(), self.directory(), self.now(), 0, SharedCache::default())?;
         Ok(self.decider.memory_differs(&fresh.decider))
     }
 

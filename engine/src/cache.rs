@@ -1,16 +1,20 @@
-//! What the engine keeps in memory between batches. All of it can be read again from the store, so
-//! forgetting is always safe; it is what happens when a commit fails.
+//! Open runs, directives in flight and compiled versions, as the engines of a process hold them in memory between
+//! batches. The cache is filled by what is committed and by what is read, and evicts by weight.
+//!
+//! An entry is never stale: only its engine writes the row, and puts it here once the commit has held. So a commit that
+//! fails leaves nothing to forget.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use fleetprompt_core::directive::Directive;
 use fleetprompt_core::document::Format;
 use fleetprompt_core::run::Run;
 use fleetprompt_core::workflow::{self, Catalog, Workflow};
 use fleetprompt_core::{DirectiveId, RunId, Signal, Slug, TenantId};
-use fleetprompt_store::{Error, Result, Store};
+use fleetprompt_store::{Error, Result, Store, TriggeredRun};
+use quick_cache::sync::{Cache as Weighted, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
 use crate::modules::Modules;
 
@@ -22,20 +26,38 @@ pub(crate) struct OpenRun {
     pub signal: Option<Arc<Signal>>,
 }
 
+/// The entries of one engine, and the store that has those that are not here.
 pub(crate) struct Cache {
     store: Arc<dyn Store>,
-    runs: HashMap<RunId, OpenRun>,
-    directives: HashMap<DirectiveId, Arc<Directive>>,
-    versions: HashMap<(TenantId, Slug, Arc<str>), Arc<Workflow>>,
+    shared: SharedCache,
+    /// A partition may come back to this process after another node had it: the entries of the engine that wrote for it
+    /// before are not those of the next one.
+    engine: u64,
     /// These have limits of their own, and never change.
     pub modules: Arc<Modules>,
-    /// Of all that is kept, about.
-    bytes: usize,
-    /// The same of all caches of the process together.
-    of_all: Arc<AtomicUsize>,
 }
 
-/// Of all caches of the process together: however many runs there are, and however large tenants make them.
+/// The entries of all engines of a process, with one bound: however many runs there are, and however large tenants make
+/// them.
+#[derive(Clone)]
+pub(crate) struct SharedCache(Arc<Weighted<(u64, Key), Entry, Weight>>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Key {
+    Run(RunId),
+    Directive(DirectiveId),
+    Version(TenantId, Slug, Arc<str>),
+}
+
+#[derive(Clone)]
+enum Entry {
+    Run(OpenRun),
+    Directive(Arc<Directive>),
+    Version(Arc<Workflow>),
+}
+
+static ENGINES: AtomicU64 = AtomicU64::new(0);
+
 const BYTES_MAX: usize = 64 << 20;
 /// A run or a directive without what tenants put into it.
 const RECORD_BYTES: usize = 2 << 10;
@@ -43,125 +65,221 @@ const RECORD_BYTES: usize = 2 << 10;
 const COMPILED: usize = 16;
 /// One step of a run without its output.
 const STEP_BYTES: usize = 256;
+/// How many records are read at once.
+pub(crate) const READ_TOGETHER: usize = 500;
+
+impl SharedCache {
+    pub fn new(bytes_max: usize) -> Self {
+        let options = OptionsBuilder::new()
+            .estimated_items_capacity(bytes_max / RECORD_BYTES)
+            .weight_capacity(bytes_max as u64)
+            // Each shard would have a part of the bytes, and a large run needs them all.
+            .shards(1)
+            .build()
+            .expect("both capacities are given");
+        let weight = Weight { max: bytes_max as u64 / 2 };
+        let lifecycle = DefaultLifecycle::default();
+        Self(Arc::new(Weighted::with_options(options, weight, DefaultHashBuilder::default(), lifecycle)))
+    }
+}
+
+impl Default for SharedCache {
+    fn default() -> Self {
+        Self::new(BYTES_MAX)
+    }
+}
 
 impl Cache {
-    pub fn new(store: Arc<dyn Store>, of_all: Arc<AtomicUsize>) -> Self {
-        Self {
-            modules: Arc::new(Modules::new(store.clone())),
-            store,
-            runs: HashMap::new(),
-            directives: HashMap::new(),
-            versions: HashMap::new(),
-            bytes: 0,
-            of_all,
-        }
+    pub fn new(store: Arc<dyn Store>, shared: SharedCache) -> Self {
+        let engine = ENGINES.fetch_add(1, Ordering::Relaxed);
+        Self { modules: Arc::new(Modules::new(store.clone())), store, shared, engine }
     }
 
-    pub fn forget(&mut self) {
-        self.runs.clear();
-        self.directives.clear();
-        self.versions.clear();
-        self.weigh(self.bytes, 0);
+    fn get(&self, key: Key) -> Option<Entry> {
+        self.shared.0.get(&(self.engine, key))
     }
 
-    fn weigh(&mut self, less: usize, more: usize) {
-        self.bytes = self.bytes + more - less;
-        self.of_all.fetch_add(more, Ordering::Relaxed);
-        self.of_all.fetch_sub(less, Ordering::Relaxed);
+    fn put(&self, key: Key, entry: Entry) {
+        self.shared.0.insert((self.engine, key), entry);
     }
 
-    /// What has ended is not needed again; what waits is only kept while there is room, and versions longer than runs of
-    /// them.
-    pub fn trim(&mut self) {
-        if !self.is_more_than(BYTES_MAX) {
-            return;
-        }
-        self.runs.clear();
-        self.directives.clear();
-        let of_versions = self.versions.values().map(|workflow| of_version(workflow)).sum();
-        self.weigh(self.bytes, of_versions);
-        if self.is_more_than(BYTES_MAX / 2) {
-            self.forget();
-        }
+    fn remove(&self, key: Key) {
+        self.shared.0.remove(&(self.engine, key));
     }
 
-    /// Whoever has little of what is too much need not forget it.
-    fn is_more_than(&self, most: usize) -> bool {
-        self.of_all.load(Ordering::Relaxed) > most && self.bytes > BYTES_MAX / 64
+    // What was committed
+
+    /// What has ended is not needed again.
+    pub fn put_run(&self, open: OpenRun) {
+        let key = Key::Run(open.run.id);
+        if open.run.status.has_ended() { self.remove(key) } else { self.put(key, Entry::Run(open)) }
     }
 
-    pub fn put_run(&mut self, open: OpenRun) {
-        let id = open.run.id;
-        let more = if open.run.status.has_ended() { 0 } else { of_run(&open) };
-        let before = if more == 0 { self.runs.remove(&id) } else { self.runs.insert(id, open) };
-        self.weigh(before.as_ref().map_or(0, of_run), more);
+    pub fn put_directive(&self, directive: Arc<Directive>) {
+        let key = Key::Directive(directive.id);
+        if directive.status.is_settled() { self.remove(key) } else { self.put(key, Entry::Directive(directive)) }
     }
 
-    pub fn put_directive(&mut self, directive: Arc<Directive>) {
-        let id = directive.id;
-        let more = if directive.status.is_settled() { 0 } else { of_directive(&directive) };
-        let before = if more == 0 { self.directives.remove(&id) } else { self.directives.insert(id, directive) };
-        self.weigh(before.map_or(0, |before| of_directive(&before)), more);
+    pub fn put_version(&self, tenant: TenantId, workflow: Arc<Workflow>) {
+        let key = Key::Version(tenant, workflow.slug.clone(), workflow.version.as_str().into());
+        self.put(key, Entry::Version(workflow));
     }
 
-    pub fn directive(&mut self, tenant: TenantId, id: DirectiveId) -> Result<Option<Arc<Directive>>> {
-        match self.directives.get(&id) {
-            Some(directive) => Ok(Some(directive.clone()).filter(|directive| directive.tenant == tenant)),
-            None => Ok(self.store.directive(tenant, id)?.map(Arc::new)),
-        }
+    // What is read
+
+    pub fn run(&self, tenant: TenantId, id: RunId) -> Result<Option<OpenRun>> {
+        Ok(self.runs(&[(tenant, id)], |_| None)?.pop().flatten())
     }
 
-    pub fn run(&mut self, tenant: TenantId, id: RunId) -> Result<Option<OpenRun>> {
-        if let Some(open) = self.runs.get(&id) {
-            return Ok(Some(open.clone()).filter(|open| open.run.tenant == tenant));
-        }
-        let Some(run) = self.store.run(tenant, id)? else { return Ok(None) };
-        let workflow = self.version(tenant, &run.workflow, &run.version)?;
-        let workflow = workflow.ok_or_else(|| {
-            Error::Damaged(format!("run {id} is of {} {}, which is not stored", run.workflow, run.version))
+    /// Returns runs in the order of their ids, `None` where the tenant has no such run. What is neither `staged` nor
+    /// here is read at once, as much as one read gives: the answer may end before the ids do, but has at least one entry
+    /// when there is an id.
+    pub fn runs(
+        &self,
+        ids: &[(TenantId, RunId)],
+        staged: impl Fn(RunId) -> Option<OpenRun>,
+    ) -> Result<Vec<Option<OpenRun>>> {
+        let known = |(tenant, id): (TenantId, RunId)| {
+            let open = staged(id).or_else(|| match self.get(Key::Run(id)) {
+                Some(Entry::Run(open)) => Some(open),
+                _ => None,
+            })?;
+            Some(open).filter(|open| open.run.tenant == tenant)
+        };
+        read_missing(ids, known, |missing| {
+            let read = self.store.runs_by_id(missing)?;
+            read.into_iter().map(|run| run.map(|run| self.open(run)).transpose()).collect()
+        })
+    }
+
+    pub fn directive(&self, tenant: TenantId, id: DirectiveId) -> Result<Option<Arc<Directive>>> {
+        Ok(self.directives(&[(tenant, id)])?.pop().flatten())
+    }
+
+    /// Returns directives in the order of their ids, read as `runs` reads.
+    pub fn directives(&self, ids: &[(TenantId, DirectiveId)]) -> Result<Vec<Option<Arc<Directive>>>> {
+        let known = |(tenant, id)| match self.get(Key::Directive(id)) {
+            Some(Entry::Directive(directive)) if directive.tenant == tenant => Some(directive),
+            _ => None,
+        };
+        let read = read_missing(ids, known, |missing| {
+            let read = self.store.directives_by_id(missing)?;
+            let put = |directive: Directive| {
+                let directive = Arc::new(directive);
+                if !directive.status.is_settled() {
+                    self.put(Key::Directive(directive.id), Entry::Directive(directive.clone()));
+                }
+                directive
+            };
+            Ok(read.into_iter().map(|directive| directive.map(put)).collect())
         })?;
-        let signal = run.signal_id.map(|signal| self.store.signal(tenant, signal)).transpose()?.flatten();
-        Ok(Some(OpenRun { run: Arc::new(run), workflow, signal: signal.map(Arc::new) }))
+        Ok(read)
     }
 
-    pub fn put_version(&mut self, tenant: TenantId, workflow: Arc<Workflow>) {
-        let key = (tenant, workflow.slug.clone(), workflow.version.as_str().into());
-        let more = of_version(&workflow);
-        let before = self.versions.insert(key, workflow);
-        self.weigh(before.map_or(0, |before| of_version(&before)), more);
+    /// Reads in bulk what will be needed and is not here: these directives with the runs that asked for them, and these
+    /// runs. It ends early where the records are so large that the cache might not hold all of them: these are read when
+    /// they are needed.
+    pub fn read_ahead(
+        &self,
+        mut runs: Vec<(TenantId, RunId)>,
+        mut directives: Vec<(TenantId, DirectiveId)>,
+    ) -> Result<()> {
+        directives.sort_unstable();
+        directives.dedup();
+        for ids in directives.chunks(READ_TOGETHER) {
+            let read = self.directives(ids)?;
+            let origins =
+                read.iter().flatten().filter_map(|directive| Some((directive.tenant, directive.origin?.run_id)));
+            runs.extend(origins);
+            if read.len() < ids.len() {
+                break;
+            }
+        }
+        runs.sort_unstable();
+        runs.dedup();
+        for ids in runs.chunks(READ_TOGETHER) {
+            if self.runs(ids, |_| None)?.len() < ids.len() {
+                break;
+            }
+        }
+        Ok(())
     }
 
-    pub fn version(&mut self, tenant: TenantId, slug: &Slug, version: &str) -> Result<Option<Arc<Workflow>>> {
-        let key = (tenant, slug.clone(), Arc::from(version));
-        if let Some(workflow) = self.versions.get(&key) {
-            return Ok(Some(workflow.clone()));
+    pub fn version(&self, tenant: TenantId, slug: &Slug, version: &str) -> Result<Option<Arc<Workflow>>> {
+        if let Some(Entry::Version(workflow)) = self.get(Key::Version(tenant, slug.clone(), version.into())) {
+            return Ok(Some(workflow));
         }
         let Some(stored) = self.store.workflow_version(tenant, slug, version)? else { return Ok(None) };
         let workflow = compile_stored(stored.document.text())?;
         self.put_version(tenant, workflow.clone());
         Ok(Some(workflow))
     }
+
+    fn open(&self, (run, signal): TriggeredRun) -> Result<OpenRun> {
+        let workflow = self.version(run.tenant, &run.workflow, &run.version)?;
+        let workflow = workflow.ok_or_else(|| {
+            Error::Damaged(format!("run {} is of {} {}, which is not stored", run.id, run.workflow, run.version))
+        })?;
+        let open = OpenRun { run: Arc::new(run), workflow, signal: signal.map(Arc::new) };
+        if !open.run.status.has_ended() {
+            self.put(Key::Run(open.run.id), Entry::Run(open.clone()));
+        }
+        Ok(open)
+    }
 }
 
 impl Drop for Cache {
     fn drop(&mut self) {
-        self.of_all.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.shared.0.retain(|(engine, _), _| *engine != self.engine);
     }
 }
 
-fn of_run(open: &OpenRun) -> usize {
+/// What is known of the first of these ids, and one read of what is not. The answer ends where that read does.
+fn read_missing<I: Copy, T>(
+    ids: &[I],
+    known: impl Fn(I) -> Option<T>,
+    read: impl FnOnce(&[I]) -> Result<Vec<Option<T>>>,
+) -> Result<Vec<Option<T>>> {
+    let ids = &ids[..ids.len().min(READ_TOGETHER)];
+    let mut found: Vec<Option<T>> = ids.iter().map(|id| known(*id)).collect();
+    let missing: Vec<usize> = (0..ids.len()).filter(|at| found[*at].is_none()).collect();
+    if missing.is_empty() {
+        return Ok(found);
+    }
+    let asked: Vec<I> = missing.iter().map(|at| ids[*at]).collect();
+    let read = read(&asked)?;
+    let unread = missing.get(read.len()).copied();
+    for (at, record) in missing.into_iter().zip(read) {
+        found[at] = record;
+    }
+    found.truncate(unread.unwrap_or(ids.len()));
+    Ok(found)
+}
+
+/// Bytes of an entry, about.
+#[derive(Clone)]
+struct Weight {
+    /// A run that weighs more than all that may be here would be read again for each of its decisions; so one is kept,
+    /// and counts as half of everything.
+    max: u64,
+}
+
+impl Weighter<(u64, Key), Entry> for Weight {
+    fn weight(&self, _: &(u64, Key), entry: &Entry) -> u64 {
+        let bytes = match entry {
+            Entry::Run(open) => bytes_of_run(open),
+            Entry::Directive(directive) => RECORD_BYTES + directive.payload.text().len(),
+            Entry::Version(workflow) => workflow.document.text().len() * COMPILED,
+        };
+        (bytes as u64).clamp(1, self.max)
+    }
+}
+
+fn bytes_of_run(open: &OpenRun) -> usize {
     let signal = open.signal.as_ref().map_or(0, |signal| signal.payload.text().len());
-    let items = open.run.steps.iter().filter_map(|step| step.items.as_ref()).map(|items| items.steps.len());
-    let places = open.run.steps.len() + items.sum::<usize>();
-    RECORD_BYTES + signal + places * STEP_BYTES + open.run.steps.bytes()
-}
-
-fn of_directive(directive: &Directive) -> usize {
-    RECORD_BYTES + directive.payload.text().len()
-}
-
-fn of_version(workflow: &Workflow) -> usize {
-    workflow.document.text().len() * COMPILED
+    let input = open.run.input.as_ref().map_or(0, |input| input.text().len());
+    let places = open.run.steps.len() + open.run.steps.items();
+    RECORD_BYTES + signal + input + places * STEP_BYTES + open.run.steps.bytes()
 }
 
 /// A definition that was checked when it was applied.
@@ -178,8 +296,11 @@ pub(crate) fn compile_stored(document: &str) -> Result<Arc<Workflow>> {
 #[cfg(test)]
 mod tests {
     use fleetprompt_core::directive::{HandlerKind, Request, request};
-    use fleetprompt_core::{Json, Lineage, Moment, Party};
+    use fleetprompt_core::tenant::{Tenant, Weight};
+    use fleetprompt_core::{Json, Lineage, Moment, Party, Timestamp};
+    use fleetprompt_store::counting::CountingStore;
     use fleetprompt_store::memory::MemoryStore;
+    use fleetprompt_store::{Batch, Store};
     use uuid::Uuid;
 
     use super::*;
@@ -212,33 +333,72 @@ mod tests {
         compile_stored(&format!(r#"{{"workflow": {workflow}}}"#)).expect("a definition")
     }
 
-    #[test]
-    fn what_waits_is_forgotten_before_versions_and_before_it_takes_too_much() {
-        let of_all = Arc::<AtomicUsize>::default();
-        let mut cache = Cache::new(Arc::new(MemoryStore::default()), of_all.clone());
-        for _ in 0..2 {
-            cache.put_version(TENANT, workflow());
-            assert_eq!(of_all.load(Ordering::Relaxed), of_version(&workflow()), "it is kept once");
-        }
-        for number in 0..70 {
-            cache.put_directive(directive(number, 1 << 20));
-            cache.trim();
-            assert!(of_all.load(Ordering::Relaxed) <= BYTES_MAX);
-        }
-        assert!((1..70).contains(&cache.directives.len()));
-        assert_eq!(cache.versions.len(), 1);
-        drop(cache);
-        assert_eq!(of_all.load(Ordering::Relaxed), 0);
+    /// A store with so many directives, numbered from 1.
+    fn store(directives: u128, payload_bytes: usize) -> Arc<CountingStore> {
+        let (slug, created_at) = ("acme".parse().expect("a slug"), Timestamp(0));
+        let tenant = Tenant { id: TENANT, slug, name: "Acme".into(), weight: Weight::default(), created_at };
+        let directives = (1..=directives).map(|number| directive(number, payload_bytes)).collect();
+        let store = MemoryStore::default();
+        store.commit(&Batch { tenants: vec![tenant], directives, ..Batch::default() }).expect("committed");
+        Arc::new(CountingStore::new(Arc::new(store)))
+    }
+
+    fn ids(numbers: std::ops::RangeInclusive<u128>) -> Vec<(TenantId, DirectiveId)> {
+        numbers.map(|number| (TENANT, DirectiveId(Uuid::from_u128(number)))).collect()
     }
 
     #[test]
-    fn who_has_little_forgets_nothing_for_who_has_much() {
-        let of_all = Arc::<AtomicUsize>::default();
-        let [mut much, mut little] = [0; 2].map(|_| Cache::new(Arc::new(MemoryStore::default()), of_all.clone()));
-        (0..70).for_each(|number| much.put_directive(directive(number, 1 << 20)));
-        little.put_directive(directive(100, 0));
-        little.trim();
-        much.trim();
-        assert_eq!((little.directives.len(), much.directives.len()), (1, 0));
+    fn what_was_read_once_is_not_read_again() {
+        let store = store(1_200, 0);
+        let cache = Cache::new(store.clone(), SharedCache::default());
+        cache.read_ahead(Vec::new(), ids(1..=1_200)).expect("read");
+        assert_eq!(store.take_counts().of("directives_by_id").calls, 3, "500 at a time");
+        let read = cache.directives(&ids(1..=1_200)).expect("read");
+        assert!(read.len() == READ_TOGETHER && read.iter().all(Option::is_some));
+        assert!(cache.directive(TENANT, ids(7..=7)[0].1).expect("read").is_some());
+        assert!(cache.directive(TenantId(Uuid::from_u128(2)), ids(7..=7)[0].1).expect("read").is_none());
+        assert_eq!(store.take_counts().of("directives_by_id").rows, 0, "only the other tenant's question was asked");
+    }
+
+    #[test]
+    fn an_answer_that_ends_early_ends_before_the_first_that_was_not_read() {
+        let store = store(20, 1 << 20);
+        let cache = Cache::new(store.clone(), SharedCache::default());
+        // In between is one that is known: after the end of the read it does not count.
+        cache.directive(TENANT, ids(18..=18)[0].1).expect("read");
+        let (asked, mut found) = (ids(1..=20), Vec::new());
+        while found.len() < asked.len() {
+            let read = cache.directives(&asked[found.len()..]).expect("read");
+            assert!(!read.is_empty() && read.len() <= 18, "16 MiB and what is known: {}", read.len());
+            found.extend(read.into_iter().map(|directive| directive.expect("it is stored").id));
+        }
+        assert_eq!(found, asked.into_iter().map(|(_, id)| id).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn all_caches_together_stay_below_their_bound_and_the_entries_of_one_that_ended_are_gone() {
+        let bytes_max = 4 << 20;
+        let shared = SharedCache::new(bytes_max);
+        let [much, little] = [0; 2].map(|_| Cache::new(Arc::new(MemoryStore::default()), shared.clone()));
+        little.put_version(TENANT, workflow());
+        for number in 0..70 {
+            little.version(TENANT, &workflow().slug, "1.0.0").expect("read").expect("what is used stays");
+            much.put_directive(directive(number, 64 << 10));
+            assert!(shared.0.weight() <= bytes_max as u64);
+        }
+        assert!((40..70).contains(&shared.0.len()), "{} are there", shared.0.len());
+        assert!(much.version(TENANT, &workflow().slug, "1.0.0").expect("read").is_none(), "it is the other engine's");
+        drop(much);
+        assert_eq!(shared.0.len(), 1);
+    }
+
+    #[test]
+    fn what_is_larger_than_the_whole_cache_is_kept_while_it_is_used() {
+        let store = store(2, 4 << 20);
+        let cache = Cache::new(store.clone(), SharedCache::new(1 << 20));
+        for _ in 0..3 {
+            cache.directive(TENANT, ids(1..=1)[0].1).expect("read").expect("it is stored");
+        }
+        assert_eq!(store.counts().of("directives_by_id").calls, 1);
     }
 }

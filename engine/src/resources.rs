@@ -2,10 +2,10 @@
 //! the metrics that all of them count in.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use fleetprompt_store::Batch;
 
+use crate::cache::SharedCache;
 use crate::clock::WallClock;
 use crate::memory::RequestMemory;
 use crate::models::Models;
@@ -27,8 +27,7 @@ pub struct Resources {
     pub(crate) slots: Option<Arc<Slots>>,
     pub(crate) endpoints: Endpoints,
     pub(crate) memory: Arc<RequestMemory>,
-    /// What the caches of all of them hold, about.
-    pub(crate) cached: Arc<AtomicUsize>,
+    pub(crate) cached: SharedCache,
     pub(crate) observer: Option<Arc<dyn Observer>>,
 }
 
@@ -43,7 +42,7 @@ impl Resources {
             endpoints: Endpoints::new(config.allow_private_endpoints, memory.clone()),
             memory,
             metrics,
-            cached: Arc::default(),
+            cached: SharedCache::default(),
             observer: None,
             config: Arc::new(config),
         }

@@ -5,6 +5,7 @@
 //! It changes while inputs are decided, and is taken back when one of them, or the commit, fails.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use fleetprompt_core::run::{Awaited, Place, QueueReason, Run, Status, Step, StepStatus, Waiting};
@@ -42,6 +43,36 @@ struct Lock {
     since: SignalId,
     run: RunId,
     place: Place,
+}
+
+/// A place in the queue of a lock: since when it waits, and who.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LockWaiter {
+    pub since: SignalId,
+    pub run: RunId,
+    pub place: Place,
+}
+
+impl LockWaiter {
+    const FIRST: Self = Self {
+        since: SignalId(Uuid::nil()),
+        run: RunId(Uuid::nil()),
+        place: Place { step: 0, item: None, undo: false },
+    };
+    const LAST: Self = Self {
+        since: SignalId(Uuid::max()),
+        run: RunId(Uuid::max()),
+        place: Place { step: u32::MAX, item: Some(u32::MAX), undo: true },
+    };
+
+    fn of(lock: &Lock) -> Self {
+        Self { since: lock.since, run: lock.run, place: lock.place }
+    }
+
+    fn entry(self, tenant: TenantId, name: &Arc<str>) -> Lock {
+        let Self { since, run, place } = self;
+        Lock { tenant, name: name.clone(), waits: true, since, run, place }
+    }
 }
 
 /// Those that run come first, the oldest before the others, and then those that are queued.
@@ -266,45 +297,49 @@ impl Standing {
     }
 
     pub fn is_held(&self, tenant: TenantId, name: &Arc<str>) -> bool {
-        self.of_lock(tenant, name).next().is_some_and(|lock| !lock.waits)
+        let first = Lock { waits: false, ..LockWaiter::FIRST.entry(tenant, name) };
+        let first = self.locks.set.range(first..).next();
+        first.is_some_and(|lock| lock.tenant == tenant && lock.name == *name && !lock.waits)
     }
 
-    /// Who waits for a lock, in the order in which they came.
-    pub fn waiting_for_lock(&self, tenant: TenantId, name: &Arc<str>) -> impl Iterator<Item = (RunId, Place)> {
-        self.of_lock(tenant, name).filter(|lock| lock.waits).map(|lock| (lock.run, lock.place))
-    }
-
-    fn of_lock(&self, tenant: TenantId, name: &Arc<str>) -> impl Iterator<Item = &Lock> {
-        let first = Lock {
-            tenant,
-            name: name.clone(),
-            waits: false,
-            since: SignalId(Uuid::nil()),
-            run: RunId(Uuid::nil()),
-            place: Place { step: 0, item: None, undo: false },
+    /// The first that waits for a lock, or the first after `before`, in the order in which they came.
+    pub fn next_waiting_for_lock(
+        &self,
+        tenant: TenantId,
+        name: &Arc<str>,
+        before: Option<LockWaiter>,
+    ) -> Option<LockWaiter> {
+        let from = match before {
+            Some(before) => Bound::Excluded(before.entry(tenant, name)),
+            None => Bound::Included(LockWaiter::FIRST.entry(tenant, name)),
         };
-        self.locks.set.range(first..).take_while(move |lock| lock.tenant == tenant && lock.name == *name)
+        let next = self.locks.set.range((from, Bound::Unbounded)).next();
+        next.filter(|lock| lock.tenant == tenant && lock.name == *name).map(LockWaiter::of)
+    }
+
+    /// The one that came last.
+    pub fn last_waiting_for_lock(&self, tenant: TenantId, name: &Arc<str>) -> Option<LockWaiter> {
+        let (first, last) = (LockWaiter::FIRST.entry(tenant, name), LockWaiter::LAST.entry(tenant, name));
+        self.locks.set.range(first..=last).next_back().map(LockWaiter::of)
     }
 
     /// How many runs of a workflow are under way under a key, counted up to `limit`.
     pub fn running(&self, tenant: TenantId, workflow: &Slug, key: &Arc<str>, limit: usize) -> usize {
-        self.of_rule(tenant, workflow, Rule::Concurrency, key).take_while(|flow| !flow.queued).take(limit).count()
+        self.of_rule(tenant, workflow, Rule::Concurrency, key, false).take(limit).count()
     }
 
     /// The runs under way under a key, the oldest first.
     pub fn all_running(&self, tenant: TenantId, workflow: &Slug, key: &Arc<str>) -> Vec<RunId> {
-        let all = self.of_rule(tenant, workflow, Rule::Concurrency, key);
-        all.take_while(|flow| !flow.queued).map(|flow| flow.run).collect()
+        self.of_rule(tenant, workflow, Rule::Concurrency, key, false).map(|flow| flow.run).collect()
     }
 
     pub fn next_queued(&self, tenant: TenantId, workflow: &Slug, key: &Arc<str>) -> Option<RunId> {
-        let mut all = self.of_rule(tenant, workflow, Rule::Concurrency, key);
-        all.find(|flow| flow.queued).map(|flow| flow.run)
+        self.of_rule(tenant, workflow, Rule::Concurrency, key, true).next().map(|flow| flow.run)
     }
 
     /// The run that stands for the signals that came so far.
     pub fn debounced(&self, tenant: TenantId, workflow: &Slug, key: &Arc<str>) -> Option<RunId> {
-        self.of_rule(tenant, workflow, Rule::Debounce, key).next().map(|flow| flow.run)
+        self.of_rule(tenant, workflow, Rule::Debounce, key, true).next().map(|flow| flow.run)
     }
 
     fn of_rule<'a>(
@@ -313,12 +348,10 @@ impl Standing {
         workflow: &'a Slug,
         rule: Rule,
         key: &'a Arc<str>,
+        queued: bool,
     ) -> impl Iterator<Item = &'a Flow> + use<'a> {
-        let nil = RunId(Uuid::nil());
-        let first = Flow { tenant, workflow: workflow.clone(), rule, key: key.clone(), queued: false, run: nil };
-        self.flows.set.range(first..).take_while(move |flow| {
-            flow.tenant == tenant && flow.workflow == *workflow && flow.rule == rule && flow.key == *key
-        })
+        let flow = |run| Flow { tenant, workflow: workflow.clone(), rule, key: key.clone(), queued, run };
+        self.flows.set.range(flow(RunId(Uuid::nil()))..=flow(RunId(Uuid::max())))
     }
 
     /// When the next run under a key may begin, if not more than `limit` begin in any `per`: after all that

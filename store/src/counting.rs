@@ -15,8 +15,7 @@ use fleetprompt_core::{DirectiveId, Json, RecordId, RunId, Signal, SignalId, Slu
 use parking_lot::Mutex;
 
 use crate::{
-    Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RootUsage, RunFilter, RunPart, SignalFilter, StepRange,
-    Store, WaitingFilter,
+    Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RootUsage, RunFilter, RunPart, SignalFilter, StepRange, Store, TriggeredRun, WaitingFilter,
 };
 
 pub struct CountingStore {
@@ -130,6 +129,8 @@ impl Store for CountingStore {
         directory() -> Directory;
         open_work() -> OpenWork;
         last_signal_id() -> Option<SignalId>;
+        runs_by_id(ids: &[(TenantId, RunId)]) -> Vec<Option<TriggeredRun>>;
+        directives_by_id(ids: &[(TenantId, DirectiveId)]) -> Vec<Option<Directive>>;
         deduplicate(keys: &[(TenantId, DedupeKey)]) -> Vec<Option<SignalId>>;
         directives_by_key(keys: &[(TenantId, String)]) -> Vec<Option<Directive>>;
         begun_since(tenant: TenantId, workflow: &Slug, since: Timestamp, limit: usize)
@@ -203,6 +204,13 @@ impl Measured for Run {
 impl Measured for RunPart {
     fn size(&self) -> (u64, u64) {
         self.run.size()
+    }
+}
+
+impl Measured for TriggeredRun {
+    fn size(&self) -> (u64, u64) {
+        let (run, signal) = (self.0.size(), self.1.size());
+        (run.0 + signal.0, run.1 + signal.1)
     }
 }
 

@@ -82,6 +82,11 @@ pub trait Store: Send + Sync + 'static {
 
     // What an engine reads before it decides. Answers come in the order of the questions.
 
+    /// Reads runs in bulk, each with the signal that triggered it. The answer may end before the ids do: once it holds
+    /// `READ_BYTES_MAX`. It has at least one entry when there is an id, so the caller asks again for the rest.
+    fn runs_by_id(&self, ids: &[(TenantId, RunId)]) -> Result<Vec<Option<TriggeredRun>>>;
+    /// Reads directives in bulk. The answer may end before the ids do, as that of `runs_by_id`.
+    fn directives_by_id(&self, ids: &[(TenantId, DirectiveId)]) -> Result<Vec<Option<Directive>>>;
     fn deduplicate(&self, keys: &[(TenantId, DedupeKey)]) -> Result<Vec<Option<SignalId>>>;
     fn directives_by_key(&self, keys: &[(TenantId, String)]) -> Result<Vec<Option<Directive>>>;
 
@@ -132,6 +137,12 @@ pub trait Store: Send + Sync + 'static {
     fn workflow_versions(&self, tenant: TenantId, slug: &Slug, page: Page) -> Result<Vec<WorkflowVersion>>;
 }
 
+/// A bulk read ends after the record with which it passes this size: an engine holds its answer in memory whole.
+pub const READ_BYTES_MAX: usize = 16 << 20;
+
+/// A run as `Store::run` returns it, and the signal that triggered it; `None` where a directive asked for it.
+pub type TriggeredRun = (Run, Option<Signal>);
+
 /// Everything that is registered, of all tenants: what the engine holds in memory.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Directory {
@@ -149,6 +160,9 @@ pub struct Directory {
     pub schedules: Vec<ScheduleEntry>,
 }
 
+/// A directive, and the workflow and version of the run that asked for it, where one did.
+pub type OpenDirective = (TenantId, DirectiveId, Option<(Slug, Arc<str>)>);
+
 /// A place that waits for signals.
 pub type OpenWait = (TenantId, RunId, Place, Arc<Waiting>);
 
@@ -164,15 +178,15 @@ pub struct OpenWork {
     /// Directives on record that nobody has begun.
     pub directives_requested: Vec<(TenantId, DirectiveId)>,
     /// Directives with an attempt under way, at an endpoint or a worker, whose outcome was never recorded.
-    pub directives_in_flight: Vec<(TenantId, DirectiveId)>,
+    pub directives_in_flight: Vec<OpenDirective>,
     /// Runs with an attempt of an agent or a worker's function whose outcome was never recorded.
     pub runs_in_flight: Vec<(TenantId, RunId)>,
     /// What waits for signals.
     pub waits: Vec<OpenWait>,
     /// What holds a lock (`true`) or waits for it, and since which signal; in the order of these.
     pub locks: Vec<OpenLock>,
-    /// Runs that flow control counts.
-    pub flows: Vec<(TenantId, RunId)>,
+    /// Runs that flow control counts, without their steps and inputs.
+    pub flows: Vec<Run>,
 }
 
 /// What a root has led to.

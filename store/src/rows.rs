@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use fleetprompt_core::directive::Directive;
 use fleetprompt_core::json::present;
 use fleetprompt_core::retry::RetryPolicy;
 use fleetprompt_core::run::{Step, StepStatus, Waiting};
 use fleetprompt_core::{Failure, Json, Span};
 use serde::{Deserialize, Serialize};
+
+use crate::{READ_BYTES_MAX, TriggeredRun};
 
 /// What the payload of the signal that ended something says of its end.
 #[derive(Deserialize, Default)]
@@ -29,6 +32,35 @@ pub struct Said {
     pub waiting: Option<Arc<Waiting>>,
     #[serde(default)]
     pub lock: Option<Arc<str>>,
+}
+
+/// A place of a run in memory, without its documents.
+pub const ROW_BYTES: usize = 256;
+
+/// Counts what a bulk read has read so far.
+#[derive(Default)]
+pub struct ReadBudget {
+    bytes: usize,
+}
+
+impl ReadBudget {
+    pub fn is_spent(&self) -> bool {
+        self.bytes >= READ_BYTES_MAX
+    }
+
+    pub fn spend(&mut self, bytes: usize) {
+        self.bytes += bytes;
+    }
+}
+
+/// Bytes of a run with its trigger, without its places.
+pub fn bytes_of_run((run, signal): &TriggeredRun) -> usize {
+    let text = |document: Option<&Json>| document.map_or(0, |document| document.text().len());
+    text(run.input.as_ref()) + text(signal.as_ref().map(|signal| &signal.payload))
+}
+
+pub fn bytes_of_directive(directive: &Directive) -> usize {
+    directive.payload.text().len() + directive.output.as_ref().map_or(0, |output| output.text().len())
 }
 
 /// What has not begun and never was anything has no row.

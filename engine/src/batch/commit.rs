@@ -129,7 +129,6 @@ impl Decider {
         let begun = Instant::now();
         let committed = if batch.is_empty() { Ok(()) } else { self.store.commit(&batch) };
         if let Err(error) = committed {
-            self.cache.forget();
             self.standing.roll_back_all();
             return Err((error, inputs));
         }

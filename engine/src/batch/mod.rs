@@ -10,7 +10,6 @@ mod slots;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -24,7 +23,7 @@ use fleetprompt_store::Store;
 use tokio::sync::watch;
 
 use self::refusals::RefusalLog;
-use crate::cache::Cache;
+use crate::cache::{Cache, SharedCache};
 use crate::cascade::{Cascade, KnownKeys, SIGNALS_MAX, SIGNALS_MAX_SHARED, ScheduleRow, Stage};
 use crate::clock::{Clock, SystemClock};
 use crate::descent::{DescentLimits, DescentTracker};
@@ -122,7 +121,7 @@ pub(crate) struct Shared {
 
 pub(crate) struct Limits {
     pub batch_max: usize,
-    pub cached: Arc<AtomicUsize>,
+    pub cached: SharedCache,
     pub descent: DescentLimits,
 }
 
@@ -339,7 +338,8 @@ impl Decider {
         self.pass_time();
         self.extra_commits = within.map_or(usize::MAX, |_| EXTRA_COMMITS_MAX);
         self.queued.set(self.inputs.len() as i64);
-        let known = match self.known_keys(works.iter().map(|(work, _)| work)) {
+        let read = self.read_ahead(works.iter().map(|(work, _)| work));
+        let known = match read.and_then(|()| self.known_keys(works.iter().map(|(work, _)| work))) {
             Ok(known) => known,
             Err(error) => {
                 works.into_iter().for_each(|(work, _)| self.put_off(work, &error));
@@ -386,8 +386,9 @@ impl Decider {
 
     /// Documents are strangers' as well: a mistake in reading one ends with its request.
     fn register_safely(&mut self, registration: Registration) {
-        if catch_unwind(AssertUnwindSafe(|| self.register(registration))).is_err() {
-            self.cache.forget();
+        let registered = catch_unwind(AssertUnwindSafe(|| self.register(registration)));
+        if registered.is_err() {
+            tracing::error!(target: "engine", "a registration panicked; nothing of it was recorded");
         }
     }
 
@@ -528,6 +529,9 @@ impl Decider {
             self.enqueue(Outcome::DirectiveDeferred { tenant, id });
         }
         stage.take_schedules().into_iter().for_each(|row| self.take_schedule(row));
+        for (tenant, workflow) in std::mem::take(&mut stage.compiled) {
+            self.cache.put_version(tenant, workflow);
+        }
         let (runs, directives) = stage.into_rows();
         for open in runs {
             self.timers.set(Owner::Run(open.run.tenant, open.run.id), open.run.wake_at());
@@ -537,7 +541,6 @@ impl Decider {
             self.timers.set(Owner::Directive(directive.tenant, directive.id), directive.wake_at);
             self.cache.put_directive(directive);
         }
-        self.cache.trim();
         self.timed.set(self.timers.len() as i64);
     }
 
@@ -586,6 +589,30 @@ impl Decider {
     fn try_again(&mut self, outcomes: impl IntoIterator<Item = Outcome>) {
         let at = Instant::now() + AGAIN_AFTER;
         self.again.extend(outcomes.into_iter().map(|outcome| (at, outcome)));
+    }
+
+    /// Reads the runs and directives that these concern, in bulk.
+    fn read_ahead<'a>(&mut self, works: impl IntoIterator<Item = &'a Work>) -> Result<(), Error> {
+        let (mut runs, mut directives) = (Vec::new(), Vec::new());
+        for work in works {
+            let outcomes = match work {
+                Work::Outcome(outcome) => std::slice::from_ref(outcome),
+                Work::Input(input) => match &**input {
+                    Input::Outcomes { outcomes, .. } => outcomes.as_slice(),
+                    _ => continue,
+                },
+            };
+            for outcome in outcomes {
+                match outcome {
+                    Outcome::Step { tenant, run: id, .. } | Outcome::RunDue { tenant, id } => runs.push((*tenant, *id)),
+                    Outcome::Directive { tenant, id, .. }
+                    | Outcome::DirectiveDue { tenant, id }
+                    | Outcome::DirectiveDeferred { tenant, id } => directives.push((*tenant, *id)),
+                    Outcome::ScheduleDue { .. } => {}
+                }
+            }
+        }
+        Ok(self.cache.read_ahead(runs, directives)?)
     }
 
     /// One question to the store for the dedupe keys of all signals among these.

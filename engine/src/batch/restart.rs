@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use fleetprompt_core::directive::HandlerKind;
 use fleetprompt_core::run::{self, Setting};
+use fleetprompt_store::OpenDirective;
 
 use super::{Decider, untaken};
 use crate::Error;
 use crate::cache::OpenRun;
-use crate::cascade::Stage;
 use crate::input::Outcome;
 use crate::perform::When;
 use crate::queue::Work;
@@ -31,10 +31,8 @@ impl Decider {
         for (tenant, run, place, name, since, holds) in open.locks {
             self.standing.restore_lock(tenant, run, place, name, since, holds);
         }
-        for (tenant, id) in open.flows {
-            if let Some(open) = self.cache.run(tenant, id)? {
-                self.standing.restore_run(&open.run);
-            }
+        for run in open.flows {
+            self.standing.restore_run(&run);
         }
         self.standing.settle();
         for (tenant, slug, at) in self.directory.load().schedules_due() {
@@ -43,18 +41,33 @@ impl Decider {
         for (tenant, id) in open.directives_requested {
             self.enqueue(Outcome::DirectiveDeferred { tenant, id });
         }
-        for (tenant, id) in open.directives_in_flight {
-            if let Some(directive) = self.cache.directive(tenant, id)? {
-                let workflow = self.workflow_of(&directive, &Stage::default());
+        self.deliver_directives_again(&open.directives_in_flight)?;
+        let mut rest = &open.runs_in_flight[..];
+        while !rest.is_empty() {
+            let runs = self.cache.runs(rest, |_| None)?;
+            rest = &rest[runs.len()..];
+            runs.into_iter().flatten().for_each(|open| self.deliver_again(open));
+        }
+        Ok(())
+    }
+
+    /// The runs that asked for them need not be read: their workflows say how urgent they are.
+    fn deliver_directives_again(&mut self, in_flight: &[OpenDirective]) -> Result<(), Error> {
+        let ids: Vec<_> = in_flight.iter().map(|(tenant, id, _)| (*tenant, *id)).collect();
+        let (mut rest, mut versions) = (&ids[..], in_flight.iter().map(|(.., version)| version));
+        while !rest.is_empty() {
+            let directives = self.cache.directives(rest)?;
+            rest = &rest[directives.len()..];
+            for (directive, version) in directives.into_iter().zip(&mut versions) {
+                let Some(directive) = directive else { continue };
+                let workflow = match version {
+                    Some((slug, version)) => self.cache.version(directive.tenant, slug, version)?,
+                    None => None,
+                };
                 self.performer.directive(directive.clone(), workflow, When::Before);
                 if directive.cancel_requested && directive.handler == HandlerKind::Worker {
                     self.performer.withdraw(&directive);
                 }
-            }
-        }
-        for (tenant, id) in open.runs_in_flight {
-            if let Some(open) = self.cache.run(tenant, id)? {
-                self.deliver_again(open);
             }
         }
         Ok(())

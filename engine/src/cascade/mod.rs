@@ -247,6 +247,7 @@ impl<'a> Cascade<'a> {
         for signal in decision.signals {
             self.record(signal);
         }
+        self.read_ahead(run.tenant, &decision.effects);
         for effect in decision.effects {
             self.take_effect(&run, effect);
         }
@@ -259,6 +260,25 @@ impl<'a> Cascade<'a> {
         }
         self.stage.put_run(OpenRun { run: run.clone(), workflow, signal }, decision.changed);
         self.tell_parent(before.as_deref(), &run);
+    }
+
+    /// Reads what a decision calls off, which may be thousands of records, in bulk.
+    fn read_ahead(&mut self, tenant: TenantId, effects: &[Effect]) {
+        let (mut runs, mut directives) = (Vec::new(), Vec::new());
+        for effect in effects {
+            match effect {
+                Effect::Withdraw { directive, .. } if self.staged_directive(*directive).is_none() => {
+                    directives.push((tenant, *directive));
+                }
+                Effect::CancelRun { run, .. } if self.staged_run(*run).is_none() => runs.push((tenant, *run)),
+                _ => {}
+            }
+        }
+        if runs.len() + directives.len() > 1
+            && let Err(error) = self.cache.read_ahead(runs, directives)
+        {
+            tracing::debug!(target: "advance", %error, "records are read one by one");
+        }
     }
 
     fn take_effect(&mut self, run: &Arc<Run>, effect: Effect) {
@@ -321,10 +341,18 @@ impl<'a> Cascade<'a> {
     }
 
     pub(crate) fn find_run(&mut self, tenant: TenantId, id: RunId) -> Result<Option<OpenRun>, Error> {
-        if let Some(open) = self.stage.run(id).or_else(|| self.before.run(id)) {
-            return Ok(Some(open.clone()).filter(|open| open.run.tenant == tenant));
+        match self.staged_run(id).cloned() {
+            Some(open) => Ok(Some(open).filter(|open| open.run.tenant == tenant)),
+            None => Ok(self.cache.run(tenant, id)?),
         }
-        Ok(self.cache.run(tenant, id)?)
+    }
+
+    fn staged_run(&self, id: RunId) -> Option<&OpenRun> {
+        self.stage.run(id).or_else(|| self.before.run(id))
+    }
+
+    fn staged_directive(&self, id: DirectiveId) -> Option<&Arc<Directive>> {
+        self.stage.directive(id).or_else(|| self.before.directive(id))
     }
 
     /// The version that a new run takes: the one named, or else the active one. What is not active
@@ -351,10 +379,10 @@ impl<'a> Cascade<'a> {
     }
 
     fn find_directive(&mut self, tenant: TenantId, id: DirectiveId) -> Result<Option<Arc<Directive>>, Error> {
-        if let Some(directive) = self.stage.directive(id).or_else(|| self.before.directive(id)) {
-            return Ok(Some(directive.clone()).filter(|directive| directive.tenant == tenant));
+        match self.staged_directive(id).cloned() {
+            Some(directive) => Ok(Some(directive).filter(|directive| directive.tenant == tenant)),
+            None => Ok(self.cache.directive(tenant, id)?),
         }
-        Ok(self.cache.directive(tenant, id)?)
     }
 
     pub(crate) fn find_signal(&mut self, tenant: TenantId, id: SignalId) -> Result<Option<Arc<Signal>>, Error> {

@@ -8,6 +8,7 @@ use fleetprompt_core::directive::Directive;
 use fleetprompt_core::registration::ScheduleEntry;
 use fleetprompt_core::run::{Effect, Place, StepStatus};
 use fleetprompt_core::signal::{DedupeKey, Disposition};
+use fleetprompt_core::workflow::Workflow;
 use fleetprompt_core::{DirectiveId, RunId, Signal, SignalId, Slug, TenantId};
 use fleetprompt_store::{Batch, RunWrite};
 
@@ -39,6 +40,8 @@ pub(crate) struct Stage {
     pub deferred: Vec<(TenantId, DirectiveId)>,
     /// Rows of registrations.
     pub registered: Batch,
+    /// Versions among these, for the cache.
+    pub compiled: Vec<(TenantId, Arc<Workflow>)>,
 }
 
 /// A batch that has come to this much leaves what can wait to the next one.

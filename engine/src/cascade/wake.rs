@@ -12,7 +12,8 @@ use fleetprompt_store::{Page, SignalFilter};
 
 use super::{Cascade, Work};
 use crate::Error;
-use crate::standing::Freed;
+use crate::cache::OpenRun;
+use crate::standing::{Freed, LockWaiter};
 
 /// How many signals a wait looks back over at most, and how many of them are held at once.
 const LOOKBACK_MAX: usize = 100_000;
@@ -22,16 +23,31 @@ const LOOKBACK_BYTES: usize = 4 << 20;
 impl Cascade<'_> {
     /// Offers a new signal to the runs that wait for such a one.
     pub(super) fn wake(&mut self, signal: &Arc<Signal>) -> Result<(), Error> {
-        for (run, place) in self.standing.waiting_for(signal) {
-            self.offer_to(signal, run, place)?;
+        let waiting = self.standing.waiting_for(signal);
+        let mut ids: Vec<_> = waiting.iter().map(|(run, _)| (signal.tenant, *run)).collect();
+        ids.dedup();
+        let (mut rest, mut waiting) = (&ids[..], waiting.into_iter().peekable());
+        while !rest.is_empty() {
+            let staged = |id| self.stage.run(id).or_else(|| self.before.run(id)).cloned();
+            let runs = self.cache.runs(rest, staged)?;
+            let (some, later) = rest.split_at(runs.len());
+            rest = later;
+            for ((_, id), open) in some.iter().zip(runs) {
+                while let Some((_, place)) = waiting.next_if(|(run, _)| run == id) {
+                    if let Some(open) = &open {
+                        // It may have moved on by what this signal was to another place of it.
+                        let open = self.stage.run(*id).unwrap_or(open).clone();
+                        self.offer_to(signal, open, place)?;
+                    }
+                }
+            }
         }
         Ok(())
     }
 
     /// Whether the wait took it, and is over.
-    fn offer_to(&mut self, signal: &Arc<Signal>, id: RunId, place: Place) -> Result<bool, Error> {
-        let tenant = signal.tenant;
-        let Some(open) = self.find_run(tenant, id)? else { return Ok(false) };
+    fn offer_to(&mut self, signal: &Arc<Signal>, open: OpenRun, place: Place) -> Result<bool, Error> {
+        let (tenant, id) = (signal.tenant, open.run.id);
         let setting =
             Setting { workflow: &open.workflow, tenant: &self.tenant(tenant)?.tenant, signal: open.signal.as_deref() };
         match run::awaits(setting, &open.run, place, signal) {
@@ -76,7 +92,8 @@ impl Cascade<'_> {
             cursor = Some(last.id.0);
             offered += stored.len();
             for signal in stored {
-                if self.offer_to(&Arc::new(signal), id, place)? {
+                let Some(open) = self.find_run(tenant, id)? else { return Ok(()) };
+                if self.offer_to(&Arc::new(signal), open, place)? {
                     return Ok(());
                 }
             }
@@ -86,7 +103,8 @@ impl Cascade<'_> {
         };
         let staged: Vec<_> = self.before.signals.iter().chain(&self.stage.signals).filter(is_meant).cloned().collect();
         for signal in staged {
-            if self.offer_to(&signal, id, place)? {
+            let Some(open) = self.find_run(tenant, id)? else { return Ok(()) };
+            if self.offer_to(&signal, open, place)? {
                 break;
             }
         }
@@ -161,12 +179,14 @@ impl Cascade<'_> {
     /// A lock that nobody holds goes to the first in line; one who had done with it at once leaves it to
     /// the next. Runs that stand still are passed over, whole.
     fn grant(&mut self, tenant: TenantId, name: &Arc<str>) -> Result<(), Error> {
-        let in_line: Vec<(RunId, Place)> = self.standing.waiting_for_lock(tenant, name).collect();
-        let mut standing_still = HashSet::new();
-        for (run, place) in in_line {
-            if self.standing.is_held(tenant, name) {
-                break;
-            }
+        let Some(last) = self.standing.last_waiting_for_lock(tenant, name) else { return Ok(()) };
+        let (mut standing_still, mut before) = (HashSet::new(), None);
+        while !self.standing.is_held(tenant, name)
+            && let Some(next) = self.standing.next_waiting_for_lock(tenant, name, before)
+            && next <= last
+        {
+            before = Some(next);
+            let LockWaiter { run, place, .. } = next;
             if standing_still.contains(&run) {
                 continue;
             }

@@ -78,7 +78,7 @@ impl Decider {
             });
             let name = if activate { "workflow.activated" } else { "workflow.applied" };
             self.audit(&mut open, scope.tenant, &scope.actor, name, subject(&workflow.slug), payload)?;
-            self.cache.put_version(scope.tenant, workflow.clone());
+            open.stage.compiled.push((scope.tenant, workflow.clone()));
             let active = tenant.workflows.get(&workflow.slug).and_then(|known| known.active.clone());
             tenant.put_workflow(entry.clone(), if activate { Some(workflow.clone()) } else { active });
         }

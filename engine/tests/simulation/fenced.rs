@@ -12,8 +12,7 @@ use fleetprompt_core::run::{Place, Run, Status, Step, StepStatus};
 use fleetprompt_core::signal::{DedupeKey, Disposition};
 use fleetprompt_core::{DirectiveId, RecordId, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
 use fleetprompt_store::{
-    Batch, DirectiveFilter, Directory, Error, OpenWork, Page, Result, RootUsage, RunFilter, RunPart, SignalFilter,
-    StepRange, Store, WaitingFilter,
+    Batch, DirectiveFilter, Directory, Error, OpenWork, Page, Result, RootUsage, RunFilter, RunPart, SignalFilter, StepRange, Store, TriggeredRun, WaitingFilter,
 };
 
 use crate::database::{Database, Entry};
@@ -128,11 +127,11 @@ impl Store for Fenced {
         work.runs_due.retain(|(_, tenant, _)| tenants.contains(tenant));
         work.directives_due.retain(|(_, tenant, _)| tenants.contains(tenant));
         work.directives_requested.retain(|(tenant, _)| tenants.contains(tenant));
-        work.directives_in_flight.retain(|(tenant, _)| tenants.contains(tenant));
+        work.directives_in_flight.retain(|(tenant, ..)| tenants.contains(tenant));
         work.runs_in_flight.retain(|(tenant, _)| tenants.contains(tenant));
         work.waits.retain(|(tenant, ..)| tenants.contains(tenant));
         work.locks.retain(|(tenant, ..)| tenants.contains(tenant));
-        work.flows.retain(|(tenant, _)| tenants.contains(tenant));
+        work.flows.retain(|run| tenants.contains(&run.tenant));
         Ok(work)
     }
 
@@ -146,6 +145,8 @@ impl Store for Fenced {
     }
 
     asks_the_store! {
+        runs_by_id(ids: &[(TenantId, RunId)]) -> Vec<Option<TriggeredRun>>;
+        directives_by_id(ids: &[(TenantId, DirectiveId)]) -> Vec<Option<Directive>>;
         deduplicate(keys: &[(TenantId, DedupeKey)]) -> Vec<Option<SignalId>>;
         directives_by_key(keys: &[(TenantId, String)]) -> Vec<Option<Directive>>;
         begun_since(tenant: TenantId, workflow: &Slug, since: Timestamp, limit: usize)

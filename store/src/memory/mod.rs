@@ -21,9 +21,9 @@ use fleetprompt_core::tenant::{Key, Tenant};
 use fleetprompt_core::{DirectiveId, KeyId, Name, RecordId, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
 use parking_lot::Mutex;
 
+use crate::rows::{ReadBudget, bytes_of_directive, bytes_of_run};
 use crate::{
-    Batch, DirectiveFilter, Directory, ModuleWrite, OpenWork, Page, Result, RootUsage, RunFilter, RunPart,
-    SignalFilter, StepRange, Store, WaitingFilter,
+    Batch, DirectiveFilter, Directory, ModuleWrite, OpenWork, Page, Result, RootUsage, RunFilter, RunPart, SignalFilter, StepRange, Store, TriggeredRun, WaitingFilter,
 };
 
 #[derive(Default)]
@@ -97,6 +97,22 @@ impl Store for MemoryStore {
 
     fn last_signal_id(&self) -> Result<Option<SignalId>> {
         Ok(self.state.lock().signals.keys().map(|(_, id)| *id).max())
+    }
+
+    fn runs_by_id(&self, ids: &[(TenantId, RunId)]) -> Result<Vec<Option<TriggeredRun>>> {
+        let state = self.state.lock();
+        let triggered = |id: &(TenantId, RunId)| {
+            let run = state.runs.get(id)?.clone();
+            let signal = run.signal_id.and_then(|signal| state.signals.get(&(run.tenant, signal)));
+            Some((run, signal.map(|signal| Signal::clone(signal))))
+        };
+        Ok(read_within_budget(ids, triggered, |run| bytes_of_run(run) + run.0.steps.bytes()))
+    }
+
+    fn directives_by_id(&self, ids: &[(TenantId, DirectiveId)]) -> Result<Vec<Option<Directive>>> {
+        let state = self.state.lock();
+        let directive = |id: &_| state.directives.get(id).map(|directive| Directive::clone(directive));
+        Ok(read_within_budget(ids, directive, bytes_of_directive))
     }
 
     fn deduplicate(&self, keys: &[(TenantId, DedupeKey)]) -> Result<Vec<Option<SignalId>>> {
@@ -210,6 +226,19 @@ impl Store for MemoryStore {
     fn workflow_versions(&self, tenant: TenantId, slug: &Slug, page: Page) -> Result<Vec<WorkflowVersion>> {
         Ok(self.state.lock().workflow_versions(tenant, slug, page))
     }
+}
+
+fn read_within_budget<I, T>(ids: &[I], read: impl Fn(&I) -> Option<T>, bytes: impl Fn(&T) -> usize) -> Vec<Option<T>> {
+    let (mut found, mut budget) = (Vec::new(), ReadBudget::default());
+    for id in ids {
+        if budget.is_spent() {
+            break;
+        }
+        let record = read(id);
+        budget.spend(record.as_ref().map_or(0, &bytes));
+        found.push(record);
+    }
+    found
 }
 
 impl State {

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use fleetprompt_core::directive;
-use fleetprompt_core::run::{Awaited, Place, Run, Step, StepStatus};
+use fleetprompt_core::run::{Awaited, Place, Run, Step, StepStatus, Steps};
 use fleetprompt_core::{RecordId, RunId, Slug, TenantId, Timestamp};
 
 use super::State;
@@ -17,7 +17,7 @@ impl State {
         let mut work = OpenWork {
             runs_due: runs.clone().filter_map(|run| Some((run.wake_at()?, run.tenant, run.id))).collect(),
             runs_in_flight: runs.filter(|run| is_called(run)).map(|run| (run.tenant, run.id)).collect(),
-            flows: open.clone().filter(|run| !run.keys.is_empty()).map(|run| (run.tenant, run.id)).collect(),
+            flows: open.clone().filter(|run| !run.keys.is_empty()).map(without_documents).collect(),
             ..OpenWork::default()
         };
         open.for_each(|run| of_places(run, &mut work));
@@ -27,7 +27,9 @@ impl State {
                 work.directives_requested.push((one.tenant, one.id));
             }
             if one.is_in_flight() {
-                work.directives_in_flight.push((one.tenant, one.id));
+                let run = one.origin.and_then(|origin| self.runs.get(&(one.tenant, origin.run_id)));
+                let version = run.map(|run| (run.workflow.clone(), run.version.clone()));
+                work.directives_in_flight.push((one.tenant, one.id, version));
             }
         }
         work.runs_due.sort_unstable();
@@ -61,6 +63,11 @@ impl State {
         let descent = |run: &&Run| run.descent.as_deref().cloned();
         RootUsage::of(open, first.and_then(descent), descendants.last().and_then(descent))
     }
+}
+
+/// A run without its steps and its input.
+fn without_documents(run: &Run) -> Run {
+    Run { steps: Steps::default(), input: None, ..run.clone() }
 }
 
 /// Whether an agent was called whose answer is not on record.

@@ -129,3 +129,9 @@ pub fn record<T: DeserializeOwned>(row: &Row, column: usize) -> Result<Option<T>
 pub fn shared(row: &Row, column: usize) -> Result<Arc<str>> {
     Ok(string(row, column)?.into())
 }
+
+/// Bytes of the text at `column`; 0 when there is none.
+pub fn text_len(row: &Row, column: usize) -> Result<usize> {
+    let text: Option<&str> = get(row, column)?;
+    Ok(text.map_or(0, str::len))
+}

@@ -7,10 +7,11 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::View;
+use super::bulk::{self, ASKED};
 use super::columns::{self, text};
 use super::fault::{Fault, Result};
 use super::page::Query;
-use crate::rows::Policy;
+use crate::rows::{Policy, bytes_of_directive};
 use crate::{DirectiveFilter, Page};
 
 const COLUMNS: &str = "d.id, d.name, d.status, d.handler, d.attempt, d.wake_at, d.cancel_requested, d.settled_at, \
@@ -21,6 +22,21 @@ const JOIN: &str = "LEFT JOIN signals s ON s.tenant_id = d.tenant_id AND s.id = 
 pub async fn one(view: &View<'_>, tenant: TenantId, id: DirectiveId) -> Result<Option<Directive>> {
     let sql = format!("SELECT {COLUMNS} FROM directives d {JOIN} WHERE d.tenant_id = $1 AND d.id = $2");
     view.row(&sql, &[&tenant.0, &id.0], |row| directive(tenant, row)).await
+}
+
+/// Reads directives in bulk, as far as the budget of one read goes.
+pub async fn by_id(view: &View<'_>, ids: &[(TenantId, DirectiveId)]) -> Result<Vec<Option<Directive>>> {
+    let sql = format!(
+        "SELECT {COLUMNS}, q.place FROM {ASKED}
+         CROSS JOIN LATERAL (SELECT * FROM directives WHERE tenant_id = q.tenant_id AND id = q.id LIMIT 1) d
+         {JOIN} ORDER BY q.place"
+    );
+    let read = |tenant, row: &Row| {
+        let directive = directive(tenant, row)?;
+        let bytes = bytes_of_directive(&directive);
+        Ok((directive, bytes))
+    };
+    bulk::by_id(view, &sql, ids, read).await
 }
 
 pub async fn by_key(view: &View<'_>, keys: &[(TenantId, String)]) -> Result<Vec<Option<Directive>>> {

@@ -5,6 +5,7 @@
 //! database's own. Every read sees one commit whole. A commit is fenced: see `ownership`.
 
 mod address;
+mod bulk;
 mod columns;
 mod commit;
 mod database;
@@ -25,6 +26,7 @@ mod snapshot;
 mod work;
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -35,6 +37,7 @@ use fleetprompt_core::registration::WorkflowVersion;
 use fleetprompt_core::run::{Place, Run, Status, Step, StepStatus};
 use fleetprompt_core::signal::{DedupeKey, Disposition};
 use fleetprompt_core::{DirectiveId, RecordId, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
+use futures_util::TryStreamExt;
 use parking_lot::Mutex;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -49,8 +52,7 @@ pub use self::nodes::{Cluster, NodeEntry, Waiting};
 use self::ownership::Writer;
 use self::snapshot::Held;
 use crate::{
-    Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RootUsage, RunFilter, RunPart, SignalFilter, StepRange,
-    Store, WaitingFilter,
+    Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RootUsage, RunFilter, RunPart, SignalFilter, StepRange, Store, TriggeredRun, WaitingFilter,
 };
 
 /// One partition of a database, as the node that writes for it knows it; or all of it, to be read.
@@ -183,6 +185,23 @@ impl View<'_> {
         self.client.query(&statement, values).await?.iter().map(read).collect()
     }
 
+    /// Passes rows to `read` as they arrive, until it returns `false`.
+    async fn rows_while(
+        &self,
+        sql: &str,
+        values: &[&(dyn ToSql + Sync)],
+        mut read: impl FnMut(&Row) -> fault::Result<bool>,
+    ) -> fault::Result<()> {
+        let statement = self.client.prepare_cached(sql).await?;
+        let mut rows = pin!(self.client.query_raw(&statement, values.iter().copied()).await?);
+        while let Some(row) = rows.try_next().await? {
+            if !read(&row)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     async fn row<T>(
         &self,
         sql: &str,
@@ -247,6 +266,20 @@ impl Store for PostgresStore {
             let tenants = tenants(view, self.partition).await?;
             signals::last_id(view, &tenants).await
         })
+    }
+
+    fn runs_by_id(&self, ids: &[(TenantId, RunId)]) -> Result<Vec<Option<TriggeredRun>>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.read("read runs", Whose::Everybodys, async |view| runs::by_id(view, ids).await)
+    }
+
+    fn directives_by_id(&self, ids: &[(TenantId, DirectiveId)]) -> Result<Vec<Option<Directive>>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.read("read directives", Whose::Everybodys, async |view| directives::by_id(view, ids).await)
     }
 
     fn deduplicate(&self, keys: &[(TenantId, DedupeKey)]) -> Result<Vec<Option<SignalId>>> {

@@ -7,11 +7,12 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::View;
+use super::bulk::{self, ASKED};
 use super::columns;
 use super::fault::{Fault, Result};
 use super::page::{bytes_max, weight, within};
 use crate::filter::Budget;
-use crate::rows::Said;
+use crate::rows::{ReadBudget, Said};
 use crate::{Order, Page, StepRange, WaitingFilter};
 
 const COLUMNS: &str = "p.step, p.part, p.status, p.attempt, p.iteration, p.issue, p.items, p.due_at, p.directive_id, \
@@ -73,6 +74,35 @@ pub async fn steps_with(view: &View<'_>, tenant: TenantId, run: RunId, statuses:
         WHERE p.tenant_id = $1 AND p.run_id = $2 AND p.part IN (0, -1) AND p.status = ANY ($3) ORDER BY p.step";
     let words: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
     view.rows(sql, &[&tenant.0, &run.0, &words], |row| columns::number(row, 0)).await
+}
+
+/// Fills in the steps of several runs. Returns how many of them are whole, which are the first ones: the budget of one
+/// read may end before they do.
+pub async fn restore_all(view: &View<'_>, ids: &[(TenantId, RunId)], runs: &mut [Option<Run>]) -> Result<usize> {
+    // Whole steps come before what is part of them.
+    let sql = format!(
+        "SELECT {COLUMNS}, q.place FROM {ASKED}
+         CROSS JOIN LATERAL (SELECT * FROM places WHERE tenant_id = q.tenant_id AND run_id = q.id OFFSET 0) p
+         {JOIN} ORDER BY q.place, p.part <> 0"
+    );
+    let (tenants, records) = bulk::unzip(ids);
+    let (mut budget, mut last, mut end) = (ReadBudget::default(), 0, ids.len());
+    let take = |row: &Row| {
+        let at = columns::number::<usize>(row, 15)? - 1;
+        if at != last && budget.is_spent() {
+            end = at;
+            return Ok(false);
+        }
+        last = at;
+        budget.spend(columns::text_len(row, 13)? + columns::text_len(row, 14)?);
+        if let Some(run) = &mut runs[at] {
+            let (place, step) = place(row)?;
+            put(run, place, step)?;
+        }
+        Ok(true)
+    };
+    view.rows_while(&sql, &[&tenants, &records], take).await?;
+    Ok(end)
 }
 
 fn put(run: &mut Run, place: Place, step: Step) -> Result<()> {

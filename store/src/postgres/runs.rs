@@ -5,14 +5,17 @@ use std::sync::Arc;
 use fleetprompt_core::run::{FlowKeys, Parent, Place, Run, RunRecord, Status, Steps};
 use fleetprompt_core::{DirectiveId, Lineage, RecordId, RunId, SignalId, Slug, TenantId, Timestamp};
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 use super::View;
+use super::bulk::{self, ASKED};
 use super::columns::{self, text};
 use super::fault::{Fault, Result};
 use super::page::Query;
-use super::places;
+use super::{places, signals};
 use crate::filter::first_id_at;
-use crate::{Page, RunFilter, RunPart, StepRange};
+use crate::rows::ROW_BYTES;
+use crate::{Page, RunFilter, RunPart, StepRange, TriggeredRun};
 
 const COLUMNS: &str = "r.id, r.workflow, r.version, r.status, r.steps, r.signal_id, r.directive_id, r.started_at, \
     r.deadline, r.ended_at, r.status_by, r.correlation_id, r.depth, r.input, s.payload, r.begun_at, r.parent, \
@@ -45,6 +48,58 @@ async fn read(view: &View<'_>, tenant: TenantId, id: RunId, columns: &str, join:
         Ok(run)
     };
     view.row(&sql, &[&tenant.0, &id.0], begun).await
+}
+
+/// Reads runs with their places and signals: three queries, however many runs there are.
+pub async fn by_id(view: &View<'_>, ids: &[(TenantId, RunId)]) -> Result<Vec<Option<TriggeredRun>>> {
+    let sql = format!(
+        "SELECT {COLUMNS}, (SELECT count(*) FROM places p WHERE p.tenant_id = q.tenant_id AND p.run_id = q.id), q.place
+         FROM {ASKED}
+         CROSS JOIN LATERAL (SELECT * FROM runs WHERE tenant_id = q.tenant_id AND id = q.id LIMIT 1) r
+         {JOIN} ORDER BY q.place"
+    );
+    let begun = |tenant, row: &Row| {
+        let mut run = run(tenant, row)?;
+        run.steps = Steps::pending(columns::number(row, 4)?);
+        let bytes = columns::number::<usize>(row, 23)? * ROW_BYTES + columns::text_len(row, 13)?;
+        Ok((run, bytes))
+    };
+    let mut runs = bulk::by_id(view, &sql, ids, begun).await?;
+    let known = places::restore_all(view, &ids[..runs.len()], &mut runs).await?;
+    runs.truncate(known);
+    with_signals(view, runs).await
+}
+
+async fn with_signals(view: &View<'_>, runs: Vec<Option<Run>>) -> Result<Vec<Option<TriggeredRun>>> {
+    let triggered: Vec<_> = runs.iter().flatten().filter_map(|run| Some((run.tenant, run.signal_id?))).collect();
+    let mut signals = signals::by_id(view, &triggered).await?.into_iter();
+    let mut found = Vec::with_capacity(runs.len());
+    for run in runs {
+        let Some(run) = run else {
+            found.push(None);
+            continue;
+        };
+        let signal = match run.signal_id.map(|_| signals.next()) {
+            Some(Some(signal)) => signal,
+            // The signals end here: so does the answer.
+            Some(None) => break,
+            None => None,
+        };
+        found.push(Some((run, signal)));
+    }
+    Ok(found)
+}
+
+/// Runs that flow control counts, without their steps and inputs.
+pub async fn counted(view: &View<'_>, tenants: &[Uuid]) -> Result<Vec<Run>> {
+    let columns = COLUMNS.replace("r.input", "NULL::text");
+    let sql = format!(
+        "SELECT {columns}, r.tenant_id FROM runs r {JOIN}
+         WHERE r.ended_at IS NULL AND r.keys IS NOT NULL AND r.tenant_id = ANY ($1)"
+    );
+    let mut found = view.rows(&sql, &[&tenants], |row| run(TenantId(columns::id(row, 23)?), row)).await?;
+    found.sort_unstable_by_key(|run| (run.tenant, run.id));
+    Ok(found)
 }
 
 pub async fn list(view: &View<'_>, tenant: TenantId, filter: &RunFilter, page: Page) -> Result<Vec<Run>> {

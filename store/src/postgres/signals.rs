@@ -6,6 +6,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::View;
+use super::bulk::{self, ASKED};
 use super::columns::{self, text};
 use super::fault::Result;
 use super::page::Query;
@@ -19,6 +20,17 @@ const COLUMNS: &str = "s.id, s.name, s.run_id, s.directive_id, s.correlation_id,
 pub async fn one(view: &View<'_>, tenant: TenantId, id: SignalId) -> Result<Option<Signal>> {
     let sql = format!("SELECT {COLUMNS} FROM signals s WHERE s.tenant_id = $1 AND s.id = $2");
     view.row(&sql, &[&tenant.0, &id.0], |row| signal(tenant, row)).await
+}
+
+/// Reads signals in bulk, as far as the budget of one read goes.
+pub async fn by_id(view: &View<'_>, ids: &[(TenantId, SignalId)]) -> Result<Vec<Option<Signal>>> {
+    let sql = format!(
+        "SELECT {COLUMNS}, q.place FROM {ASKED}
+         CROSS JOIN LATERAL (SELECT * FROM signals WHERE tenant_id = q.tenant_id AND id = q.id LIMIT 1) s
+         ORDER BY q.place"
+    );
+    let read = |tenant, row: &Row| Ok((signal(tenant, row)?, columns::text_len(row, 16)?));
+    bulk::by_id(view, &sql, ids, read).await
 }
 
 pub async fn list(view: &View<'_>, tenant: TenantId, filter: &SignalFilter, page: Page) -> Result<Vec<Signal>> {

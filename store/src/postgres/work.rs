@@ -7,9 +7,9 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::View;
-use super::columns;
 use super::fault::{Fault, Result};
-use crate::OpenWork;
+use super::{columns, runs};
+use crate::{OpenDirective, OpenWork};
 
 pub async fn open_work(view: &View<'_>, tenants: &[Uuid]) -> Result<OpenWork> {
     let runs_due = due(
@@ -27,36 +27,37 @@ pub async fn open_work(view: &View<'_>, tenants: &[Uuid]) -> Result<OpenWork> {
     let requested =
         of_tenants(view, tenants, "SELECT tenant_id, id FROM directives WHERE status = 'requested' AND status <> 'succeeded' AND tenant_id = ANY ($1)")
             .await?;
-    let directives = of_tenants(
-        view,
-        tenants,
-        "SELECT tenant_id, id FROM directives
-         WHERE status = 'running' AND handler <> 'manual' AND wake_at IS NULL AND tenant_id = ANY ($1)",
-    )
-    .await?;
-    let runs = of_tenants(
+    let called = of_tenants(
         view,
         tenants,
         "SELECT DISTINCT tenant_id, run_id FROM places
          WHERE status = 'running' AND directive_id IS NULL AND items IS NULL AND tenant_id = ANY ($1)",
     )
     .await?;
-    let counted = of_tenants(
-        view,
-        tenants,
-        "SELECT tenant_id, id FROM runs WHERE ended_at IS NULL AND keys IS NOT NULL AND tenant_id = ANY ($1)",
-    )
-    .await?;
     Ok(OpenWork {
         runs_due: runs_due.into_iter().map(|(at, tenant, id)| (at, tenant, RunId(id))).collect(),
         directives_due: directives_due.into_iter().map(|(at, tenant, id)| (at, tenant, DirectiveId(id))).collect(),
         directives_requested: requested.into_iter().map(|(tenant, id)| (tenant, DirectiveId(id))).collect(),
-        directives_in_flight: directives.into_iter().map(|(tenant, id)| (tenant, DirectiveId(id))).collect(),
-        runs_in_flight: runs.into_iter().map(|(tenant, id)| (tenant, RunId(id))).collect(),
+        directives_in_flight: directives_in_flight(view, tenants).await?,
+        runs_in_flight: called.into_iter().map(|(tenant, id)| (tenant, RunId(id))).collect(),
         waits: waits(view, tenants).await?,
         locks: locks(view, tenants).await?,
-        flows: counted.into_iter().map(|(tenant, id)| (tenant, RunId(id))).collect(),
+        flows: runs::counted(view, tenants).await?,
     })
+}
+
+async fn directives_in_flight(view: &View<'_>, tenants: &[Uuid]) -> Result<Vec<OpenDirective>> {
+    let sql = "SELECT d.tenant_id, d.id, r.workflow, r.version FROM directives d
+        LEFT JOIN runs r ON r.tenant_id = d.tenant_id AND r.id = d.run_id
+        WHERE d.status = 'running' AND d.handler <> 'manual' AND d.wake_at IS NULL AND d.tenant_id = ANY ($1)";
+    let read = |row: &Row| {
+        let workflow: Option<&str> = columns::get(row, 2)?;
+        let version = workflow.map(|_| Ok::<_, Fault>((columns::parsed(row, 2)?, columns::shared(row, 3)?)));
+        Ok((TenantId(columns::id(row, 0)?), DirectiveId(columns::id(row, 1)?), version.transpose()?))
+    };
+    let mut found = view.rows(sql, &[&tenants], read).await?;
+    found.sort_unstable();
+    Ok(found)
 }
 
 /// Soonest first.

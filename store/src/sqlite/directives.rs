@@ -9,7 +9,7 @@ use super::View;
 use super::columns::{self, Id};
 use super::fault::{Fault, Result};
 use super::page::Query;
-use crate::rows::Policy;
+use crate::rows::{Policy, ReadBudget, bytes_of_directive};
 use crate::{DirectiveFilter, Page};
 
 const COLUMNS: &str = "d.id, d.name, d.status, d.handler, d.attempt, d.wake_at, d.cancel_requested, d.settled_at, \
@@ -24,6 +24,19 @@ pub fn one(view: &View, tenant: TenantId, id: DirectiveId) -> Result<Option<Dire
     let mut statement = view.sql.prepare_cached(&sql)?;
     let mut rows = statement.query(params![no, Id(id.0)])?;
     rows.next()?.map(|row| directive(view, tenant, row)).transpose()
+}
+
+pub fn by_id(view: &View, ids: &[(TenantId, DirectiveId)]) -> Result<Vec<Option<Directive>>> {
+    let (mut found, mut budget) = (Vec::with_capacity(ids.len()), ReadBudget::default());
+    for (tenant, id) in ids {
+        if budget.is_spent() {
+            break;
+        }
+        let directive = one(view, *tenant, *id)?;
+        budget.spend(directive.as_ref().map_or(0, bytes_of_directive));
+        found.push(directive);
+    }
+    Ok(found)
 }
 
 pub fn by_key(view: &View, keys: &[(TenantId, String)]) -> Result<Vec<Option<Directive>>> {

@@ -42,8 +42,7 @@ use self::intern::Interned;
 use self::readers::Readers;
 pub use self::restore::restore;
 use crate::{
-    Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RootUsage, RunFilter, RunPart, SignalFilter, StepRange,
-    Store, WaitingFilter,
+    Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RootUsage, RunFilter, RunPart, SignalFilter, StepRange, Store, TriggeredRun, WaitingFilter,
 };
 
 pub struct SqliteStore {
@@ -120,6 +119,14 @@ impl Store for SqliteStore {
 
     fn last_signal_id(&self) -> Result<Option<SignalId>> {
         self.read("read the end of the log", signals::last_id)
+    }
+
+    fn runs_by_id(&self, ids: &[(TenantId, RunId)]) -> Result<Vec<Option<TriggeredRun>>> {
+        self.read("read runs", |view| runs::by_id(view, ids))
+    }
+
+    fn directives_by_id(&self, ids: &[(TenantId, DirectiveId)]) -> Result<Vec<Option<Directive>>> {
+        self.read("read directives", |view| directives::by_id(view, ids))
     }
 
     fn deduplicate(&self, keys: &[(TenantId, DedupeKey)]) -> Result<Vec<Option<SignalId>>> {

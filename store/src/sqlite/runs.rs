@@ -11,9 +11,10 @@ use super::View;
 use super::columns::{self, Correlation, Id};
 use super::fault::{Fault, Result};
 use super::page::Query;
-use super::places;
+use super::{places, signals};
 use crate::filter::first_id_at;
-use crate::{Page, RunFilter, RunPart, StepRange};
+use crate::rows::{ROW_BYTES, ReadBudget, bytes_of_run};
+use crate::{Page, RunFilter, RunPart, StepRange, TriggeredRun};
 
 /// In the column of when a run began: it did not.
 pub const NOT_BEGUN: Timestamp = Timestamp(0);
@@ -30,6 +31,24 @@ pub fn one(view: &View, tenant: TenantId, id: RunId) -> Result<Option<Run>> {
         places::restore(view, no, &mut run)?;
     }
     Ok(Some(run))
+}
+
+pub fn by_id(view: &View, ids: &[(TenantId, RunId)]) -> Result<Vec<Option<TriggeredRun>>> {
+    let (mut found, mut budget) = (Vec::with_capacity(ids.len()), ReadBudget::default());
+    for (tenant, id) in ids {
+        if budget.is_spent() {
+            break;
+        }
+        let Some(run) = one(view, *tenant, *id)? else {
+            found.push(None);
+            continue;
+        };
+        let signal = run.signal_id.map(|signal| signals::one(view, *tenant, signal)).transpose()?.flatten();
+        let triggered = (run, signal);
+        budget.spend(triggered.0.places().count() * ROW_BYTES + bytes_of_run(&triggered));
+        found.push(Some(triggered));
+    }
+    Ok(found)
 }
 
 pub fn part(view: &View, tenant: TenantId, id: RunId, steps: StepRange) -> Result<Option<RunPart>> {
@@ -114,6 +133,23 @@ fn by_status(query: &mut Query, filter: &RunFilter) {
         }
         None => {}
     }
+}
+
+/// Runs that flow control counts, without their steps and inputs.
+pub fn counted(view: &View) -> Result<Vec<Run>> {
+    let columns = COLUMNS.replace("r.input", "NULL");
+    let sql = format!(
+        "SELECT {columns}, t.id FROM runs r INDEXED BY runs_counted JOIN tenants t ON t.no = r.tenant {JOIN} \
+         WHERE r.ended_at IS NULL AND r.keys IS NOT NULL"
+    );
+    let mut statement = view.sql.prepare(&sql)?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(run(view, TenantId(columns::id(row, 23)?), row)?);
+    }
+    found.sort_unstable_by_key(|run| (run.tenant, run.id));
+    Ok(found)
 }
 
 /// Without its steps.

@@ -7,9 +7,9 @@ use rusqlite::Row;
 use uuid::Uuid;
 
 use super::View;
-use super::columns;
 use super::fault::{Fault, Result};
-use crate::{OpenLock, OpenWait, OpenWork};
+use super::{columns, runs};
+use crate::{OpenDirective, OpenLock, OpenWait, OpenWork};
 
 pub fn open_work(view: &View) -> Result<OpenWork> {
     let runs_due = due(
@@ -28,33 +28,42 @@ pub fn open_work(view: &View) -> Result<OpenWork> {
         CROSS JOIN directives d INDEXED BY directives_by_status ON d.tenant = t.no
         WHERE d.status = 'requested' AND d.status <> 'succeeded'",
     )?;
-    let directives = of_tenants(
-        view,
-        "SELECT t.id, d.id FROM directives d INDEXED BY directives_in_flight
-        JOIN tenants t ON t.no = d.tenant
-        WHERE d.status = 'running' AND d.handler <> 'manual' AND d.wake_at IS NULL",
-    )?;
-    let runs = of_tenants(
+    let called = of_tenants(
         view,
         "SELECT DISTINCT t.id, p.run_id FROM places p INDEXED BY places_in_flight
         JOIN tenants t ON t.no = p.tenant
         WHERE p.status = 'running' AND p.directive_id IS NULL AND p.items IS NULL",
     )?;
-    let counted = of_tenants(
-        view,
-        "SELECT t.id, r.id FROM runs r INDEXED BY runs_counted
-        JOIN tenants t ON t.no = r.tenant WHERE r.ended_at IS NULL AND r.keys IS NOT NULL",
-    )?;
     Ok(OpenWork {
         runs_due: runs_due.into_iter().map(|(at, tenant, id)| (at, tenant, RunId(id))).collect(),
         directives_due: directives_due.into_iter().map(|(at, tenant, id)| (at, tenant, DirectiveId(id))).collect(),
         directives_requested: requested.into_iter().map(|(tenant, id)| (tenant, DirectiveId(id))).collect(),
-        directives_in_flight: directives.into_iter().map(|(tenant, id)| (tenant, DirectiveId(id))).collect(),
-        runs_in_flight: runs.into_iter().map(|(tenant, id)| (tenant, RunId(id))).collect(),
+        directives_in_flight: directives_in_flight(view)?,
+        runs_in_flight: called.into_iter().map(|(tenant, id)| (tenant, RunId(id))).collect(),
         waits: waits(view)?,
         locks: locks(view)?,
-        flows: counted.into_iter().map(|(tenant, id)| (tenant, RunId(id))).collect(),
+        flows: runs::counted(view)?,
     })
+}
+
+fn directives_in_flight(view: &View) -> Result<Vec<OpenDirective>> {
+    let mut statement = view.sql.prepare(
+        "SELECT t.id, d.id, r.workflow, r.version FROM directives d INDEXED BY directives_in_flight
+        JOIN tenants t ON t.no = d.tenant LEFT JOIN runs r ON r.tenant = d.tenant AND r.id = d.run_id
+        WHERE d.status = 'running' AND d.handler <> 'manual' AND d.wake_at IS NULL",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let numbers = row.get::<_, Option<i64>>(2)?.zip(row.get(3)?);
+        let version = numbers.map(|(workflow, version)| {
+            let workflow = columns::parsed(&view.interned.name(view.sql, workflow)?)?;
+            Result::Ok((workflow, view.interned.name(view.sql, version)?))
+        });
+        found.push((TenantId(columns::id(row, 0)?), DirectiveId(columns::id(row, 1)?), version.transpose()?));
+    }
+    found.sort_unstable();
+    Ok(found)
 }
 
 /// Soonest first.

@@ -388,6 +388,14 @@ impl World {
         let keys: Vec<_> =
             self.tenants.iter().flat_map(|one| (0..9).map(|key| (one.id, format!("key {key}")))).collect();
         alike!(directives_by_key(&keys));
+        let of_all = |tenant: &Tenant| {
+            let (runs, directives) = (&self.now.runs, &self.now.directives);
+            let runs: Vec<_> = runs.iter().map(|run| (tenant.id, run.id)).collect();
+            (runs, directives.iter().map(|one| (tenant.id, one.id)).collect::<Vec<_>>())
+        };
+        let (runs, directives): (Vec<_>, Vec<_>) = self.tenants.iter().map(of_all).unzip();
+        alike!(runs_by_id(&runs.concat()));
+        alike!(directives_by_id(&directives.concat()));
         for tenant in self.tenants.iter().map(|tenant| tenant.id) {
             for fact in &self.now.facts {
                 alike!(signal(tenant, fact.id));

@@ -1,6 +1,7 @@
 //! What the contract means, told once and run over every backend; and the backends against each
 //! other, by chance.
 
+mod bulk;
 mod commits;
 mod differential;
 mod lists;

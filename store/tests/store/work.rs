@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use fleetprompt_core::directive::{Directive, HandlerKind, Input, Request};
 use fleetprompt_core::run::{
-    Awaited, AwaitedSignal, FlowKeys, Place, Queue, QueueReason, Run, RunChange, StepChange, StepRecord, Waiting,
+    Awaited, AwaitedSignal, FlowKeys, Place, Queue, QueueReason, Run, RunChange, StepChange, StepRecord, Steps, Waiting,
 };
 use fleetprompt_core::{DirectiveId, Failure, Signal, Span, Timestamp};
 use fleetprompt_store::{Batch, OpenWork, Store};
@@ -49,7 +49,7 @@ fn open_directives_are_found_by_what_they_wait_for(#[values(Memory, Sqlite, Post
         let (directive, _) = samples.requested(request);
         let begun = samples.moved(directive, Input::Begin);
         let begun = commit_directive(&*store, begun);
-        expected.directives_in_flight.push((tenant.id, begun.id));
+        expected.directives_in_flight.push((tenant.id, begun.id, None));
 
         let request = samples.request(tenant.id, "mail.send", "to be retried");
         let (directive, _) = samples.requested(request);
@@ -69,13 +69,28 @@ fn open_directives_are_found_by_what_they_wait_for(#[values(Memory, Sqlite, Post
     assert_eq!(store.open_work().expect("read"), expected);
 
     // A directive that moves on is no longer found where it was.
-    let (tenant, id): (_, DirectiveId) = expected.directives_in_flight.remove(0);
+    let (tenant, id, _): (_, DirectiveId, _) = expected.directives_in_flight.remove(0);
     let directive = store.directive(tenant, id).expect("read").expect("it is there");
     let retrying = samples.moved(directive, failed());
     let retrying = commit_directive(&*store, retrying);
     expected.directives_due.push((retrying.wake_at.expect("retries"), tenant, id));
     expected.directives_due.sort();
     assert_eq!(store.open_work().expect("read"), expected);
+}
+
+#[rstest]
+fn a_directive_in_flight_names_the_workflow_of_its_run(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
+    let (store, mut samples) = (backend.open(), Samples::new());
+    let tenant = samples.tenant("acme");
+    store.commit(&tenants(&[&tenant])).expect("committed");
+    let (run, begun) = samples.run_with(tenant.id, "triage", 1, None, |_| {});
+    let request = samples.request_of_step(&run, Place::step(0), "mail.send");
+    let (directive, _) = samples.requested(request);
+    let (directive, signals) = samples.moved(directive, Input::Begin);
+    store.commit(&Batch { runs: vec![whole(&run)], ..facts([begun]) }).expect("committed");
+    let directive = commit_directive(&*store, (directive, signals));
+    let expected = [(tenant.id, directive.id, Some((run.workflow, run.version)))];
+    assert_eq!(store.open_work().expect("read").directives_in_flight, expected);
 }
 
 #[rstest]
@@ -194,7 +209,8 @@ fn flow_control_counts_what_is_open_and_what_began_lately(#[values(Memory, Sqlit
         let signal = samples.change(&mut runs[place], change);
         store.commit(&Batch { runs: vec![whole(&runs[place])], ..facts([signal]) }).expect("committed");
     }
-    let open: Vec<_> = runs[1..].iter().map(|run| (tenant.id, run.id)).collect();
+    let without_documents = |run: &Run| Run { steps: Steps::default(), input: None, ..run.clone() };
+    let open: Vec<_> = runs[1..].iter().map(without_documents).collect();
     assert_eq!(store.open_work().expect("read").flows, open);
 
     let triage = slug("triage");
