@@ -22,6 +22,7 @@ use tokio::sync::{oneshot, watch};
 use crate::batch::{Decider, Door, Limits, Shared};
 use crate::cache::{OpenRun, SharedCache};
 use crate::clock::Clock;
+use crate::compile::{CompiledWorkflow, read_agent};
 use crate::descent::DescentLimits;
 use crate::input::{Input, Outcome, Registration, Reply};
 use crate::perform::{OutcomeHold, Perform, When};
@@ -29,7 +30,7 @@ use crate::queue::queue;
 use crate::stop::Shutdown;
 use crate::{
     AppliedAgent, AppliedDirectiveType, AppliedFunction, AppliedWorkflow, CreatedKey, Directory, Emitted, Error,
-    NewDirective, NewKey, Requested, registrations,
+    NewDirective, NewKey, Refusal, Requested, TenantDirectory, registrations,
 };
 
 pub struct ByHand {
@@ -228,8 +229,8 @@ impl ByHand {
     }
 
     pub fn workflow_apply(&mut self, scope: &Scope, text: &str, format: Format) -> Result<AppliedWorkflow, Error> {
-        let text = text.to_owned();
-        self.register(|reply| Registration::Workflow { scope: scope.clone(), text, format, activate: true, reply })
+        let compiled = CompiledWorkflow::read(text, format, self.tenant(scope.tenant)?, true)?;
+        self.register(|reply| Registration::Workflow { scope: scope.clone(), compiled, activate: true, reply })
     }
 
     pub fn workflow_status_set(
@@ -238,12 +239,19 @@ impl ByHand {
         slug: Slug,
         to: WorkflowStatus,
     ) -> Result<WorkflowEntry, Error> {
-        self.register(|reply| Registration::WorkflowStatus { scope: scope.clone(), slug, to, version: None, reply })
+        let compiled = match to {
+            WorkflowStatus::Active => {
+                let tenant = self.tenant(scope.tenant)?;
+                Some(registrations::compile_version(self.decider.store.as_ref(), tenant, &slug, None)?)
+            }
+            WorkflowStatus::Paused | WorkflowStatus::Archived | WorkflowStatus::Draft => None,
+        };
+        self.register(|reply| Registration::WorkflowStatus { scope: scope.clone(), slug, to, compiled, reply })
     }
 
     pub fn agent_apply(&mut self, scope: &Scope, text: &str, format: Format) -> Result<AppliedAgent, Error> {
-        let text = text.to_owned();
-        self.register(|reply| Registration::Agent { scope: scope.clone(), text, format, reply })
+        let compiled = read_agent(text, format)?;
+        self.register(|reply| Registration::Agent { scope: scope.clone(), compiled, reply })
     }
 
     pub fn directive_type_apply(&mut self, scope: &Scope, document: Json) -> Result<AppliedDirectiveType, Error> {
@@ -252,6 +260,10 @@ impl ByHand {
 
     pub fn function_apply(&mut self, scope: &Scope, document: Json) -> Result<AppliedFunction, Error> {
         self.register(|reply| Registration::Function { scope: scope.clone(), document, reply })
+    }
+
+    fn tenant(&self, id: TenantId) -> Result<Arc<TenantDirectory>, Error> {
+        Ok(self.directory.load().tenant(id).cloned().ok_or_else(|| Refusal::not_found("tenant", id))?)
     }
 
     fn register<T>(&mut self, make: impl FnOnce(Reply<T>) -> Registration) -> Result<T, Error> {

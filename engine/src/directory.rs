@@ -13,7 +13,7 @@ use fleetprompt_core::registration::{
 };
 use fleetprompt_core::schedule::Schedule;
 use fleetprompt_core::tenant::{Key, KeyHash, Tenant};
-use fleetprompt_core::workflow::{Catalog, Workflow};
+use fleetprompt_core::workflow::{Catalog, Named, Workflow};
 use fleetprompt_core::{KeyId, Name, Slug, TenantId, Timestamp};
 
 use crate::cascade::ScheduleRow;
@@ -146,6 +146,16 @@ impl TenantDirectory {
             directives: Some(self.directive_types.keys().cloned().chain(built_in).collect()),
             agents: Some(self.agents.keys().cloned().collect()),
             workflows: Some(self.workflows.keys().cloned().collect()),
+        }
+    }
+
+    /// Whether a step of the workflow `own` may name this here.
+    pub(crate) fn has(&self, own: &Slug, named: Named<'_>) -> bool {
+        match named {
+            Named::Function(name) => functions::find(name).is_some() || self.functions.contains_key(name),
+            Named::Agent(slug) => self.agents.contains_key(slug),
+            Named::Directive(name) => directives::find(name).is_some() || self.directive_types.contains_key(name),
+            Named::Workflow(slug) => slug == own || self.workflows.contains_key(slug),
         }
     }
 

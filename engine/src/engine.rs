@@ -16,17 +16,19 @@ use fleetprompt_core::{DirectiveId, Failure, Json, KeyId, Party, Scope, Slug, Te
 use fleetprompt_store::Store;
 use tokio::sync::{oneshot, watch};
 
+use crate::compile::{CompileSlots, CompiledWorkflow, read_agent, read_schedule};
 use crate::input::{Input, Outcome, Registration, Reply};
 use crate::memory::{self, RequestMemory};
 use crate::models::Models;
 use crate::modules::{Module, Modules};
 use crate::perform::Performing;
 use crate::queue::{Entrance, Turned};
+use crate::registrations::compile_version;
 use crate::workers::{self, AttemptId, Refused, Reported, Worker, Workers};
 use crate::{
     AddedModule, AppliedAgent, AppliedDirectiveType, AppliedFunction, AppliedSchedule, AppliedWorkflow, Config,
     CreatedKey, Directory, Emitted, Error, Metrics, NewDirective, NewKey, OrderedSchedule, Refusal, Requested,
-    Resources, ScheduleOrder, TenantChange,
+    Resources, ScheduleOrder, TenantChange, TenantDirectory,
 };
 
 /// As many signals of a request are decided without a look at who else waits.
@@ -51,6 +53,7 @@ pub struct Engine {
     pub(crate) memory: Arc<RequestMemory>,
     pub(crate) models: Arc<Models>,
     pub(crate) modules: Arc<Modules>,
+    pub(crate) compile_slots: Arc<CompileSlots>,
     pub(crate) workers: Arc<Workers>,
     pub(crate) performing: Arc<Performing>,
     pub(crate) shutdown: Arc<crate::stop::Shutdown>,
@@ -260,7 +263,10 @@ impl Engine {
         format: Format,
         activate: bool,
     ) -> Result<AppliedWorkflow, Error> {
-        self.register(|reply| Registration::Workflow { scope: scope.clone(), text, format, activate, reply }).await
+        let tenant = self.tenant(scope.tenant)?;
+        let compiled =
+            self.compile(scope.tenant, move || CompiledWorkflow::read(&text, format, tenant, activate)).await?;
+        self.register(|reply| Registration::Workflow { scope: scope.clone(), compiled, activate, reply }).await
     }
 
     /// To `Active` with the version named, or else the newest; to `Paused` or `Archived`.
@@ -271,15 +277,25 @@ impl Engine {
         to: WorkflowStatus,
         version: Option<String>,
     ) -> Result<WorkflowEntry, Error> {
-        self.register(|reply| Registration::WorkflowStatus { scope: scope.clone(), slug, to, version, reply }).await
+        let compiled = match to {
+            WorkflowStatus::Active => {
+                let (tenant, store, slug) = (self.tenant(scope.tenant)?, self.store.clone(), slug.clone());
+                let compile = move || compile_version(store.as_ref(), tenant, &slug, version.as_deref());
+                Some(self.compile(scope.tenant, compile).await?)
+            }
+            WorkflowStatus::Paused | WorkflowStatus::Archived | WorkflowStatus::Draft => None,
+        };
+        self.register(|reply| Registration::WorkflowStatus { scope: scope.clone(), slug, to, compiled, reply }).await
     }
 
     pub async fn agent_apply(&self, scope: &Scope, text: String, format: Format) -> Result<AppliedAgent, Error> {
-        self.register(|reply| Registration::Agent { scope: scope.clone(), text, format, reply }).await
+        let compiled = self.compile(scope.tenant, move || read_agent(&text, format)).await?;
+        self.register(|reply| Registration::Agent { scope: scope.clone(), compiled, reply }).await
     }
 
     pub async fn schedule_apply(&self, scope: &Scope, text: String, format: Format) -> Result<AppliedSchedule, Error> {
-        self.register(|reply| Registration::Schedule { scope: scope.clone(), text, format, reply }).await
+        let compiled = self.compile(scope.tenant, move || read_schedule(&text, format)).await?;
+        self.register(|reply| Registration::Schedule { scope: scope.clone(), compiled, reply }).await
     }
 
     pub async fn schedule_order(
@@ -304,10 +320,9 @@ impl Engine {
     pub async fn module_add(&self, scope: &Scope, bytes: Vec<u8>) -> Result<AddedModule, Error> {
         let bytes = Arc::<[u8]>::from(bytes);
         let to_compile = bytes.clone();
-        let compiled = tokio::task::spawn_blocking(move || Module::compile(&to_compile)).await;
-        let module = compiled
-            .unwrap_or_else(|error| Err(error.to_string()))
-            .map_err(|why| Refusal::invalid("module_invalid", format!("the module cannot be used: {why}")))?;
+        let compiled = self.compile_slots.run(scope.tenant, move || Module::compile(&to_compile)).await?;
+        let module =
+            compiled.map_err(|why| Refusal::invalid("module_invalid", format!("the module cannot be used: {why}")))?;
         let size = bytes.len();
         let added = self.register(|reply| Registration::Module { scope: scope.clone(), bytes, reply }).await?;
         self.modules.put(added.entry.digest.clone(), size, module);
@@ -339,6 +354,23 @@ impl Engine {
 
     pub async fn key_revoke(&self, actor: Party, tenant: TenantId, id: KeyId) -> Result<Key, Error> {
         self.register(|reply| Registration::RevokeKey { actor, tenant, id, reply }).await
+    }
+
+    /// Who compiles definitions beside the engine takes a place of these as well.
+    pub fn compile_slots(&self) -> &Arc<CompileSlots> {
+        &self.compile_slots
+    }
+
+    async fn compile<T: Send + 'static>(
+        &self,
+        tenant: TenantId,
+        compile: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.compile_slots.run(tenant, compile).await?
+    }
+
+    fn tenant(&self, id: TenantId) -> Result<Arc<TenantDirectory>, Error> {
+        Ok(self.directory.load().tenant(id).cloned().ok_or_else(|| Refusal::not_found("tenant", id))?)
     }
 
     async fn register<T>(&self, make: impl FnOnce(Reply<T>) -> Registration) -> Result<T, Error> {

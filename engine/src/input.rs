@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use fleetprompt_core::agent::Agent;
 use fleetprompt_core::diagnostic::Located;
 use fleetprompt_core::directive::Directive;
-use fleetprompt_core::document::Format;
 use fleetprompt_core::function::ModuleDigest;
 use fleetprompt_core::performs::Performs;
 use fleetprompt_core::registration::{
@@ -13,6 +13,7 @@ use fleetprompt_core::registration::{
     WorkflowVersion,
 };
 use fleetprompt_core::run::Place;
+use fleetprompt_core::schedule::Schedule;
 use fleetprompt_core::signal::{Disposition, NewSignal};
 use fleetprompt_core::tenant::{Key, Role, Tenant, Weight};
 use fleetprompt_core::{
@@ -21,6 +22,7 @@ use fleetprompt_core::{
 use tokio::sync::oneshot;
 
 use crate::Error;
+use crate::compile::{Compiled, CompiledWorkflow};
 use crate::memory::{self, Held};
 use crate::perform::OutcomeHold;
 use crate::workers::Refused;
@@ -210,8 +212,7 @@ pub(crate) enum Input {
 pub(crate) enum Registration {
     Workflow {
         scope: Scope,
-        text: String,
-        format: Format,
+        compiled: CompiledWorkflow,
         activate: bool,
         reply: Reply<AppliedWorkflow>,
     },
@@ -219,19 +220,18 @@ pub(crate) enum Registration {
         scope: Scope,
         slug: Slug,
         to: WorkflowStatus,
-        version: Option<String>,
+        /// The version to activate.
+        compiled: Option<CompiledWorkflow>,
         reply: Reply<WorkflowEntry>,
     },
     Agent {
         scope: Scope,
-        text: String,
-        format: Format,
+        compiled: Compiled<Agent>,
         reply: Reply<AppliedAgent>,
     },
     Schedule {
         scope: Scope,
-        text: String,
-        format: Format,
+        compiled: Compiled<Schedule>,
         reply: Reply<AppliedSchedule>,
     },
     ScheduleOrder {

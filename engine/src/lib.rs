@@ -11,6 +11,7 @@ mod cascade;
 pub mod cases;
 mod clock;
 pub mod codes;
+mod compile;
 mod config;
 mod descent;
 mod directives;
@@ -37,6 +38,7 @@ pub mod workers;
 
 pub use by_hand::{ByHand, Task, TaskKind};
 pub use clock::WallClock;
+pub use compile::CompileSlots;
 pub use config::Config;
 pub use descent::DescentLimits;
 pub use directives::built_in;

@@ -7,6 +7,7 @@ use fleetprompt_store::Batch;
 
 use crate::cache::SharedCache;
 use crate::clock::WallClock;
+use crate::compile::CompileSlots;
 use crate::memory::RequestMemory;
 use crate::models::Models;
 use crate::perform::{Endpoints, Slots};
@@ -28,6 +29,8 @@ pub struct Resources {
     pub(crate) endpoints: Endpoints,
     pub(crate) memory: Arc<RequestMemory>,
     pub(crate) cached: SharedCache,
+    /// Which definitions are compiled at once.
+    pub(crate) compile_slots: Arc<CompileSlots>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
 }
 
@@ -43,6 +46,7 @@ impl Resources {
             memory,
             metrics,
             cached: SharedCache::default(),
+            compile_slots: Arc::default(),
             observer: None,
             config: Arc::new(config),
         }

@@ -67,6 +67,44 @@ pub struct Trigger {
     pub allow_recursion: bool,
 }
 
+/// Another definition that a workflow refers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named<'a> {
+    Function(&'a str),
+    Agent(&'a Slug),
+    Directive(&'a Name),
+    Workflow(&'a Slug),
+}
+
+impl std::fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Function(name) => write!(f, "function `{name}`"),
+            Self::Agent(slug) => write!(f, "agent `{slug}`"),
+            Self::Directive(name) => write!(f, "directive `{name}`"),
+            Self::Workflow(slug) => write!(f, "workflow `{slug}`"),
+        }
+    }
+}
+
+impl Workflow {
+    /// What its steps refer to, as often as they do.
+    pub fn names(&self) -> impl Iterator<Item = Named<'_>> {
+        let allowed = self.may_request_directives.iter().flatten().map(Named::Directive);
+        let of_steps = self.steps.iter().flat_map(|step| {
+            let named = match &step.kind {
+                StepKind::Agent { agent, .. } => Some(Named::Agent(agent)),
+                StepKind::Function { function, .. } => Some(Named::Function(function)),
+                StepKind::Directive { directive, .. } => Some(Named::Directive(directive)),
+                StepKind::Workflow { workflow, .. } => Some(Named::Workflow(workflow)),
+                StepKind::Wait(_) | StepKind::Finish(_) => None,
+            };
+            named.into_iter().chain(step.compensate.as_ref().map(|undo| Named::Directive(&undo.directive)))
+        });
+        allowed.chain(of_steps)
+    }
+}
+
 /// What of a tenant's comes first, where it must wait for a worker or for a place to be performed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Priority {

@@ -26,6 +26,7 @@ use self::refusals::RefusalLog;
 use crate::cache::{Cache, SharedCache};
 use crate::cascade::{Cascade, KnownKeys, SIGNALS_MAX, SIGNALS_MAX_SHARED, ScheduleRow, Stage};
 use crate::clock::{Clock, SystemClock};
+use crate::compile::STACK_BYTES;
 use crate::descent::{DescentLimits, DescentTracker};
 use crate::input::{Input, Outcome, Registration};
 use crate::metrics::{Ended, Part, StartRefused};
@@ -39,9 +40,6 @@ use crate::{Directory, Engine, Error, Metrics, Observer, Resources, registration
 
 use self::commit::EXTRA_COMMITS_MAX;
 pub(crate) use self::commit::Open;
-
-/// Documents nest, and what reads them does as well; memory is only taken where it is used.
-const STACK_BYTES: usize = 16 << 20;
 
 /// How long an outcome waits before it is decided again, when the store did not answer.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
@@ -84,6 +82,7 @@ pub(crate) fn start(
         seed(),
     )?;
     let (modules, models) = (decider.cache.modules.clone(), resources.models.clone());
+    let compile_slots = resources.compile_slots.clone();
     let (handing_on, ending, held) = (workers.clone(), shutdown.clone(), performing.clone());
     runtime.spawn(async move {
         tokio::select! {
@@ -99,7 +98,20 @@ pub(crate) fn start(
         .spawn(move || decider.run_to_the_end());
     spawned.map_err(|error| Error::Unavailable(format!("the engine's thread did not start: {error}")))?;
     let memory = resources.memory.clone();
-    Ok(Engine { queue, store, directory, commits, metrics, memory, models, modules, workers, performing, shutdown })
+    Ok(Engine {
+        queue,
+        store,
+        directory,
+        commits,
+        metrics,
+        memory,
+        models,
+        modules,
+        compile_slots,
+        workers,
+        performing,
+        shutdown,
+    })
 }
 
 /// Where everything comes in.

@@ -2,31 +2,24 @@
 
 use std::sync::Arc;
 
-use fleetprompt_core::diagnostic::locate;
-use fleetprompt_core::document::Format;
+use fleetprompt_core::agent::Agent;
 use fleetprompt_core::registration::AgentEntry;
-use fleetprompt_core::{Party, Scope, agent};
+use fleetprompt_core::{Party, Scope};
 use serde_json::json;
 
-use super::{Change, check_stored, count};
+use super::Change;
 use crate::batch::Decider;
+use crate::compile::Compiled;
 use crate::{AppliedAgent, Error, Refusal};
 
 impl Decider {
     pub(super) fn agent_apply(
         &mut self,
         scope: &Scope,
-        text: &str,
-        format: Format,
+        Compiled { value: agent, warnings }: Compiled<Agent>,
     ) -> Result<Change<AppliedAgent>, Error> {
         let (mut directory, mut open) = self.begin();
         let tenant = directory.tenant_mut(scope.tenant).ok_or_else(|| Refusal::not_found("tenant", scope.tenant))?;
-        let (agent, warnings) = agent::read(text, format).map_err(|diagnostics| {
-            let message = format!("the agent has {}; nothing was applied", count(diagnostics.len(), "problem"));
-            Refusal::invalid("agent_invalid", message).with_diagnostics(locate(&diagnostics, text))
-        })?;
-        check_stored(&agent.document)?;
-        let warnings = locate(&warnings, text);
         if let Some((entry, _)) = tenant.agents.get(&agent.slug).filter(|(entry, _)| entry.digest == agent.digest) {
             let answer = AppliedAgent { entry: entry.clone(), changed: false, warnings };
             return Ok(Change { open, directory, answer });

@@ -10,15 +10,15 @@ mod modules;
 mod schedules;
 mod workflows;
 
-use fleetprompt_core::document::BYTES_MAX;
 use fleetprompt_core::{Json, Lineage, Name, Party, Signal, SignalId, TenantId};
 use serde::Serialize;
 
 pub(crate) use load::load;
+pub(crate) use workflows::compile_version;
 
 use crate::batch::{Decider, Open};
 use crate::input::{Registration, Reply};
-use crate::{Directory, Error, Refusal};
+use crate::{Directory, Error};
 
 /// What a registration came to: rows and a signal in the stage, and how the directory changes.
 struct Change<T> {
@@ -30,20 +30,20 @@ struct Change<T> {
 impl Decider {
     pub(crate) fn register(&mut self, registration: Registration) {
         match registration {
-            Registration::Workflow { scope, text, format, activate, reply } => {
-                let change = self.workflow_apply(&scope, &text, format, activate);
+            Registration::Workflow { scope, compiled, activate, reply } => {
+                let change = self.workflow_apply(&scope, compiled, activate);
                 self.enact(change, reply);
             }
-            Registration::WorkflowStatus { scope, slug, to, version, reply } => {
-                let change = self.workflow_status_set(&scope, &slug, to, version);
+            Registration::WorkflowStatus { scope, slug, to, compiled, reply } => {
+                let change = self.workflow_status_set(&scope, &slug, to, compiled);
                 self.enact(change, reply);
             }
-            Registration::Agent { scope, text, format, reply } => {
-                let change = self.agent_apply(&scope, &text, format);
+            Registration::Agent { scope, compiled, reply } => {
+                let change = self.agent_apply(&scope, compiled);
                 self.enact(change, reply);
             }
-            Registration::Schedule { scope, text, format, reply } => {
-                let change = self.schedule_apply(&scope, &text, format);
+            Registration::Schedule { scope, compiled, reply } => {
+                let change = self.schedule_apply(&scope, compiled);
                 self.enact(change, reply);
             }
             Registration::ScheduleOrder { scope, slug, order, reason, reply } => {
@@ -136,18 +136,4 @@ impl Decider {
         };
         self.attempt(open, |cascade| cascade.state(signal))
     }
-}
-
-/// Written out as JSON a document may be longer than it was sent, and it must be read again.
-fn check_stored(document: &Json) -> Result<(), Refusal> {
-    let bytes = document.text().len();
-    if bytes <= BYTES_MAX {
-        return Ok(());
-    }
-    let message = format!("written out as JSON the document has {bytes} bytes; at most {BYTES_MAX} are allowed");
-    Err(Refusal::invalid("document_too_large", message))
-}
-
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

@@ -3,13 +3,12 @@
 
 use std::sync::Arc;
 
-use fleetprompt_core::diagnostic::locate;
-use fleetprompt_core::document::Format;
-use fleetprompt_core::schedule::{self, Input, Status};
+use fleetprompt_core::schedule::{Input, Schedule, Status};
 use fleetprompt_core::{Scope, Slug};
 
-use super::{Change, check_stored, count};
+use super::Change;
 use crate::batch::Decider;
+use crate::compile::Compiled;
 use crate::input::{AppliedSchedule, OrderedSchedule, ScheduleOrder};
 use crate::{Error, Refusal};
 
@@ -20,17 +19,10 @@ impl Decider {
     pub(super) fn schedule_apply(
         &mut self,
         scope: &Scope,
-        text: &str,
-        format: Format,
+        Compiled { value: schedule, warnings }: Compiled<Schedule>,
     ) -> Result<Change<AppliedSchedule>, Error> {
         let (mut directory, mut open) = self.begin();
         let tenant = directory.tenant_mut(scope.tenant).ok_or_else(|| Refusal::not_found("tenant", scope.tenant))?;
-        let (schedule, warnings) = schedule::read(text, format).map_err(|diagnostics| {
-            let message = format!("the schedule has {}; nothing was applied", count(diagnostics.len(), "problem"));
-            Refusal::invalid("schedule_invalid", message).with_diagnostics(locate(&diagnostics, text))
-        })?;
-        check_stored(&schedule.document)?;
-        let warnings = locate(&warnings, text);
         let known = tenant.schedules.get(&schedule.slug).map(|known| known.entry());
         let same = |digest: &str, status| digest == schedule.digest && status != Status::Archived;
         if let Some(entry) = known.as_ref().filter(|known| same(&known.digest, known.state.status)) {

@@ -2,31 +2,29 @@
 
 use std::sync::Arc;
 
-use fleetprompt_core::diagnostic::{Located, locate};
 use fleetprompt_core::document::Format;
 use fleetprompt_core::registration::{WorkflowEntry, WorkflowStatus, WorkflowVersion};
-use fleetprompt_core::workflow::{self, Catalog, Workflow};
-use fleetprompt_core::{Party, Scope, Slug, TenantId, WorkflowVersionId};
-use fleetprompt_store::Page;
+use fleetprompt_core::workflow::Workflow;
+use fleetprompt_core::{Party, Scope, Slug, WorkflowVersionId};
+use fleetprompt_store::Store;
 use serde_json::json;
 
-use super::{Change, check_stored, count};
+use super::Change;
 use crate::batch::Decider;
-use crate::{AppliedWorkflow, Error, Refusal, RefusalKind, TenantDirectory};
+use crate::compile::CompiledWorkflow;
+use crate::{AppliedWorkflow, Error, Refusal, TenantDirectory};
 
 impl Decider {
     pub(super) fn workflow_apply(
         &mut self,
         scope: &Scope,
-        text: &str,
-        format: Format,
+        compiled: CompiledWorkflow,
         activate: bool,
     ) -> Result<Change<AppliedWorkflow>, Error> {
         let (mut directory, mut open) = self.begin();
         let tenant = directory.tenant_mut(scope.tenant).ok_or_else(|| Refusal::not_found("tenant", scope.tenant))?;
-        let (workflow, warnings) = compile(text, format, &catalog(tenant, activate))?;
-        check_stored(&workflow.document)?;
-        let workflow = Arc::new(workflow);
+        compiled.check_names(tenant)?;
+        let CompiledWorkflow { workflow, warnings, .. } = compiled;
 
         let entry = tenant.workflows.get(&workflow.slug).map(|known| known.entry.clone());
         let known = self.store.workflow_version(scope.tenant, &workflow.slug, &workflow.version)?;
@@ -91,31 +89,28 @@ impl Decider {
         scope: &Scope,
         slug: &Slug,
         to: WorkflowStatus,
-        version: Option<String>,
+        compiled: Option<CompiledWorkflow>,
     ) -> Result<Change<WorkflowEntry>, Error> {
         let (mut directory, mut open) = self.begin();
         let tenant = directory.tenant_mut(scope.tenant).ok_or_else(|| Refusal::not_found("tenant", scope.tenant))?;
         let known = tenant.workflows.get(slug).cloned().ok_or_else(|| Refusal::not_found("workflow", slug))?;
-        let (name, active_version) = match to {
-            WorkflowStatus::Active => {
-                ("workflow.activated", Some(self.version_to_activate(scope.tenant, slug, version)?))
-            }
+        let activated = compiled.map(|compiled| self.still_stored(tenant, &known.entry, compiled)).transpose()?;
+        let name = match to {
+            WorkflowStatus::Active => "workflow.activated",
             WorkflowStatus::Paused if known.entry.status != WorkflowStatus::Active => {
                 let message =
                     format!("workflow `{slug}` is {}; only an active one can be paused", known.entry.status.as_str());
                 return Err(Refusal::conflict("workflow_not_active", message).into());
             }
-            WorkflowStatus::Paused => ("workflow.paused", known.entry.active_version.clone()),
-            WorkflowStatus::Archived => ("workflow.archived", known.entry.active_version.clone()),
+            WorkflowStatus::Paused => "workflow.paused",
+            WorkflowStatus::Archived => "workflow.archived",
             WorkflowStatus::Draft => {
                 let message = "a workflow does not become a draft again; pause or archive it";
                 return Err(Refusal::conflict("workflow_status_invalid", message).into());
             }
         };
-        let active = match &active_version {
-            Some(version) => self.checked_version(tenant, slug, version, to)?,
-            None => None,
-        };
+        let active = activated.or(known.active);
+        let active_version = active.as_ref().map(|active| active.version.clone()).or(known.entry.active_version);
         let entry = WorkflowEntry { status: to, active_version, updated_at: self.moment.now(), ..known.entry };
         open.stage.registered.workflows.push(entry.clone());
         let payload = json!({"workflow": slug, "version": entry.active_version, "status": to});
@@ -124,52 +119,51 @@ impl Decider {
         Ok(Change { open, directory, answer: entry })
     }
 
-    /// The version named, or else the newest.
-    fn version_to_activate(&self, tenant: TenantId, slug: &Slug, version: Option<String>) -> Result<String, Error> {
-        match version {
-            Some(version) => Ok(version),
-            None => {
-                let newest = self.store.workflow_versions(tenant, slug, Page::newest(1))?.into_iter().next();
-                Ok(newest.ok_or_else(|| Refusal::not_found("version of workflow", slug))?.version)
+    /// A version that was compiled to be activated, if it is still what is stored: a draft may have been replaced.
+    fn still_stored(
+        &self,
+        tenant: &TenantDirectory,
+        entry: &WorkflowEntry,
+        compiled: CompiledWorkflow,
+    ) -> Result<Arc<Workflow>, Error> {
+        compiled.check_names(tenant)?;
+        let workflow = compiled.workflow;
+        if entry.status == WorkflowStatus::Draft {
+            let stored = self.store.workflow_version(tenant.tenant.id, &workflow.slug, &workflow.version)?;
+            if stored.is_none_or(|stored| stored.digest != workflow.digest) {
+                let message = format!(
+                    "version {} of `{}` was replaced while it was compiled; activate it again",
+                    workflow.version, workflow.slug
+                );
+                return Err(Refusal::conflict("conflict", message).into());
             }
         }
-    }
-
-    /// A version compiled; for activation also checked against what is registered now.
-    fn checked_version(
-        &mut self,
-        tenant: &TenantDirectory,
-        slug: &Slug,
-        version: &str,
-        to: WorkflowStatus,
-    ) -> Result<Option<Arc<Workflow>>, Error> {
-        let stored = self.store.workflow_version(tenant.tenant.id, slug, version)?;
-        let stored = stored.ok_or_else(|| Refusal::not_found("version", format!("{slug} {version}")))?;
-        let activate = to == WorkflowStatus::Active;
-        let (workflow, _) = compile(stored.document.text(), Format::Json, &catalog(tenant, activate))?;
-        Ok(Some(Arc::new(workflow)))
+        Ok(workflow)
     }
 }
 
-fn compile(text: &str, format: Format, catalog: &Catalog) -> Result<(Workflow, Vec<Located>), Error> {
-    match workflow::read(text, format, catalog) {
-        Ok((workflow, warnings)) => Ok((workflow, locate(&warnings, text))),
-        Err(diagnostics) => {
-            let message = format!("the workflow has {}; nothing was applied", count(diagnostics.len(), "problem"));
-            let refusal = Refusal::new(RefusalKind::Invalid, "workflow_invalid", message);
-            Err(refusal.with_diagnostics(locate(&diagnostics, text)).into())
+/// The version named, or else the newest, compiled and checked against what is registered now.
+pub(crate) fn compile_version(
+    store: &dyn Store,
+    tenant: Arc<TenantDirectory>,
+    slug: &Slug,
+    version: Option<&str>,
+) -> Result<CompiledWorkflow, Error> {
+    let id = tenant.tenant.id;
+    if !tenant.workflows.contains_key(slug) {
+        return Err(Refusal::not_found("workflow", slug).into());
+    }
+    let stored = match version {
+        Some(version) => {
+            let stored = store.workflow_version(id, slug, version)?;
+            stored.ok_or_else(|| Refusal::not_found("version", format!("{slug} {version}")))?
         }
-    }
-}
-
-/// A draft may name what is still to come; what is to run may not.
-fn catalog(tenant: &TenantDirectory, activate: bool) -> Catalog {
-    let known = tenant.catalog();
-    if activate {
-        known
-    } else {
-        Catalog { functions: known.functions, worker_functions: known.worker_functions, ..Catalog::default() }
-    }
+        None => {
+            let newest = store.workflow_versions(id, slug)?.into_iter().next();
+            newest.ok_or_else(|| Refusal::not_found("version of workflow", slug))?
+        }
+    };
+    CompiledWorkflow::read(stored.document.text(), Format::Json, tenant, true)
 }
 
 fn may_replace(known: &WorkflowVersion, entry: Option<&WorkflowEntry>) -> Result<(), Refusal> {

@@ -45,7 +45,8 @@ pub fn by_id(view: &View, ids: &[(TenantId, RunId)]) -> Result<Vec<Option<Trigge
         };
         let signal = run.signal_id.map(|signal| signals::one(view, *tenant, signal)).transpose()?.flatten();
         let triggered = (run, signal);
-        budget.spend(triggered.0.places().count() * ROW_BYTES + bytes_of_run(&triggered));
+        let places = triggered.0.places().count() * ROW_BYTES + triggered.0.steps.bytes();
+        budget.spend(places + bytes_of_run(&triggered));
         found.push(Some(triggered));
     }
     Ok(found)
