@@ -234,7 +234,8 @@ fn explore_run(fields: serde_json::Value, is_queued: bool, moves: &mut RunMoves)
     let mut moment = Moment::new(7);
     moment.advance(BEGINNING);
     let trigger = world::fact(&mut moment, json!({"end": false}));
-    let setting = Setting { workflow: &workflow, tenant: &tenant, signal: Some(&trigger) };
+    let meter = Meter::unlimited();
+    let setting = Setting { workflow: &workflow, tenant: &tenant, signal: Some(&trigger), meter: &meter };
     let queue = run::Queue { reason: run::QueueReason::Concurrency, until: None, since: None };
     let start = Start {
         queue: is_queued.then_some(queue),

@@ -71,6 +71,7 @@ pub struct Metrics {
     pub(crate) decisions_broken: Counter,
     pub(crate) inputs_unstorable: Counter,
     pub(crate) outcomes_quarantined: Counter,
+    pub(crate) decisions_cut: Counter,
     pub(crate) commit_seconds: Histogram,
     pub(crate) commit_inputs: Histogram,
     pub(crate) queue: Gauge,
@@ -105,6 +106,7 @@ impl Default for Metrics {
             decisions_broken: Counter::default(),
             inputs_unstorable: Counter::default(),
             outcomes_quarantined: Counter::default(),
+            decisions_cut: Counter::default(),
             commit_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 16)),
             commit_inputs: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
             queue: Gauge::default(),
@@ -159,6 +161,8 @@ impl Metrics {
         to.register("inputs_unstorable", unstorable, self.inputs_unstorable.clone());
         let quarantined = "Outcomes and due times that the database cannot hold, and what was recorded in their place";
         to.register("outcomes_quarantined", quarantined, self.outcomes_quarantined.clone());
+        let cut = "Decisions that left work to a later one because their budget was spent";
+        to.register("decisions_cut", cut, self.decisions_cut.clone());
         to.register_with_unit("commit", "Time of a commit", Unit::Seconds, self.commit_seconds.clone());
         to.register("commit_inputs", "Inputs decided in one commit", self.commit_inputs.clone());
         to.register("queue_inputs", "Inputs that wait", self.queue.clone());

@@ -341,6 +341,8 @@ impl Pace {
     const LONG: Duration = Duration::from_micros(500);
     /// Or so long for each tenant that waits.
     const EACH: Duration = Duration::from_micros(50);
+    /// The same while one tenant is alone: whoever comes then waits for it once.
+    pub const ALONE: Duration = Duration::from_millis(100);
     const LEAST: usize = 8;
     /// So few take hardly longer than none.
     const FEW: usize = 16;

@@ -156,7 +156,9 @@ impl Audit<'_> {
             self.problem(format!("{id} is of {} {}, which is not on record", stored.workflow, stored.version));
             return Ok(());
         };
-        match run::fold(&workflow, signals) {
+        // What a decision left to the next one is in the row alone.
+        let continuation = stored.continuation.clone();
+        match run::fold(&workflow, signals).map(|folded| Run { continuation, ..folded }) {
             Some(folded) if folded == stored => {}
             Some(folded) => self.problem(format!("{id} is not what its log says: {}", difference(&stored, &folded))),
             None => self.problem(format!("{id} has a log that does not begin with its start")),

@@ -20,6 +20,10 @@ impl Budget {
         Self { bytes_left: Self::BYTES_MAX }
     }
 
+    pub fn bytes_left(&self) -> usize {
+        self.bytes_left
+    }
+
     pub fn spend(&mut self, bytes: usize) -> Result<(), Failure> {
         let left = self.bytes_left.checked_sub(bytes);
         self.bytes_left =

@@ -16,7 +16,7 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use crate::Failure;
+use crate::{Failure, Meter};
 use budget::Budget;
 use path::Path;
 
@@ -75,6 +75,9 @@ pub struct Invalid {
 pub trait Context {
     /// None: there is none, like the output of a step that was skipped.
     fn resolve(&self, root: Root<'_>) -> Option<Cow<'_, Value>>;
+
+    /// What evaluations are charged to.
+    fn meter(&self) -> &Meter;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,7 +143,12 @@ impl Expression {
     /// As part of a larger value, `depth` containers deep.
     fn evaluate_within(&self, context: &dyn Context, budget: &mut Budget, depth: usize) -> Result<Value, Failure> {
         match &self.form {
-            Form::Path(path) => budget.copied_at(path.find(context)?, depth),
+            Form::Path(path) => {
+                let left = budget.bytes_left();
+                let found = budget.copied_at(path.find(context)?, depth);
+                context.meter().charge_bytes(left - budget.bytes_left());
+                found
+            }
             Form::Program(program) => program.evaluate(&self.source, context, budget, depth),
         }
     }

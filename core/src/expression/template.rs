@@ -88,7 +88,12 @@ impl Template {
     pub fn render(&self, context: &dyn Context) -> Result<Json, Failure> {
         match &self.form {
             Form::Literal(json) => Ok(json.clone()),
-            Form::Node(node) => node.render(context, &mut Budget::new(), 0).map(Json::from),
+            Form::Node(node) => {
+                let mut budget = Budget::new();
+                let rendered = node.render(context, &mut budget, 0).map(Json::from);
+                context.meter().charge_bytes(Budget::BYTES_MAX - budget.bytes_left());
+                rendered
+            }
         }
     }
 }

@@ -11,12 +11,14 @@ use crate::Json;
 
 /// A run in the middle: `a` completed, `b` failed, `c` was skipped.
 struct Facts {
+    meter: Meter,
     signal: Value,
     output: Value,
 }
 
 fn facts() -> Facts {
     Facts {
+        meter: Meter::unlimited(),
         signal: json!({
             "name": "forum.thread.created",
             "subject": {"type": "thread", "id": "42"},
@@ -32,6 +34,10 @@ fn facts() -> Facts {
 }
 
 impl Context for Facts {
+    fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
     fn resolve(&self, root: Root<'_>) -> Option<Cow<'_, Value>> {
         match root {
             Root::Signal => Some(Cow::Borrowed(&self.signal)),
@@ -361,7 +367,7 @@ fn a_template_merges_the_references_of_its_expressions() {
 }
 
 fn over(payload: Value) -> Facts {
-    Facts { signal: json!({"payload": payload}), output: Value::Null }
+    Facts { meter: Meter::unlimited(), signal: json!({"payload": payload}), output: Value::Null }
 }
 
 #[rstest]

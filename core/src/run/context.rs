@@ -9,7 +9,7 @@ use super::{Place, Run, StepStatus};
 use crate::expression::{Context, Root};
 use crate::tenant::Tenant;
 use crate::workflow::Workflow;
-use crate::{Json, Signal};
+use crate::{Json, Meter, Signal};
 
 /// Everything about a run that does not change while it runs.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +18,8 @@ pub struct Setting<'a> {
     pub tenant: &'a Tenant,
     /// The signal that triggered the run.
     pub signal: Option<&'a Signal>,
+    /// What the work of the decision is charged to.
+    pub meter: &'a Meter,
 }
 
 /// The setting and the run as it is now, seen from one of its places, or from none.
@@ -54,6 +56,10 @@ impl<'a> Event<'a> {
 }
 
 impl Context for View<'_> {
+    fn meter(&self) -> &Meter {
+        self.setting.meter
+    }
+
     fn resolve(&self, root: Root<'_>) -> Option<Cow<'_, Value>> {
         let signal = self.setting.signal;
         match root {
@@ -149,16 +155,21 @@ fn tenant_view(tenant: &Tenant) -> Value {
 pub struct TriggerView<'a> {
     pub tenant: &'a Tenant,
     pub signal: &'a Signal,
+    meter: &'a Meter,
     view: OnceCell<Value>,
 }
 
 impl<'a> TriggerView<'a> {
-    pub fn new(tenant: &'a Tenant, signal: &'a Signal) -> Self {
-        Self { tenant, signal, view: OnceCell::new() }
+    pub fn new(tenant: &'a Tenant, signal: &'a Signal, meter: &'a Meter) -> Self {
+        Self { tenant, signal, meter, view: OnceCell::new() }
     }
 }
 
 impl Context for TriggerView<'_> {
+    fn meter(&self) -> &Meter {
+        self.meter
+    }
+
     fn resolve(&self, root: Root<'_>) -> Option<Cow<'_, Value>> {
         match root {
             Root::Signal => Some(Cow::Borrowed(self.view.get_or_init(|| self.signal.view()))),

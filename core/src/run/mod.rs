@@ -19,7 +19,7 @@ use serde_json::Value;
 
 pub use context::{Setting, TriggerView};
 pub use decide::{
-    Answer, Decision, Effect, Functions, Illegal, Input, Start, awaits, decide, effect_in_flight, effects_in_flight,
+    Answer, Continuation, Decision, Effect, Functions, Illegal, Input, Start, awaits, decide, effect_in_flight, effects_in_flight,
     start,
 };
 pub use descent::{Ancestry, Descendants, Descent};
@@ -68,6 +68,9 @@ pub struct Run {
     pub output: Option<Json>,
     pub error: Option<Failure>,
     pub ended_at: Option<Timestamp>,
+    /// What the last decision left to the next one because its budget was spent. It is in the row alone, and not
+    /// in the log: nothing has happened yet.
+    pub continuation: Option<Arc<Continuation>>,
 }
 
 /// Where a run was started from.
@@ -346,7 +349,10 @@ impl Run {
     pub fn wake_at(&self) -> Option<Timestamp> {
         match self.status {
             Status::Queued => self.standing.as_ref()?.queue.as_ref()?.until,
-            Status::Running => self.steps.wake_at().into_iter().chain(self.deadline).min(),
+            Status::Running => {
+                let continues_at = self.continuation.as_ref().map(|continuation| continuation.since());
+                self.steps.wake_at().into_iter().chain(self.deadline).chain(continues_at).min()
+            }
             // What is due meanwhile is due when it goes on.
             Status::Paused | Status::Parked | Status::Stopping | Status::Compensating => None,
             Status::Completed | Status::Failed | Status::Canceled => None,
@@ -362,6 +368,7 @@ impl Run {
             Status::Parked => Some("an operator is to decide"),
             Status::Compensating => self.undoing().map(|_| "a compensation is in flight"),
             Status::Stopping => (self.steps.in_flight() > 0).then_some("what was begun has not ended"),
+            Status::Running if self.continuation.is_some() => Some("the rest of its work is decided next"),
             Status::Running if any(StepStatus::Running) => Some("a step is in flight"),
             Status::Running if any(StepStatus::Waiting) => Some("a step waits"),
             Status::Running if any(StepStatus::Retrying) => Some("a step waits for its next attempt"),

@@ -423,6 +423,7 @@ fn begun(workflow: &Workflow, first: &Signal) -> Option<Run> {
         error: None,
         ended_at: None,
         begun_at: None,
+        continuation: None,
     };
     run.evolve(change, &record, first.id, first.recorded_at);
     Some(run)

@@ -20,14 +20,39 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_run_that_is_answered_ends_and_its_log_gives_it_back(fields in definitions(), choices in choices()) {
-        let mut world = begin(fields, SEED);
+    fn a_run_that_is_answered_ends_and_its_log_gives_it_back(
+        fields in definitions(),
+        choices in choices(),
+        units in budgets(),
+    ) {
+        let mut world = begin_within(units, fields, SEED);
         interfere(&mut world, &choices);
         answer_all(&mut world);
         // That every decision left a reason to wake, and a log that folds to the run, the world checks.
         let all_settled = world.run.steps.iter().all(|step| step.status.is_settled());
         let may_end_early = world.workflow.steps.iter().any(|step| matches!(step.kind, StepKind::Finish(_)));
         prop_assert!(all_settled || may_end_early || world.run.status != Status::Completed, "{}", world.timeline());
+    }
+
+    #[test]
+    fn a_run_comes_to_the_same_end_however_often_it_is_cut(
+        fields in definitions(),
+        choices in choices(),
+        units in budgets(),
+    ) {
+        let drive = |units| {
+            let mut world = begin_within(units, fields.clone(), SEED);
+            world.goes_on_at_once = true;
+            world.go_on();
+            interfere(&mut world, &choices);
+            answer_all(&mut world);
+            world
+        };
+        let (cut, whole) = (drive(units), drive(u64::MAX));
+        prop_assert_eq!(cut.timeline(), whole.timeline());
+        prop_assert_eq!(&cut.log, &whole.log);
+        prop_assert_eq!(&cut.effects, &whole.effects);
+        prop_assert_eq!(&cut.run, &whole.run);
     }
 
     #[test]
@@ -81,6 +106,11 @@ fn says(signal: &Signal, step: &str, moves: &[&str]) -> bool {
 }
 
 // Workflows in which everything occurs that the language has
+
+/// A decision does one thing, a few, or all there is.
+fn budgets() -> impl Strategy<Value = u64> {
+    prop_oneof![Just(1), 500..6_000_u64, Just(u64::MAX)]
+}
 
 fn choices() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 0..80)
@@ -232,9 +262,13 @@ fn wait(step: &mut Value, what: u8) {
 // What happens
 
 fn begin(fields: Value, seed: u64) -> World {
+    begin_within(u64::MAX, fields, seed)
+}
+
+fn begin_within(units: u64, fields: Value, seed: u64) -> World {
     let payload = json!({"yes": true, "no": false, "list": [1, 2, 3, 4]});
     let is_queued = fields["queued"] == json!(true);
-    World::started(without_marks(&fields), payload, seed, |start, _| {
+    World::started_within(units, without_marks(&fields), payload, seed, |start, _| {
         start.queue = is_queued.then_some(Queue { reason: QueueReason::Concurrency, until: None, since: None });
     })
 }

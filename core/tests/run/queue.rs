@@ -116,7 +116,8 @@ fn a_run_that_no_signal_triggered_is_caused_by_its_directive() {
     moment.advance(BEGINNING);
     let fields = json!({"output": "${run.input}", "steps": [{"id": "a", "input": "${signal}"}]});
     let (workflow, tenant) = (world::workflow(fields), world::tenant());
-    let setting = fleetprompt_core::run::Setting { workflow: &workflow, tenant: &tenant, signal: None };
+    let meter = fleetprompt_core::Meter::unlimited();
+    let setting = fleetprompt_core::run::Setting { workflow: &workflow, tenant: &tenant, signal: None, meter: &meter };
     let directive = DirectiveId(moment.uuid());
     let start = fleetprompt_core::run::Start {
         input: Some(json!({"x": 1}).into()),

@@ -18,7 +18,7 @@ use fleetprompt_core::run::{self, Awaited, Decision, Effect, Functions, Illegal,
 use fleetprompt_core::tenant::{Tenant, Weight};
 use fleetprompt_core::workflow::{self, Catalog, StepKind, Workflow};
 use fleetprompt_core::{
-    DirectiveId, Failure, Json, Lineage, Moment, Name, Party, RecordId, RunId, Signal, SignalId, Span, TenantId,
+    DirectiveId, Failure, Json, Lineage, Meter, Moment, Name, Party, RecordId, RunId, Signal, SignalId, Span, TenantId,
     Timestamp,
 };
 use serde_json::{Value, json};
@@ -153,6 +153,11 @@ pub struct World {
     pub tenant: Tenant,
     pub trigger: Signal,
     pub moment: Moment,
+    /// The budget of each decision.
+    pub units: u64,
+    /// What a decision leaves is decided before anything else comes.
+    pub goes_on_at_once: bool,
+    meter: Meter,
     pub run: Run,
     pub log: Vec<Signal>,
     pub effects: Vec<Effect>,
@@ -176,6 +181,17 @@ impl World {
 
     /// With a run that is not started as most are.
     pub fn started(fields: Value, payload: Value, seed: u64, change: impl FnOnce(&mut Start, &mut Moment)) -> Self {
+        Self::started_within(u64::MAX, fields, payload, seed, change)
+    }
+
+    /// With decisions that have a budget.
+    pub fn started_within(
+        units: u64,
+        fields: Value,
+        payload: Value,
+        seed: u64,
+        change: impl FnOnce(&mut Start, &mut Moment),
+    ) -> Self {
         let (workflow, tenant) = (workflow(fields), tenant());
         let mut moment = Moment::new(seed);
         moment.advance(BEGINNING);
@@ -183,9 +199,23 @@ impl World {
         let directive_id = DirectiveId(moment.uuid());
         let mut start = Start::new(RunId(moment.uuid()), directive_id, trigger.lineage.caused_by(trigger.id));
         change(&mut start, &mut moment);
-        let setting = Setting { workflow: &workflow, tenant: &tenant, signal: Some(&trigger) };
+        let meter = Meter::new(units);
+        let setting = Setting { workflow: &workflow, tenant: &tenant, signal: Some(&trigger), meter: &meter };
         let Decision { run, signals, effects, .. } = run::start(setting, &Pure, start, &mut moment);
-        let world = Self { workflow, tenant, trigger, moment, run, log: signals, effects, heard: HashSet::new() };
+        let heard = HashSet::new();
+        let world = Self {
+            workflow,
+            tenant,
+            trigger,
+            moment,
+            units,
+            goes_on_at_once: false,
+            meter,
+            run,
+            log: signals,
+            effects,
+            heard,
+        };
         world.check();
         world
     }
@@ -197,26 +227,47 @@ impl World {
     }
 
     pub fn setting(&self) -> Setting<'_> {
-        Setting { workflow: &self.workflow, tenant: &self.tenant, signal: Some(&self.trigger) }
+        let (workflow, tenant, signal) = (&self.workflow, &self.tenant, Some(&self.trigger));
+        Setting { workflow, tenant, signal, meter: &self.meter }
     }
 
     /// Decides one input; a refused one leaves the world as it was. Gives the new effects.
     pub fn tell(&mut self, input: Input) -> Result<Vec<Effect>, Illegal> {
         let before = self.run.clone();
-        let changed = self.tell_unchecked(input)?;
+        let mut changed = self.tell_unchecked(input)?;
         assert_eq!(changed.0, invariants::differences(&before, &self.run), "`changed` lists the places that changed");
         self.check();
+        if self.goes_on_at_once && self.run.continuation.is_some() {
+            changed.1.extend(self.tell(Input::Due)?);
+        }
         Ok(changed.1)
     }
 
     /// The same without the checks, which look at everything each time.
     pub fn tell_unchecked(&mut self, input: Input) -> Result<(Vec<Place>, Vec<Effect>), Illegal> {
-        let setting = Setting { workflow: &self.workflow, tenant: &self.tenant, signal: Some(&self.trigger) };
+        self.meter = Meter::new(self.units);
+        let (workflow, tenant, signal) = (&self.workflow, &self.tenant, Some(&self.trigger));
+        let setting = Setting { workflow, tenant, signal, meter: &self.meter };
         let decision = run::decide(setting, &Pure, self.run.clone(), input, None, &mut self.moment)?;
         self.run = decision.run;
         self.log.extend(decision.signals);
         self.effects.extend(decision.effects.iter().cloned());
         Ok((decision.changed, decision.effects))
+    }
+
+    /// The units of work of the last decision.
+    pub fn used(&self) -> u64 {
+        self.meter.used()
+    }
+
+    /// Decides what decisions have left, as the engine does next; how many decisions that took.
+    pub fn go_on(&mut self) -> usize {
+        let mut decisions = 0;
+        while self.run.continuation.is_some() {
+            self.tell_unchecked(Input::Due).expect("the rest is due at once");
+            decisions += 1;
+        }
+        decisions
     }
 
     pub fn index(&self, step: &str) -> usize {

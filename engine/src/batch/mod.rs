@@ -271,7 +271,8 @@ impl Decider {
         outcomes.extend(self.take_due());
         outcomes.into_iter().for_each(|outcome| self.enqueue(outcome));
         let sharers = self.inputs.sharers();
-        Some((self.inputs.take(self.pace.next(sharers)), sharers.map(Pace::within)))
+        let within = sharers.map_or(Pace::ALONE, Pace::within);
+        Some((self.inputs.take(self.pace.next(sharers)), Some(within)))
     }
 
     /// Everything that the engine continues by itself waits in the queue of its tenant, like the tenant's inputs.
@@ -546,6 +547,7 @@ impl Decider {
         }
         let (runs, directives) = stage.into_rows();
         for open in runs {
+            self.metrics.decisions_cut.inc_by(u64::from(open.run.continuation.is_some()));
             self.timers.set(Owner::Run(open.run.tenant, open.run.id), open.run.wake_at());
             self.cache.put_run(open);
         }

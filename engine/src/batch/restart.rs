@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use fleetprompt_core::Meter;
 use fleetprompt_core::directive::HandlerKind;
 use fleetprompt_core::run::{self, Setting};
 use fleetprompt_store::OpenDirective;
@@ -76,7 +77,8 @@ impl Decider {
     fn deliver_again(&mut self, open: OpenRun) {
         let directory = self.directory.load();
         let Some(tenant) = directory.tenant(open.run.tenant) else { return };
-        let setting = Setting { workflow: &open.workflow, tenant: &tenant.tenant, signal: open.signal.as_deref() };
+        let (workflow, tenant, signal) = (&*open.workflow, &*tenant.tenant, open.signal.as_deref());
+        let setting = Setting { workflow, tenant, signal, meter: &Meter::unlimited() };
         for effect in run::effects_in_flight(setting, &open.run) {
             let place = effect.attempt().map(|(_, place, _)| place);
             if let Some(begun) = place.and_then(|place| open.run.at(place)?.signal_id) {

@@ -8,7 +8,7 @@ use fleetprompt_core::expression::{Context, Root, Template};
 use fleetprompt_core::run::{self, FlowKeys, Parent, Queue, QueueReason, Status};
 use fleetprompt_core::tenant::Tenant;
 use fleetprompt_core::workflow::{OnLimit, Workflow};
-use fleetprompt_core::{Failure, Json, Party, RunId, Signal, TenantId, Timestamp};
+use fleetprompt_core::{Failure, Json, Meter, Party, RunId, Signal, TenantId, Timestamp};
 use serde_json::{Value, json};
 
 use super::{Cascade, Work};
@@ -32,8 +32,9 @@ pub(crate) struct Candidate<'a> {
 impl Cascade<'_> {
     /// The keys that a run would be counted under.
     pub(crate) fn flow_keys(&self, workflow: &Workflow, candidate: &Candidate<'_>) -> Result<FlowKeys, Failure> {
+        let view = CandidateView { candidate, meter: &self.meter };
         let key = |template: Option<&Template>| match template {
-            Some(template) => template.render(candidate).map(|key| key_text(&key)),
+            Some(template) => template.render(&view).map(|key| key_text(&key)),
             None => Ok(Arc::from("")),
         };
         let of = |rule: Option<Option<&Template>>| rule.map(key).transpose();
@@ -175,18 +176,26 @@ impl Cascade<'_> {
     }
 }
 
-impl Context for Candidate<'_> {
+/// What the keys of flow control see.
+struct CandidateView<'a> {
+    candidate: &'a Candidate<'a>,
+    meter: &'a Meter,
+}
+
+impl Context for CandidateView<'_> {
+    fn meter(&self) -> &Meter {
+        self.meter
+    }
+
     fn resolve(&self, root: Root<'_>) -> Option<Cow<'_, Value>> {
+        let Candidate { tenant, signal, input } = *self.candidate;
         match root {
-            Root::Signal => self.signal.map(|signal| Cow::Owned(signal.view())),
-            Root::SignalPayload => self.signal.map(|signal| Cow::Borrowed(signal.payload.value())),
-            Root::Tenant => {
-                let tenant = self.tenant;
-                Some(Cow::Owned(json!({"id": tenant.id, "slug": tenant.slug, "name": tenant.name})))
-            }
+            Root::Signal => signal.map(|signal| Cow::Owned(signal.view())),
+            Root::SignalPayload => signal.map(|signal| Cow::Borrowed(signal.payload.value())),
+            Root::Tenant => Some(Cow::Owned(json!({"id": tenant.id, "slug": tenant.slug, "name": tenant.name}))),
             Root::Run => {
-                let payload = self.signal.map(|signal| signal.payload.value());
-                let input = self.input.map(Json::value).or(payload);
+                let payload = signal.map(|signal| signal.payload.value());
+                let input = input.map(Json::value).or(payload);
                 Some(Cow::Owned(json!({"input": input})))
             }
             _ => None,

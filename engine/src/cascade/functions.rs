@@ -1,29 +1,28 @@
 //! What the steps of a tenant may call: what it registered, then the engine's own.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
 use fleetprompt_core::function::{Function, ModuleDigest};
 use fleetprompt_core::retry::RetryPolicy;
 use fleetprompt_core::run::Functions;
-use fleetprompt_core::{Failure, Json};
+use fleetprompt_core::{Failure, Json, Meter};
 use serde_json::Value;
 
-use crate::modules::{FUEL_MAX, Modules};
+use crate::modules::{FUEL_MAX, FUEL_PER_UNIT, Modules};
 use crate::{Error, TenantDirectory, functions};
 
 /// For one decision of one run.
 pub(super) struct Known<'a> {
     tenant: &'a TenantDirectory,
     modules: &'a Modules,
-    /// What is left of it for the modules that this decision calls.
-    fuel: Cell<u64>,
+    meter: &'a Meter,
     /// Why a module could not be read. The decision is then made another time.
     fault: RefCell<Option<Error>>,
 }
 
 impl<'a> Known<'a> {
-    pub fn new(tenant: &'a TenantDirectory, modules: &'a Modules) -> Self {
-        Self { tenant, modules, fuel: Cell::new(FUEL_MAX), fault: RefCell::default() }
+    pub fn new(tenant: &'a TenantDirectory, modules: &'a Modules, meter: &'a Meter) -> Self {
+        Self { tenant, modules, meter, fault: RefCell::default() }
     }
 
     /// Whether what was decided counts.
@@ -44,8 +43,8 @@ impl<'a> Known<'a> {
                 return Err(failure);
             }
         };
-        let (output, used) = module.call(input, self.fuel.get());
-        self.fuel.set(self.fuel.get().saturating_sub(used));
+        let (output, used) = module.call(input, FUEL_MAX);
+        self.meter.charge(used / FUEL_PER_UNIT);
         output
     }
 }
@@ -57,7 +56,11 @@ impl Functions for Known<'_> {
             return self.call_module(digest, input).map_err(|failure| named(name, failure));
         }
         match functions::find(name) {
-            Some(function) => functions::call(function, input),
+            Some(function) => {
+                let output = functions::call(function, input);
+                self.meter.charge_bytes(functions::work_of(function, input, &output));
+                output
+            }
             None => Err(Failure::fatal("function_unknown", format!("there is no function `{name}`"))),
         }
     }
@@ -68,13 +71,19 @@ impl Functions for Known<'_> {
 
     fn check_input(&self, name: &str, input: &Value) -> Result<(), Failure> {
         let schema = self.registered(name).and_then(|function| function.input_schema.as_ref());
-        let checked = schema.map_or(Ok(()), |schema| schema.validate(input));
+        let checked = schema.map_or(Ok(()), |schema| {
+            self.meter.charge_bytes(functions::bytes_of(input));
+            schema.validate(input)
+        });
         checked.map_err(|message| named(name, Failure::fatal("input_invalid", message)))
     }
 
     fn check_output(&self, name: &str, output: &Value) -> Result<(), Failure> {
         let schema = self.registered(name).and_then(|function| function.output_schema.as_ref());
-        let checked = schema.map_or(Ok(()), |schema| schema.validate(output));
+        let checked = schema.map_or(Ok(()), |schema| {
+            self.meter.charge_bytes(functions::bytes_of(output));
+            schema.validate(output)
+        });
         checked.map_err(|message| named(name, Failure::retry("output_invalid", message)))
     }
 }

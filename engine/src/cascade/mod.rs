@@ -25,7 +25,7 @@ use fleetprompt_core::registration::WorkflowStatus;
 use fleetprompt_core::run::{self, Effect, Illegal, Place, Run, Setting};
 use fleetprompt_core::workflow::Workflow;
 use fleetprompt_core::{
-    DirectiveId, Lineage, Moment, Name, Party, RecordId, RunId, Signal, SignalId, Slug, TenantId, Timestamp,
+    DirectiveId, Lineage, Meter, Moment, Name, Party, RecordId, RunId, Signal, SignalId, Slug, TenantId, Timestamp,
 };
 use fleetprompt_store::Store;
 
@@ -63,6 +63,8 @@ pub(crate) struct Cascade<'a> {
     /// What earlier inputs of the same batch came to.
     pub before: &'a Stage,
     pub stage: Stage,
+    /// What all decisions of the cascade are charged to.
+    pub meter: Meter,
     work: VecDeque<Work>,
     /// Built-in and other directives to begin, each when all work before it is done: so what one of
     /// them comes to is counted before the next.
@@ -112,6 +114,7 @@ impl<'a> Cascade<'a> {
             signals_max,
             before,
             stage: Stage::default(),
+            meter: Meter::default(),
             work: VecDeque::new(),
             begins: VecDeque::new(),
         }
@@ -220,8 +223,9 @@ impl<'a> Cascade<'a> {
     ) -> Result<Option<Result<Decided, Illegal>>, Error> {
         let Some(open) = self.find_run(tenant, id)? else { return Ok(None) };
         let Some(in_force) = self.directory.tenant(tenant) else { return Ok(None) };
-        let setting = Setting { workflow: &open.workflow, tenant: &in_force.tenant, signal: open.signal.as_deref() };
-        let known = Known::new(in_force, &self.cache.modules);
+        let (workflow, signal) = (&*open.workflow, open.signal.as_deref());
+        let setting = Setting { workflow, tenant: &in_force.tenant, signal, meter: &self.meter };
+        let known = Known::new(in_force, &self.cache.modules, &self.meter);
         let decision = run::decide(setting, &known, Run::clone(&open.run), input, cause, self.moment);
         known.done()?;
         let OpenRun { run: before, workflow, signal } = open;
@@ -230,8 +234,9 @@ impl<'a> Cascade<'a> {
 
     pub(crate) fn start_run(&mut self, start: StartRun) -> Result<(), Error> {
         let Some(in_force) = self.directory.tenant(start.tenant.id) else { return Ok(()) };
-        let setting = Setting { workflow: &start.workflow, tenant: &start.tenant, signal: start.signal.as_deref() };
-        let known = Known::new(in_force, &self.cache.modules);
+        let (workflow, signal) = (&*start.workflow, start.signal.as_deref());
+        let setting = Setting { workflow, tenant: &start.tenant, signal, meter: &self.meter };
+        let known = Known::new(in_force, &self.cache.modules, &self.meter);
         let decision = run::start(setting, &known, start.start, self.moment);
         known.done()?;
         self.take_run(Decided { workflow: start.workflow, signal: start.signal, before: None, decision });

@@ -8,7 +8,7 @@ use fleetprompt_core::retry::RetryPolicy;
 use fleetprompt_core::run::{Ancestry, Descent, FlowKeys, Queue, Start, TriggerView, start_key};
 use fleetprompt_core::signal::{Disposition, DispositionKind};
 use fleetprompt_core::workflow::Workflow;
-use fleetprompt_core::{DirectiveId, Json, Name, Party, RunId, Signal, Slug};
+use fleetprompt_core::{DirectiveId, Json, Meter, Name, Party, RunId, Signal, Slug};
 use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 use serde_json::json;
 
@@ -101,7 +101,8 @@ impl Cascade<'_> {
         subscriber: &Workflows,
         signal: &Arc<Signal>,
     ) -> Result<Disposition, Error> {
-        match judge(tenant, subscriber, signal) {
+        self.meter.begin_entry();
+        match judge(tenant, subscriber, signal, &self.meter) {
             Verdict::Refuse(reason, message) => Ok(self.refuse(subscriber, signal, reason, message)),
             Verdict::Filter(message) => {
                 Ok(self.disposition(subscriber, signal, DispositionKind::Filtered, Some(message)))
@@ -255,21 +256,25 @@ fn recursion(workflow: &Workflow, signal: &Signal, ancestry: &Ancestry) -> Optio
     ))
 }
 
-fn judge(tenant: &TenantDirectory, subscriber: &Workflows, signal: &Signal) -> Verdict {
+fn judge(tenant: &TenantDirectory, subscriber: &Workflows, signal: &Signal, meter: &Meter) -> Verdict {
     let inactive = |message: String| Verdict::Refuse(RefusalReason::Inactive, message);
     let Some(workflow) = &subscriber.active else { return inactive("no version is active".into()) };
     if subscriber.entry.status != WorkflowStatus::Active {
         return inactive(format!("the workflow is {}", subscriber.entry.status.as_str()));
     }
     let when = workflow.trigger.as_ref().and_then(|trigger| trigger.when.as_ref());
-    match when.map(|when| (when, when.holds(&TriggerView::new(&tenant.tenant, signal)))) {
+    match when.map(|when| (when, when.holds(&TriggerView::new(&tenant.tenant, signal, meter)))) {
         Some((when, Ok(false))) => return Verdict::Filter(format!("`when` did not hold: {}", when.source())),
         Some((_, Err(failure))) => {
             return Verdict::Refuse(RefusalReason::When, format!("trigger.when: {}", failure.message));
         }
         Some((_, Ok(true))) | None => {}
     }
-    match workflow.input_schema.as_ref().map(|schema| schema.validate(signal.payload.value())) {
+    let validated = workflow.input_schema.as_ref().map(|schema| {
+        meter.charge_bytes(signal.payload.text().len());
+        schema.validate(signal.payload.value())
+    });
+    match validated {
         Some(Err(message)) => {
             let message = format!("the payload does not fit input_schema: {message}");
             Verdict::Refuse(RefusalReason::InputSchema, message)

@@ -48,8 +48,9 @@ impl Cascade<'_> {
     /// Whether the wait took it, and is over.
     fn offer_to(&mut self, signal: &Arc<Signal>, open: OpenRun, place: Place) -> Result<bool, Error> {
         let (tenant, id) = (signal.tenant, open.run.id);
-        let setting =
-            Setting { workflow: &open.workflow, tenant: &self.tenant(tenant)?.tenant, signal: open.signal.as_deref() };
+        let (workflow, in_force, triggered_by) = (&*open.workflow, self.tenant(tenant)?, open.signal.as_deref());
+        let setting = Setting { workflow, tenant: &in_force.tenant, signal: triggered_by, meter: &self.meter };
+        self.meter.begin_entry();
         match run::awaits(setting, &open.run, place, signal) {
             Ok(true) => {}
             Ok(false) => return Ok(false),

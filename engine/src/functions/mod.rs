@@ -60,6 +60,23 @@ pub fn call(function: &Function, input: &Value) -> Result<Json, Failure> {
     bounded(output).map_err(named)
 }
 
+/// How much work a call was, at worst, as bytes of JSON that are read once.
+pub(crate) fn work_of(function: &Function, input: &Value, output: &Result<Json, Failure>) -> usize {
+    let bytes = bytes_of(input) + output.as_ref().map_or(0, |output| output.text().len());
+    let weight = match function.name {
+        "text.match" | "text.extract" | "text.redact" => 64,
+        "text.classify" | "text.contains_any" | "json.template" | "text.template" => 16,
+        "list.group" | "list.sort" | "list.unique" => 8,
+        _ => 2,
+    };
+    bytes.saturating_mul(weight)
+}
+
+/// About how many bytes of JSON a value takes; of what is too large for a function, as many as it may take.
+pub(crate) fn bytes_of(value: &Value) -> usize {
+    measure(value, BYTES_MAX).unwrap_or(BYTES_MAX)
+}
+
 fn bounded(output: Value) -> Result<Json, Failure> {
     measure(&output, BYTES_MAX).ok_or_else(too_large)?;
     let output = Json::from(output);

@@ -4,6 +4,7 @@ use fleetprompt_core::{Failure, Json};
 use serde_json::Value;
 
 pub(crate) const FUEL_MAX: u64 = 0;
+pub(crate) const FUEL_PER_UNIT: u64 = 1;
 
 pub(crate) enum Module {}
 

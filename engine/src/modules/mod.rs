@@ -21,7 +21,7 @@ use fleetprompt_store::{Result, Store};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
-pub(crate) use sandbox::{FUEL_MAX, Module};
+pub(crate) use sandbox::{FUEL_MAX, FUEL_PER_UNIT, Module};
 
 /// Of one module.
 pub const BYTES_MAX: usize = 1 << 20;

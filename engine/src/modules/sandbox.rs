@@ -17,9 +17,9 @@ use super::BYTES_MAX;
 use crate::functions::value;
 
 /// What one call may use: an instruction takes about one.
-const CALL_FUEL_MAX: u64 = 10_000_000;
-/// What the calls of one decision of a run may use.
-pub(crate) const FUEL_MAX: u64 = 300_000_000;
+pub(crate) const FUEL_MAX: u64 = 10_000_000;
+/// So much fuel is one unit of the work of a decision.
+pub(crate) const FUEL_PER_UNIT: u64 = 3;
 /// What a call takes before its first instruction, and its memory comes on top.
 const BEGIN_FUEL: u64 = 5_000;
 const PAGE_BYTES: u64 = 64 << 10;
@@ -82,7 +82,7 @@ impl Module {
     pub fn call(&self, input: &Value, fuel: u64) -> (Result<Json, Failure>, u64) {
         let begin = BEGIN_FUEL + self.memory_pages * PAGE_BYTES / BYTES_PER_FUEL;
         // Without any left nothing is begun: a memory is work as well.
-        let Some(budget) = fuel.min(CALL_FUEL_MAX).checked_sub(begin) else { return (Err(out_of_fuel()), fuel) };
+        let Some(budget) = fuel.min(FUEL_MAX).checked_sub(begin) else { return (Err(out_of_fuel()), fuel) };
         let limits = StoreLimitsBuilder::new()
             .memory_size(MEMORY_BYTES_MAX)
             .table_elements(TABLE_ELEMENTS_MAX)
@@ -178,8 +178,6 @@ fn trapped(error: &wasmi::Error) -> Failure {
 }
 
 fn out_of_fuel() -> Failure {
-    let message = format!(
-        "it was not done after {CALL_FUEL_MAX} units of fuel, or the decision of its run had used {FUEL_MAX} by then"
-    );
+    let message = format!("it was not done after {FUEL_MAX} units of fuel; do less in one call");
     Failure::fatal("function_out_of_fuel", message)
 }

@@ -12,10 +12,11 @@ struct Migration {
 }
 
 /// The version of a migration is its place here, from 1.
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration { name: "initial", sql: include_str!("migrations/0001_initial.sql") },
     Migration { name: "weights", sql: include_str!("migrations/0002_weights.sql") },
     Migration { name: "descent", sql: include_str!("migrations/0003_descent.sql") },
+    Migration { name: "continuations", sql: include_str!("migrations/0004_continuations.sql") },
 ];
 
 /// The newest version of the schema.

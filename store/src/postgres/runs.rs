@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fleetprompt_core::run::{FlowKeys, Parent, Place, Run, RunRecord, Status, Steps};
+use fleetprompt_core::run::{Continuation, FlowKeys, Parent, Place, Run, RunRecord, Status, Steps};
 use fleetprompt_core::{DirectiveId, Lineage, RecordId, RunId, SignalId, Slug, TenantId, Timestamp};
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -19,7 +19,7 @@ use crate::{Page, RunFilter, RunPart, StepRange, TriggeredRun};
 
 const COLUMNS: &str = "r.id, r.workflow, r.version, r.status, r.steps, r.signal_id, r.directive_id, r.started_at, \
     r.deadline, r.ended_at, r.status_by, r.correlation_id, r.depth, r.input, s.payload, r.begun_at, r.parent, \
-    r.parent_step, r.parent_part, r.parent_waits, r.source, r.keys, r.descent";
+    r.parent_step, r.parent_part, r.parent_waits, r.source, r.keys, r.descent, r.continuation";
 const JOIN: &str = "LEFT JOIN signals s ON s.tenant_id = r.tenant_id AND s.id = r.status_by";
 
 pub async fn one(view: &View<'_>, tenant: TenantId, id: RunId) -> Result<Option<Run>> {
@@ -61,7 +61,7 @@ pub async fn by_id(view: &View<'_>, ids: &[(TenantId, RunId)]) -> Result<Vec<Opt
     let begun = |tenant, row: &Row| {
         let mut run = run(tenant, row)?;
         run.steps = Steps::pending(columns::number(row, 4)?);
-        let bytes = columns::number::<usize>(row, 23)? * ROW_BYTES + columns::text_len(row, 13)?;
+        let bytes = columns::number::<usize>(row, 24)? * ROW_BYTES + columns::text_len(row, 13)?;
         Ok((run, bytes))
     };
     let mut runs = bulk::by_id(view, &sql, ids, begun).await?;
@@ -97,7 +97,7 @@ pub async fn counted(view: &View<'_>, tenants: &[Uuid]) -> Result<Vec<Run>> {
         "SELECT {columns}, r.tenant_id FROM runs r {JOIN}
          WHERE r.ended_at IS NULL AND r.keys IS NOT NULL AND r.tenant_id = ANY ($1)"
     );
-    let mut found = view.rows(&sql, &[&tenants], |row| run(TenantId(columns::id(row, 23)?), row)).await?;
+    let mut found = view.rows(&sql, &[&tenants], |row| run(TenantId(columns::id(row, 24)?), row)).await?;
     found.sort_unstable_by_key(|run| (run.tenant, run.id));
     Ok(found)
 }
@@ -200,6 +200,7 @@ fn run(tenant: TenantId, row: &Row) -> Result<Run> {
         steps: Steps::default(),
         output,
         error,
+        continuation: columns::record::<Continuation>(row, 23)?.map(Arc::new),
     })
 }
 

@@ -15,7 +15,7 @@ struct Migration {
 }
 
 /// The version of a migration is its place here, from 1.
-const MIGRATIONS: [Migration; 7] = [
+const MIGRATIONS: [Migration; 8] = [
     Migration { name: "initial", sql: include_str!("migrations/0001_initial.sql") },
     Migration { name: "language", sql: include_str!("migrations/0002_language.sql") },
     Migration { name: "schedules", sql: include_str!("migrations/0003_schedules.sql") },
@@ -23,6 +23,7 @@ const MIGRATIONS: [Migration; 7] = [
     Migration { name: "modules", sql: include_str!("migrations/0005_modules.sql") },
     Migration { name: "weights", sql: include_str!("migrations/0006_weights.sql") },
     Migration { name: "descent", sql: include_str!("migrations/0007_descent.sql") },
+    Migration { name: "continuations", sql: include_str!("migrations/0008_continuations.sql") },
 ];
 
 /// Checks what was applied, and applies the rest.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fleetprompt_core::run::{FlowKeys, Parent, Place, Run, RunRecord, Status, Steps};
+use fleetprompt_core::run::{Continuation, FlowKeys, Parent, Place, Run, RunRecord, Status, Steps};
 use fleetprompt_core::{DirectiveId, Lineage, RecordId, RunId, SignalId, Slug, TenantId, Timestamp};
 use rusqlite::types::Value;
 use rusqlite::{Row, params};
@@ -21,7 +21,7 @@ pub const NOT_BEGUN: Timestamp = Timestamp(0);
 
 const COLUMNS: &str = "r.id, r.workflow, r.version, r.status, r.steps, r.signal_id, r.directive_id, r.started_at, \
     r.deadline, r.ended_at, r.status_by, r.correlation_id, r.depth, r.input, s.payload, r.begun_at, r.parent, \
-    r.parent_step, r.parent_part, r.parent_waits, r.source, r.keys, r.descent";
+    r.parent_step, r.parent_part, r.parent_waits, r.source, r.keys, r.descent, r.continuation";
 const DOCUMENTS: &[usize] = &[13, 14];
 const JOIN: &str = "LEFT JOIN signals s ON s.tenant = r.tenant AND s.id = r.status_by";
 
@@ -147,7 +147,7 @@ pub fn counted(view: &View) -> Result<Vec<Run>> {
     let mut rows = statement.query([])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(run(view, TenantId(columns::id(row, 23)?), row)?);
+        found.push(run(view, TenantId(columns::id(row, 24)?), row)?);
     }
     found.sort_unstable_by_key(|run| (run.tenant, run.id));
     Ok(found)
@@ -194,6 +194,7 @@ fn run(view: &View, tenant: TenantId, row: &Row) -> Result<Run> {
         steps: Steps::default(),
         output,
         error,
+        continuation: columns::record::<Continuation>(row, 23)?.map(Arc::new),
     })
 }
 

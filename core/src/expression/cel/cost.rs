@@ -11,7 +11,7 @@ use super::variable_index;
 use crate::Failure;
 use crate::expression::excerpt;
 
-/// One unit is about one small allocation: the limit is some tenths of a second.
+/// In the units of [`crate::Meter`]: the limit is about 60 ms.
 const WORK_MAX: u64 = 2_000_000;
 const NODES_MAX: u64 = 1_000_000;
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -29,14 +29,15 @@ pub struct Extent {
     pub peak: u64,
 }
 
-pub fn check(root: &IdedExpr, reads: &[Extent], source: &str) -> Result<(), Failure> {
+/// How many units of work it takes at most; a failure if that is too many.
+pub fn check(root: &IdedExpr, reads: &[Extent], source: &str) -> Result<u64, Failure> {
     let mut estimate = Estimate { reads, work: 0, turns: 1, variables: Vec::new() };
     for read in reads {
         estimate.work(read.nodes);
     }
     let extent = estimate.expression(root);
     if estimate.work <= WORK_MAX && extent.fits() {
-        return Ok(());
+        return Ok(estimate.work);
     }
     let message = format!(
         "`{}` would take more work than one expression may on values this large; do it in a function step",

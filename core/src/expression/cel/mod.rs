@@ -165,7 +165,7 @@ impl Program {
                 variables.add_variable_as_val(variable(index), value);
             }
         }
-        cost::check(&self.root, &extents, source)?;
+        context.meter().charge_evaluation(cost::check(&self.root, &extents, source)?)?;
         let unbound = |name: &str| Some(self.reads.get(variable_index(name)?)?.problem(&roots, context));
         let value =
             CelValue::resolve_val(&self.root, &variables).map_err(|error| explain::failure(source, &error, unbound))?;

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::super::context::View;
 use super::super::record::{Ending, StepChange, StepRecord};
 use super::super::{Awaited, Place, Run, Status, StepStatus, Waiting, step_key};
-use super::{BYTES_MAX, Effect, PLACES_MAX, Plan};
+use super::{BYTES_MAX, Effect, PLACES_MAX, Plan, Todo};
 use crate::retry::RetryPolicy;
 use crate::workflow::{Finish, ForEach, OnRunError, Step, StepKind};
 use crate::{DirectiveId, Failure, Json, Name, Span};
@@ -73,7 +73,7 @@ impl<'a> Plan<'a> {
             StepRecord { items: Some(items), attempt: 1, ..StepRecord::default() },
         );
         self.cause = self.run.steps[index].signal_id.map_or(self.cause, Into::into);
-        self.next_items(index);
+        self.next_items(index, None);
     }
 
     fn list_len(&self, for_each: &ForEach) -> Result<u32, Failure> {
@@ -257,22 +257,33 @@ impl<'a> Plan<'a> {
         Err(Failure::fatal("run_too_large", message))
     }
 
-    /// Begins as many items as may be under way at once, in their order.
-    pub(super) fn next_items(&mut self, index: usize) {
+    /// Begins as many items as may be under way at once, in their order, or those that a decision before this one
+    /// would have begun.
+    pub(super) fn next_items(&mut self, index: usize, until: Option<u32>) {
         let Some(for_each) = &self.setting.workflow.steps[index].for_each else { return };
         let Some(items) = &self.run.steps[index].items else { return };
         if self.items_verdict(index).is_some() {
-            return self.items_ended(index);
+            return if until.is_none() {
+                self.items_ended(index)
+            };
         }
         let room = (for_each.max_parallel as usize).saturating_sub(items.steps.in_flight());
-        let next: Vec<usize> = items.steps.not_begun().take(room).collect();
-        for item in next {
+        let not_begun = items.steps.not_begun().map(|item| item as u32);
+        let next: Vec<u32> = match until {
+            Some(last) => not_begun.take_while(|item| *item <= last).collect(),
+            None => not_begun.take(room).collect(),
+        };
+        for (at, item) in next.iter().copied().enumerate() {
             let is_wanted = self.run.steps[index].status == StepStatus::Running && self.items_verdict(index).is_none();
             if self.run.status != Status::Running || !is_wanted {
                 return;
             }
+            if at > 0 && self.setting.meter.is_spent() {
+                return self.todo.push_front(Todo::Items(index, next.last().copied()));
+            }
+            self.setting.meter.begin_entry();
             self.caused_by_place(Place::step(index));
-            self.begin_place(Place::step(index).item(item as u32));
+            self.begin_place(Place::step(index).item(item));
         }
     }
 

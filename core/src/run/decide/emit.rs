@@ -3,8 +3,8 @@
 use super::super::context::View;
 use super::super::record::{RunChange, RunRecord, StepChange, StepRecord};
 use super::super::{FlowKeys, Place, Step};
-use super::{Plan, Todo};
-use crate::{Json, Name, RecordId, Signal, SignalId};
+use super::Plan;
+use crate::{Json, Meter, Name, RecordId, Signal, SignalId};
 
 impl Plan<'_> {
     /// What is seen from nowhere in particular: by edges, and by the end.
@@ -69,13 +69,15 @@ impl Plan<'_> {
         self.changed.push(place);
         let is_step = place.item.is_none() && !place.undo;
         if is_step && self.run.steps[place.index()].status.is_settled() {
-            self.todo.extend(step.before.iter().copied().map(Todo::Check));
+            step.before.iter().for_each(|next| self.check_later(*next));
         }
         id
     }
 
     fn signal(&mut self, name: &'static str, payload: Json) -> Signal {
         let at = self.moment.now();
+        self.setting.meter.charge(Meter::SIGNAL_UNITS);
+        self.setting.meter.charge_bytes(payload.text().len());
         Signal {
             id: SignalId(self.moment.uuid()),
             tenant: self.run.tenant,

@@ -2,13 +2,14 @@
 //!
 //! `decide` takes the run and one input and goes on until nothing more follows without the outside
 //! world. Pure functions are part of the decision, so a run that needs nothing else starts and ends
-//! in a single one.
+//! in a single one, unless its budget of work is spent before: then `continuation` is where it goes on.
 //!
 //! Here is what comes in and what goes out. `order` says which steps may begin, `begin` what each of
 //! them asks for, `wait` what ends a wait, `settle` what the end of an attempt means, `stop` how a run
 //! ends before its steps do, `operate` what people may do to it, and `emit` how all this is recorded.
 
 mod begin;
+mod continuation;
 mod emit;
 mod operate;
 mod order;
@@ -29,13 +30,13 @@ use crate::tenant::Role;
 use crate::{DirectiveId, Failure, Json, Lineage, Moment, Name, Party, RecordId, RunId, Signal, SignalId, Slug};
 use crate::{Span, Timestamp};
 
+pub use continuation::Continuation;
+use continuation::Todo;
 pub use wait::awaits;
 
 /// The outputs of a run's steps, and what its next steps are given at once: a run is held in memory
 /// whole. Each may be 1 MiB, but not each of 10,000.
 const BYTES_MAX: usize = 64 << 20;
-/// A decision that has come to so many signals leaves further iterations to the next one.
-const SIGNALS_MANY: usize = 1_000;
 /// Steps and items of one run.
 const PLACES_MAX: usize = 50_000;
 
@@ -332,6 +333,7 @@ pub fn start(setting: Setting<'_>, functions: &dyn Functions, start: Start, mome
         error: None,
         ended_at: None,
         begun_at: None,
+        continuation: None,
     };
     let mut plan = Plan::new(setting, functions, run, start.directive_id.into(), moment);
     plan.first(start.queue);
@@ -344,7 +346,7 @@ pub fn start(setting: Setting<'_>, functions: &dyn Functions, start: Start, mome
 pub fn decide(
     setting: Setting<'_>,
     functions: &dyn Functions,
-    run: Run,
+    mut run: Run,
     input: Input,
     cause: Option<RecordId>,
     moment: &mut Moment,
@@ -353,8 +355,12 @@ pub fn decide(
         return Err(Illegal::Ended(run.status));
     }
     let cause = cause.unwrap_or(run.id.into());
+    let continuation = run.continuation.take();
     let mut plan = Plan::new(setting, functions, run, cause, moment);
-    plan.take(input)?;
+    if let Some(continuation) = &continuation {
+        plan.continue_from(continuation);
+    }
+    plan.take(input, continuation.is_some())?;
     plan.advance();
     Ok(plan.decision())
 }
@@ -388,16 +394,6 @@ struct Plan<'a> {
     origin: RecordId,
     /// What the next signal follows from.
     cause: RecordId,
-}
-
-/// What may follow.
-enum Todo {
-    /// This step may have become ready.
-    Check(usize),
-    /// This place is to begin its next attempt.
-    Act(Place),
-    /// Items of this step have ended: others may begin, or the step ends.
-    Items(usize),
 }
 
 impl<'a> Plan<'a> {
@@ -455,7 +451,7 @@ impl<'a> Plan<'a> {
         self.setting.workflow.timeout.map(|timeout| self.moment.now() + timeout)
     }
 
-    fn take(&mut self, input: Input) -> Result<(), Illegal> {
+    fn take(&mut self, input: Input, continues: bool) -> Result<(), Illegal> {
         match input {
             Input::Begin => self.begin_run(),
             Input::Queue(queue) => self.queue_again(queue),
@@ -471,7 +467,7 @@ impl<'a> Plan<'a> {
             Input::ChildEnded { place, run, by, result } => self.child_ended(place, run, by, result),
             Input::ChildRetried { place, run, by } => self.child_retried(place, run, by),
             Input::Granted { place } => self.granted(place),
-            Input::Due => self.due(),
+            Input::Due => self.due(continues),
             Input::Pause { by, reason } => self.pause(by, reason),
             Input::Resume { by, reason } => self.resume(by, reason),
             Input::Cancel { by, reason, compensate } => self.cancel(by, reason, compensate),
@@ -503,6 +499,6 @@ impl<'a> Plan<'a> {
     }
 
     fn check_all(&mut self) {
-        self.todo.extend((0..self.run.steps.len()).map(Todo::Check));
+        self.todo.push_back(Todo::Check(0, self.run.steps.len()));
     }
 }

@@ -55,10 +55,11 @@ impl Plan<'_> {
     fn take_up(&mut self) {
         self.check_all();
         let places: Vec<Place> = self.run.places().filter(|place| !place.undo).collect();
+        let mut lists = Vec::new();
         for place in places {
             let unit = self.unit(place);
             match unit.status {
-                StepStatus::Running if unit.items.is_some() => self.next_items(place.index()),
+                StepStatus::Running if unit.items.is_some() => lists.push(place.index()),
                 StepStatus::Repeating if unit.due_at.is_none() => self.todo.push_back(Todo::Act(place)),
                 StepStatus::Waiting => {
                     let is_lock = unit.waiting.as_ref().is_some_and(|it| matches!(it.what, Awaited::Lock { .. }));
@@ -69,6 +70,8 @@ impl Plan<'_> {
                 _ => {}
             }
         }
+        // Before steps that have become ready.
+        lists.into_iter().rev().for_each(|index| self.todo.push_front(Todo::Items(index, None)));
     }
 
     /// A failure that ends the run unless somebody sees to it.

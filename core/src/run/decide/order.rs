@@ -14,16 +14,20 @@ enum Entry {
 }
 
 impl Plan<'_> {
-    /// Does what may follow, and what follows from that, until it is quiet.
+    /// Does what may follow, and what follows from that, until it is quiet or the budget is spent.
     pub(super) fn advance(&mut self) {
         loop {
+            if self.is_cut() {
+                return self.leave_rest();
+            }
+            self.setting.meter.begin_entry();
             let is_running = self.run.status == Status::Running;
-            match self.todo.pop_front() {
-                Some(Todo::Check(index)) if is_running => self.check(index),
-                Some(Todo::Act(place)) if is_running => self.act(place),
+            match self.next_todo() {
+                Some(Todo::Check(index, _)) if is_running => self.check(index),
+                Some(Todo::Act(place)) if is_running => self.act_now(place),
                 // Where the run stands still, or is to end, nothing begins any more.
-                Some(Todo::Check(_) | Todo::Act(_)) => {}
-                Some(Todo::Items(index)) => self.next_items(index),
+                Some(Todo::Check(..) | Todo::Act(_)) => {}
+                Some(Todo::Items(index, until)) => self.next_items(index, until),
                 None if is_running && self.run.steps.all_settled() => self.complete(),
                 None => return,
             }

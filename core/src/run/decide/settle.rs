@@ -2,7 +2,7 @@
 
 use super::super::record::{StepChange, StepRecord};
 use super::super::{Place, Status, StepStatus, Steps, step_key};
-use super::{Effect, Illegal, Plan, SIGNALS_MANY, Todo};
+use super::{Effect, Illegal, Plan, Todo};
 use crate::workflow::{OnError, StepKind};
 use crate::{DirectiveId, Failure, Json, RecordId, SignalId, Span};
 
@@ -84,11 +84,13 @@ impl Plan<'_> {
     /// The end of one attempt: a checked output, another attempt, or the failure of the place.
     pub(super) fn attempt_ended(&mut self, place: Place, result: Result<Json, Failure>, record: StepRecord) {
         let step = self.definition(place);
+        let meter = self.setting.meter;
         let checked = result.and_then(|output| {
             if let StepKind::Function { function, .. } = &step.kind {
                 self.functions.check_output(function, output.value())?;
             }
             if let Some(schema) = &step.output_schema {
+                meter.charge_bytes(output.text().len());
                 schema.validate(output.value()).map_err(|message| Failure::retry("output_invalid", message))?;
             }
             self.count(&output).map(|()| output)
@@ -117,10 +119,8 @@ impl Plan<'_> {
         self.run.change(place, |unit| *unit = kept);
         match again {
             Ok(true) if is_wanted && iteration < repeat.max => {
-                // One that does not end soon lets others have their turn: it is due at once.
                 self.bytes -= kept_bytes.min(self.bytes);
-                let later = repeat.delay > Span::default() || self.signals.len() >= SIGNALS_MANY;
-                let due_at = later.then(|| self.moment.now() + repeat.delay);
+                let due_at = (repeat.delay > Span::default()).then(|| self.moment.now() + repeat.delay);
                 let record = StepRecord { output: Some(output), iteration, due_at, lock, ..record };
                 self.emit_step(place, StepChange::Repeating, record);
                 if due_at.is_none() {
@@ -182,9 +182,9 @@ impl Plan<'_> {
     /// under way in a run that is stopping, its end.
     pub(super) fn place_settled(&mut self, place: Place) {
         let index = place.index();
-        let is_known = matches!(self.todo.back(), Some(Todo::Items(last)) if *last == index);
+        let is_known = self.todo.back() == Some(&Todo::Items(index, None));
         if place.item.is_some() && !is_known {
-            self.todo.push_back(Todo::Items(index));
+            self.todo.push_back(Todo::Items(index, None));
         }
         self.conclude();
     }

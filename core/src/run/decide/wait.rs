@@ -1,5 +1,7 @@
 //! Waits: how they begin, what ends them, and what becomes of them in time.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::super::context::{Event, Fixed, View};
@@ -220,7 +222,8 @@ impl Plan<'_> {
             return Err(Illegal::Status(self.run.status, "it takes no lock"));
         }
         self.caused_by_place(place);
-        self.todo.push_back(Todo::Act(place));
+        // In this decision, however little is left of its budget: until the step has begun the lock is free.
+        self.act(place);
         Ok(())
     }
 
@@ -265,9 +268,9 @@ impl Plan<'_> {
 
     // Time
 
-    pub(super) fn due(&mut self) -> Result<(), Illegal> {
+    pub(super) fn due(&mut self, continues: bool) -> Result<(), Illegal> {
         let now = self.moment.now();
-        if self.run.wake_at().is_none_or(|due| due > now) {
+        if !continues && self.run.wake_at().is_none_or(|due| due > now) {
             return Err(Illegal::NotDue);
         }
         if self.run.status == Status::Queued {
@@ -277,19 +280,24 @@ impl Plan<'_> {
             self.timed_out();
             return Ok(());
         }
-        let due: Vec<Place> = self.run.places_due(now).collect();
-        for place in due {
-            if self.run.status != Status::Running || self.unit(place).due_at.is_none_or(|due| due > now) {
-                continue;
-            }
-            self.caused_by_place(place);
-            match self.unit(place).status {
-                StepStatus::Retrying | StepStatus::Repeating => self.act(place),
-                StepStatus::Waiting => self.wait_is_due(place, now),
-                _ => {}
-            }
-        }
+        let is_known: HashSet<Place> = self.todo.iter().filter_map(Todo::place).collect();
+        let due = self.run.places_due(now).filter(|place| !is_known.contains(place)).map(Todo::Act);
+        let due: Vec<Todo> = due.collect();
+        self.todo.extend(due);
         Ok(())
+    }
+
+    /// What is to be done at a place because of the time, or because nothing keeps it any longer.
+    pub(super) fn act_now(&mut self, place: Place) {
+        let now = self.moment.now();
+        let Some(unit) = self.run.at(place).filter(|unit| unit.due_at.is_none_or(|due| due <= now)) else { return };
+        let status = unit.status;
+        self.caused_by_place(place);
+        match status {
+            StepStatus::Retrying | StepStatus::Repeating => self.act(place),
+            StepStatus::Waiting => self.wait_is_due(place, now),
+            _ => {}
+        }
     }
 
     fn wait_is_due(&mut self, place: Place, now: Timestamp) {

@@ -165,14 +165,15 @@ fn runs<'a>(runs: &[&'a Run]) -> Option<Write<'a>> {
         .with("text", |run| (!run.keys.is_empty()).then(|| Json::of(&run.keys).text().to_owned()))
         .with("boolean", |run| run.keys.throttle.is_some())
         .with("text", |run| run.counted_root().map(|root| root.to_string()))
-        .with("text", |run| run.descent.as_deref().map(|descent| Json::of(descent).text().to_owned()));
+        .with("text", |run| run.descent.as_deref().map(|descent| Json::of(descent).text().to_owned()))
+        .with("text", |run| run.continuation.as_ref().map(|rest| Json::of(rest).text().to_owned()));
     columns.insert(
         "runs (tenant_id, id, workflow, version, status, steps, signal_id, directive_id, started_at, begun_at, deadline,
            wake_at, ended_at, status_by, correlation_id, depth, input, parent, parent_step, parent_part, parent_waits,
-           source, keys, throttled, root, descent)",
+           source, keys, throttled, root, descent, continuation)",
         "ON CONFLICT (tenant_id, id) DO UPDATE SET status = excluded.status, wake_at = excluded.wake_at,
            ended_at = excluded.ended_at, status_by = excluded.status_by, deadline = excluded.deadline,
-           begun_at = excluded.begun_at",
+           begun_at = excluded.begun_at, continuation = excluded.continuation",
     )
 }
 

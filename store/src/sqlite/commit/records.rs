@@ -156,12 +156,12 @@ impl Write<'_> {
         let mut statement = self.sql.prepare_cached(
             "INSERT INTO runs (tenant, id, workflow, version, status, steps, signal_id, directive_id,
                started_at, deadline, wake_at, ended_at, status_by, correlation_id, depth, input,
-               begun_at, parent, parent_step, parent_part, parent_waits, source, keys, root, descent)
+               begun_at, parent, parent_step, parent_part, parent_waits, source, keys, root, descent, continuation)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
-               ?22, ?23, ?24, ?25)
+               ?22, ?23, ?24, ?25, ?26)
              ON CONFLICT (tenant, id) DO UPDATE SET status = excluded.status, wake_at = excluded.wake_at,
                ended_at = excluded.ended_at, status_by = excluded.status_by, deadline = excluded.deadline,
-               begun_at = excluded.begun_at",
+               begun_at = excluded.begun_at, continuation = excluded.continuation",
         )?;
         let keys = (!run.keys.is_empty()).then(|| Json::of(&run.keys));
         let descent = run.descent.as_deref().map(Json::of);
@@ -193,6 +193,7 @@ impl Write<'_> {
             keys.as_ref().map(|keys| keys.text()),
             run.counted_root().map(AnyId::of),
             descent.as_ref().map(|descent| descent.text()),
+            run.continuation.as_ref().map(|rest| Json::of(rest).text().to_owned()),
         ])?;
         Ok(())
     }
