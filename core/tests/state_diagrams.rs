@@ -15,7 +15,7 @@ use fleetprompt_core::retry::RetryPolicy;
 use fleetprompt_core::run::{self, Functions, Run, RunChange, Setting, Start, StepChange};
 use fleetprompt_core::schedule;
 use fleetprompt_core::{
-    DirectiveId, Failure, Json, Lineage, Moment, Name, RunId, Signal, SignalId, Span, TenantId, Timestamp,
+    DirectiveId, Failure, Json, Lineage, Meter, Moment, Name, RunId, Signal, SignalId, Span, TenantId, Timestamp,
 };
 use serde_json::json;
 use world::{BEGINNING, Pure, broken, busy, somebody};

@@ -14,7 +14,7 @@ use fleetprompt_core::run::{Effect, Place};
 use fleetprompt_core::signal::NewSignal;
 use fleetprompt_core::tenant::{Role, Tenant};
 use fleetprompt_core::workflow::Workflow;
-use fleetprompt_core::{DirectiveId, Failure, Json, Party, RunId, Scope, SignalId, Slug, TenantId, Timestamp};
+use fleetprompt_core::{DirectiveId, Failure, Json, Meter, Party, RunId, Scope, SignalId, Slug, TenantId, Timestamp};
 use fleetprompt_store::Store;
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
@@ -73,8 +73,13 @@ pub enum TaskKind {
 impl ByHand {
     /// Takes up what the store holds, as a new process would. `seed` makes ids.
     pub fn start(store: Arc<dyn Store>, now: Timestamp, seed: u64) -> Result<Self, Error> {
+        Self::start_within(store, now, seed, Meter::DECISION_UNITS)
+    }
+
+    /// With another budget for each decision.
+    pub fn start_within(store: Arc<dyn Store>, now: Timestamp, seed: u64, units: u64) -> Result<Self, Error> {
         let directory = registrations::load(store.as_ref())?;
-        Self::over(store, Arc::new(directory), now, seed, SharedCache::default())
+        Self::over(store, Arc::new(directory), now, seed, (units, SharedCache::default()))
     }
 
     /// Starts an engine that holds no more than `cache_bytes` of what is open in memory.
@@ -85,7 +90,8 @@ impl ByHand {
         cache_bytes: usize,
     ) -> Result<Self, Error> {
         let directory = registrations::load(store.as_ref())?;
-        Self::over(store, Arc::new(directory), now, seed, SharedCache::new(cache_bytes))
+        let bounds = (Meter::DECISION_UNITS, SharedCache::new(cache_bytes));
+        Self::over(store, Arc::new(directory), now, seed, bounds)
     }
 
     fn over(
@@ -93,7 +99,7 @@ impl ByHand {
         directory: Arc<Directory>,
         now: Timestamp,
         seed: u64,
-        cached: SharedCache,
+        (decision_units, cached): (u64, SharedCache),
     ) -> Result<Self, Error> {
         let directory = Arc::new(ArcSwap::new(directory));
         let clock = Arc::new(AtomicI64::new(now.0));
@@ -113,7 +119,7 @@ impl ByHand {
                 shutdown: Arc::new(shutdown),
                 observer: None,
             },
-            Limits { batch_max: 1_000, cached, descent: DescentLimits::default() },
+            Limits { batch_max: 1_000, decision_units, cached, descent: DescentLimits::default() },
             seed,
         )?;
         Ok(Self { decider, clock, tasks, directory })
@@ -143,7 +149,8 @@ impl ByHand {
     /// What this engine remembers and a new one over the same store would not, or the other way round:
     /// a mistake, unless a commit failed and has not been made up for. What is registered is taken as it is.
     pub fn memory_differs(&self) -> Result<Option<String>, Error> {
-        let fresh = Self::over(self.decider.store.clone(), self.directory(), self.now(), 0, SharedCache::default())?;
+        let bounds = (Meter::DECISION_UNITS, SharedCache::default());
+        let fresh = Self::over(self.decider.store.clone(), self.directory(), self.now(), 0, bounds)?;
         Ok(self.decider.memory_differs(&fresh.decider))
     }
 

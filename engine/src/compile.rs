@@ -151,18 +151,18 @@ pub(crate) struct Compiled<T> {
     pub warnings: Vec<Located>,
 }
 
-pub(crate) fn read_agent(text: &str, format: Format) -> Result<Compiled<Agent>, Error> {
+pub(crate) fn read_agent(text: &str, format: Format) -> Result<Box<Compiled<Agent>>, Error> {
     let (value, warnings) =
         agent::read(text, format).map_err(|problems| invalid("agent", "agent_invalid", &problems, text))?;
     check_stored(&value.document)?;
-    Ok(Compiled { value, warnings: locate(&warnings, text) })
+    Ok(Box::new(Compiled { value, warnings: locate(&warnings, text) }))
 }
 
-pub(crate) fn read_schedule(text: &str, format: Format) -> Result<Compiled<Schedule>, Error> {
+pub(crate) fn read_schedule(text: &str, format: Format) -> Result<Box<Compiled<Schedule>>, Error> {
     let (value, warnings) =
         schedule::read(text, format).map_err(|problems| invalid("schedule", "schedule_invalid", &problems, text))?;
     check_stored(&value.document)?;
-    Ok(Compiled { value, warnings: locate(&warnings, text) })
+    Ok(Box::new(Compiled { value, warnings: locate(&warnings, text) }))
 }
 
 fn invalid(what: &str, code: &'static str, problems: &[Diagnostic], text: &str) -> Refusal {
@@ -201,8 +201,8 @@ mod tests {
         let slots = slots.clone();
         let task = tokio::spawn(async move {
             let compile = move || {
-                drop(began.send(()));
-                drop(held.recv());
+                let _ = began.send(());
+                let _ = held.recv();
             };
             slots.run(whose, compile).await.expect("it is admitted");
         });

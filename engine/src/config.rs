@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fleetprompt_core::Span;
+use fleetprompt_core::{Meter, Span};
 
 use crate::descent::DescentLimits;
 use crate::models::ModelsConfig;
@@ -13,6 +13,8 @@ pub struct Config {
     pub queue_max: usize,
     /// Signals and other inputs that are taken up together, to be decided and committed.
     pub batch_max: usize,
+    /// The work that one decision may do before it leaves the rest to the next one.
+    pub decision_units: u64,
     /// Whether effects are performed here. If not, they stay in flight for the next engine that does.
     pub performs: bool,
     /// Bytes of memory that requests in flight may take, of all tenants together.
@@ -37,6 +39,7 @@ impl Default for Config {
         Self {
             queue_max: 16_384,
             batch_max: 1_024,
+            decision_units: Meter::DECISION_UNITS,
             request_memory: 128 << 20,
             performs: true,
             effects_max: 256,

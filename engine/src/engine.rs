@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// As many signals of a request are decided without a look at who else waits.
-const SIGNALS_TOGETHER: usize = 16;
+pub(crate) const SIGNALS_TOGETHER: usize = 16;
 
 /// What a worker says of one attempt.
 #[derive(Debug, Clone)]

@@ -226,12 +226,12 @@ pub(crate) enum Registration {
     },
     Agent {
         scope: Scope,
-        compiled: Compiled<Agent>,
+        compiled: Box<Compiled<Agent>>,
         reply: Reply<AppliedAgent>,
     },
     Schedule {
         scope: Scope,
-        compiled: Compiled<Schedule>,
+        compiled: Box<Compiled<Schedule>>,
         reply: Reply<AppliedSchedule>,
     },
     ScheduleOrder {

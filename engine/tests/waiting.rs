@@ -100,7 +100,7 @@ async fn a_wait_that_looks_back_finds_what_lies_behind_ten_thousand_others() {
              "lookback": "1h"}]}))
         .await;
     let run = run_of(&house.emit(signal("order.placed", json!({}))).await.unwrap());
-    assert_eq!(house.run(run).status, Status::Completed);
+    assert_eq!(house.ended(run).await.status, Status::Completed);
 }
 
 #[tokio::test]

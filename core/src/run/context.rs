@@ -42,17 +42,24 @@ pub(super) struct Fixed {
 
 pub(super) struct Event<'a> {
     signal: &'a Signal,
+    meter: &'a Meter,
     view: OnceCell<Value>,
 }
 
 impl<'a> Event<'a> {
-    pub fn new(signal: &'a Signal) -> Self {
-        Self { signal, view: OnceCell::new() }
+    pub fn new(signal: &'a Signal, meter: &'a Meter) -> Self {
+        Self { signal, meter, view: OnceCell::new() }
     }
 
     pub fn view(&self) -> &Value {
-        self.view.get_or_init(|| self.signal.view())
+        self.view.get_or_init(|| view_of(self.signal, self.meter))
     }
+}
+
+/// Writing a signal out is work, however little of it is read.
+fn view_of(signal: &Signal, meter: &Meter) -> Value {
+    meter.charge_bytes(signal.payload.text().len());
+    signal.view()
 }
 
 impl Context for View<'_> {
@@ -126,7 +133,7 @@ impl View<'_> {
     }
 
     fn signal_view(&self, signal: &Signal) -> Value {
-        let mut view = signal.view();
+        let mut view = view_of(signal, self.setting.meter);
         if let Some(input) = &self.run.input {
             view["payload"] = input.value().clone();
         }
@@ -172,7 +179,7 @@ impl Context for TriggerView<'_> {
 
     fn resolve(&self, root: Root<'_>) -> Option<Cow<'_, Value>> {
         match root {
-            Root::Signal => Some(Cow::Borrowed(self.view.get_or_init(|| self.signal.view()))),
+            Root::Signal => Some(Cow::Borrowed(self.view.get_or_init(|| view_of(self.signal, self.meter)))),
             Root::SignalPayload => Some(Cow::Borrowed(self.signal.payload.value())),
             Root::Tenant => Some(Cow::Owned(tenant_view(self.tenant))),
             Root::Run | Root::StepStatus(_) | Root::StepOutput(_) | Root::StepError(_) => None,

@@ -18,7 +18,7 @@ use fleetprompt_core::directive::Directive;
 use fleetprompt_core::signal::NewSignal;
 use fleetprompt_core::tenant::Weight;
 use fleetprompt_core::workflow::Workflow;
-use fleetprompt_core::{Moment, TenantId, Timestamp};
+use fleetprompt_core::{Meter, Moment, TenantId, Timestamp};
 use fleetprompt_store::Store;
 use tokio::sync::watch;
 
@@ -28,6 +28,7 @@ use crate::cascade::{Cascade, KnownKeys, SIGNALS_MAX, SIGNALS_MAX_SHARED, Schedu
 use crate::clock::{Clock, SystemClock};
 use crate::compile::STACK_BYTES;
 use crate::descent::{DescentLimits, DescentTracker};
+use crate::engine::SIGNALS_TOGETHER;
 use crate::input::{Input, Outcome, Registration};
 use crate::metrics::{Ended, Part, StartRefused};
 use crate::perform::{Perform, Performer, Ready, When};
@@ -78,7 +79,12 @@ pub(crate) fn start(
             shutdown: shutdown.clone(),
             observer: resources.observer.clone(),
         },
-        Limits { batch_max: config.batch_max, cached: resources.cached.clone(), descent: config.descent },
+        Limits {
+            batch_max: config.batch_max,
+            decision_units: config.decision_units,
+            cached: resources.cached.clone(),
+            descent: config.descent,
+        },
         seed(),
     )?;
     let (modules, models) = (decider.cache.modules.clone(), resources.models.clone());
@@ -133,6 +139,7 @@ pub(crate) struct Shared {
 
 pub(crate) struct Limits {
     pub batch_max: usize,
+    pub decision_units: u64,
     pub cached: SharedCache,
     pub descent: DescentLimits,
 }
@@ -167,6 +174,9 @@ pub(crate) struct Decider {
     pace: Pace,
     /// Signals of one cascade in this batch, before it is continued in a later one.
     signals_max: usize,
+    decision_units: u64,
+    /// What the input that is decided now has used of it, with all that follows.
+    used: u64,
     /// The store takes nothing from us any more.
     is_lost: bool,
     /// Commits that the current batch may still make to isolate inputs which cannot be written.
@@ -217,6 +227,8 @@ impl Decider {
             observer: shared.observer,
             pace: Pace::new(limits.batch_max),
             signals_max: SIGNALS_MAX,
+            decision_units: limits.decision_units,
+            used: 0,
             is_lost: false,
             extra_commits: 0,
         };
@@ -359,13 +371,14 @@ impl Decider {
                 return 0;
             }
         };
-        self.signals_max = if within.is_some() { SIGNALS_MAX_SHARED } else { SIGNALS_MAX };
+        self.signals_max = if within.is_some_and(|within| within < Pace::ALONE) { SIGNALS_MAX_SHARED } else { SIGNALS_MAX };
         let (mut open, mut committed, mut cost, mut charges) = (Open::default(), false, 0, Vec::new());
         let begun = Instant::now();
         let mut works = works.into_iter();
         for (work, ticket) in works.by_ref() {
             cost += work.cost();
             let whose = work.whose();
+            self.used = 0;
             // What is registered must be there for the next input to see, so it is a commit of its own.
             if open.stage.is_full() || work.is_registration() {
                 self.commit(std::mem::take(&mut open));
@@ -489,6 +502,9 @@ impl Decider {
     ) -> Result<T, Error> {
         let directory = self.directory.load_full();
         let mark = self.standing.mark();
+        // Each of the signals of an input has a part of its own, so that what it starts is known with the answer.
+        let left = self.decision_units.saturating_sub(self.used);
+        let meter = Meter::new(left.max(self.decision_units / SIGNALS_TOGETHER as u64).max(1));
         let mut cascade = Cascade::new(
             &directory,
             self.store.as_ref(),
@@ -497,9 +513,11 @@ impl Decider {
             (&mut self.standing, &mut self.descents),
             &open.stage,
             self.signals_max,
+            &meter,
         );
         let decided = catch_unwind(AssertUnwindSafe(|| decide(&mut cascade)));
         let stage = cascade.stage;
+        self.used += meter.used();
         if !matches!(decided, Ok(Ok(_))) {
             self.standing.roll_back(mark);
         }

@@ -32,7 +32,7 @@ pub(crate) struct Candidate<'a> {
 impl Cascade<'_> {
     /// The keys that a run would be counted under.
     pub(crate) fn flow_keys(&self, workflow: &Workflow, candidate: &Candidate<'_>) -> Result<FlowKeys, Failure> {
-        let view = CandidateView { candidate, meter: &self.meter };
+        let view = CandidateView { candidate, meter: self.meter };
         let key = |template: Option<&Template>| match template {
             Some(template) => template.render(&view).map(|key| key_text(&key)),
             None => Ok(Arc::from("")),

@@ -8,10 +8,12 @@ use fleetprompt_core::run::{self, Start};
 use fleetprompt_core::signal::is_plain_text;
 use fleetprompt_core::tenant::Tenant;
 use fleetprompt_core::workflow::Workflow;
-use fleetprompt_core::{DirectiveId, Failure, Json, Lineage, Name, Party, Scope, Signal, SignalId, Span, TenantId};
+use fleetprompt_core::{
+    DirectiveId, Failure, Json, Lineage, Meter, Name, Party, Scope, Signal, SignalId, Span, TenantId,
+};
 
 use super::{Cascade, Work};
-use crate::directives::{self, Unable};
+use crate::directives::{self, Unable, signal_offer};
 use crate::{Error, NewDirective, Refusal, Requested};
 
 /// An intent on its way to be recorded.
@@ -233,8 +235,13 @@ impl Cascade<'_> {
     pub(super) fn take_directive(&mut self, decision: Decision) -> Arc<Directive> {
         let directive = Arc::new(decision.directive);
         self.count_directive(&directive, &decision.signals);
+        let is_offer = directive.name.as_str() == signal_offer::NAME;
         for signal in decision.signals {
-            self.record(signal);
+            self.meter.charge(Meter::SIGNAL_UNITS);
+            match is_offer {
+                true => self.stage.put_signal(Arc::new(signal)),
+                false => drop(self.record(signal)),
+            }
         }
         if decision.perform {
             self.stage.attempts.push(directive.clone());

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use fleetprompt_core::signal::{DedupeKey, Disposition, InvalidSignal, NewSignal};
-use fleetprompt_core::{Party, Scope, Signal, SignalId, TenantId};
+use fleetprompt_core::{Meter, Party, Scope, Signal, SignalId, TenantId};
 
 use super::Cascade;
 use crate::{Emitted, Error, Refusal};
@@ -32,6 +32,7 @@ impl Cascade<'_> {
         let id = SignalId(self.moment.uuid());
         let lineage = self.lineage(tenant, id, new.correlation_id, new.causation_id)?;
         let now = self.moment.now();
+        self.meter.charge(Meter::SIGNAL_UNITS);
         let signal = self.record(Signal {
             id,
             tenant,

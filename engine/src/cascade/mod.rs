@@ -22,11 +22,9 @@ use std::sync::Arc;
 
 use fleetprompt_core::directive::{self, Directive, Origin};
 use fleetprompt_core::registration::WorkflowStatus;
-use fleetprompt_core::run::{self, Effect, Illegal, Place, Run, Setting};
+use fleetprompt_core::run::{self, Effect, Illegal, Run, Setting};
 use fleetprompt_core::workflow::Workflow;
-use fleetprompt_core::{
-    DirectiveId, Lineage, Meter, Moment, Name, Party, RecordId, RunId, Signal, SignalId, Slug, TenantId, Timestamp,
-};
+use fleetprompt_core::{DirectiveId, Lineage, Meter, Moment, Party, RecordId, RunId, Signal, SignalId, Slug, TenantId};
 use fleetprompt_store::Store;
 
 pub(crate) use admit::{Admitted, Candidate};
@@ -41,6 +39,7 @@ pub(crate) use stage::Stage;
 
 use crate::cache::{Cache, OpenRun};
 use crate::descent::DescentTracker;
+use crate::directives::signal_offer::Lookback;
 use crate::input::Outcome;
 use crate::standing::{Freed, Standing};
 use crate::{Directory, Error, Refusal, TenantDirectory};
@@ -63,12 +62,14 @@ pub(crate) struct Cascade<'a> {
     /// What earlier inputs of the same batch came to.
     pub before: &'a Stage,
     pub stage: Stage,
-    /// What all decisions of the cascade are charged to.
-    pub meter: Meter,
+    /// What all decisions that follow from one input are charged to.
+    pub meter: &'a Meter,
     work: VecDeque<Work>,
     /// Built-in and other directives to begin, each when all work before it is done: so what one of
     /// them comes to is counted before the next.
     begins: VecDeque<(TenantId, DirectiveId)>,
+    /// Signals that are offered in a later commit, because the budget is spent.
+    unrouted: Vec<Arc<Signal>>,
 }
 
 /// What becomes of a run, and what it was before.
@@ -87,7 +88,7 @@ enum Work {
     Withdraw(TenantId, DirectiveId, String),
     Advance(TenantId, RunId, run::Input),
     /// Signals from before a wait began.
-    Lookback(TenantId, RunId, Place, Vec<Name>, Timestamp),
+    Lookback(TenantId, Lookback),
     /// A run has ended that a place of another one waits for from now on.
     AwaitEnded(TenantId, RunId, Origin),
     Freed(Freed),
@@ -103,6 +104,7 @@ impl<'a> Cascade<'a> {
         (standing, descents): (&'a mut Standing, &'a mut DescentTracker),
         before: &'a Stage,
         signals_max: usize,
+        meter: &'a Meter,
     ) -> Self {
         Self {
             directory,
@@ -114,9 +116,10 @@ impl<'a> Cascade<'a> {
             signals_max,
             before,
             stage: Stage::default(),
-            meter: Meter::default(),
+            meter,
             work: VecDeque::new(),
             begins: VecDeque::new(),
+            unrouted: Vec::new(),
         }
     }
 
@@ -127,16 +130,20 @@ impl<'a> Cascade<'a> {
                 match self.begins.pop_front() {
                     Some(begin) if self.is_large() => self.stage.deferred.push(begin),
                     Some((tenant, id)) => self.begin(tenant, id)?,
-                    None => return Ok(()),
+                    None => {
+                        self.offer_unrouted();
+                        return Ok(());
+                    }
                 }
                 continue;
             };
             match work {
+                Work::Route(signal) if self.meter.is_spent() => self.unrouted.push(signal),
                 Work::Route(signal) => self.route(&signal)?,
                 Work::Request(intent) => self.request_for_step(intent)?,
                 Work::Withdraw(tenant, id, reason) => self.withdraw(tenant, id, reason)?,
                 Work::Advance(tenant, id, input) => _ = self.advance(tenant, id, input)?,
-                Work::Lookback(tenant, id, place, names, since) => self.look_back(tenant, id, place, names, since)?,
+                Work::Lookback(tenant, lookback) => self.look_back(tenant, lookback)?,
                 Work::AwaitEnded(tenant, id, origin) => self.await_ended(tenant, id, origin)?,
                 Work::Freed(freed) => self.freed(freed)?,
                 Work::ScheduleFreed(tenant, slug, fire) => self.schedule_freed(tenant, &slug, fire)?,
@@ -146,7 +153,7 @@ impl<'a> Cascade<'a> {
 
     /// Whether what need not be decided in this commit waits for the next one.
     fn is_large(&self) -> bool {
-        self.stage.signals.len() >= self.signals_max || self.before.is_full()
+        self.stage.signals.len() >= self.signals_max || self.meter.is_spent() || self.before.is_full()
     }
 
     /// An effect has ended or a time has come. What no longer matters is dropped, which `false` says: the
@@ -224,8 +231,8 @@ impl<'a> Cascade<'a> {
         let Some(open) = self.find_run(tenant, id)? else { return Ok(None) };
         let Some(in_force) = self.directory.tenant(tenant) else { return Ok(None) };
         let (workflow, signal) = (&*open.workflow, open.signal.as_deref());
-        let setting = Setting { workflow, tenant: &in_force.tenant, signal, meter: &self.meter };
-        let known = Known::new(in_force, &self.cache.modules, &self.meter);
+        let setting = Setting { workflow, tenant: &in_force.tenant, signal, meter: self.meter };
+        let known = Known::new(in_force, &self.cache.modules, self.meter);
         let decision = run::decide(setting, &known, Run::clone(&open.run), input, cause, self.moment);
         known.done()?;
         let OpenRun { run: before, workflow, signal } = open;
@@ -235,8 +242,8 @@ impl<'a> Cascade<'a> {
     pub(crate) fn start_run(&mut self, start: StartRun) -> Result<(), Error> {
         let Some(in_force) = self.directory.tenant(start.tenant.id) else { return Ok(()) };
         let (workflow, signal) = (&*start.workflow, start.signal.as_deref());
-        let setting = Setting { workflow, tenant: &start.tenant, signal, meter: &self.meter };
-        let known = Known::new(in_force, &self.cache.modules, &self.meter);
+        let setting = Setting { workflow, tenant: &start.tenant, signal, meter: self.meter };
+        let known = Known::new(in_force, &self.cache.modules, self.meter);
         let decision = run::start(setting, &known, start.start, self.moment);
         known.done()?;
         self.take_run(Decided { workflow: start.workflow, signal: start.signal, before: None, decision });
@@ -321,7 +328,8 @@ impl<'a> Cascade<'a> {
             }
             Effect::Withdraw { directive, reason } => self.work.push_back(Work::Withdraw(tenant, directive, reason)),
             Effect::Lookback { place, names, since } => {
-                self.work.push_back(Work::Lookback(tenant, run.id, place, names, since));
+                let lookback = Lookback { run_id: run.id, place, names, since, after: None, offered: 0 };
+                self.work.push_back(Work::Lookback(tenant, lookback));
             }
             Effect::Lock { name, .. } => self.work.push_back(Work::Freed(Freed::Lock(tenant, name))),
             Effect::CancelRun { run: child, reason } => {

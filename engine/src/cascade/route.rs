@@ -1,5 +1,6 @@
 //! Route: signal × subscriptions → dispositions. A match requests `workflow.run.start`.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use fleetprompt_core::directive::{self, HandlerKind};
@@ -8,15 +9,19 @@ use fleetprompt_core::retry::RetryPolicy;
 use fleetprompt_core::run::{Ancestry, Descent, FlowKeys, Queue, Start, TriggerView, start_key};
 use fleetprompt_core::signal::{Disposition, DispositionKind};
 use fleetprompt_core::workflow::Workflow;
-use fleetprompt_core::{DirectiveId, Json, Meter, Name, Party, RunId, Signal, Slug};
+use fleetprompt_core::{DirectiveId, Json, Lineage, Meter, Name, Party, RunId, Signal, Slug, TenantId};
 use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 use serde_json::json;
 
-use super::Cascade;
-use super::admit::{Admitted, Candidate};
+use super::admit::{self, Admitted};
 use super::handle::StartRun;
+use super::{Cascade, Work};
+use crate::directives::signal_offer::{self, Candidate, Rest};
 use crate::directives::workflow_run_start::{self, StartBySignal};
 use crate::{Error, TenantDirectory, Workflows};
+
+/// Signals that one directive `signal.offer` names.
+const UNROUTED_TOGETHER: usize = 1_000;
 
 /// What becomes of a signal at one workflow.
 enum Verdict {
@@ -59,15 +64,114 @@ impl EncodeLabelValue for RefusalReason {
 }
 
 impl Cascade<'_> {
-    /// Offers a new signal to everybody who subscribed to its name, and to whoever waits for it.
+    /// Offers a new signal to the runs that wait for it, and to the workflows that subscribe to its name.
     pub(super) fn route(&mut self, signal: &Arc<Signal>) -> Result<(), Error> {
-        self.wake(signal)?;
+        self.route_from(signal, None)
+    }
+
+    /// From one candidate on, in their order: waits, then workflows. Once the budget is spent, the others are left to a
+    /// later commit.
+    fn route_from(&mut self, signal: &Arc<Signal>, from: Option<Candidate>) -> Result<(), Error> {
+        if let Some(Candidate::Workflow(slug)) = from {
+            return self.offer_to_subscribers(signal, Some(&slug));
+        }
+        let first = from.map(|from| match from {
+            Candidate::Wait { run_id, place } => (run_id, place),
+            Candidate::Workflow(_) => unreachable!("a workflow is offered to above"),
+        });
+        let waits = self.standing.waiting_for(signal);
+        let waits: Vec<_> = waits.into_iter().filter(|wait| first.is_none_or(|first| *wait >= first)).collect();
+        let mut ids: Vec<_> = waits.iter().map(|(run, _)| (signal.tenant, *run)).collect();
+        ids.dedup();
+        let (mut rest, mut waits) = (&ids[..], waits.into_iter().peekable());
+        while !rest.is_empty() {
+            let staged = |id| self.stage.run(id).or_else(|| self.before.run(id)).cloned();
+            let runs = self.cache.runs(rest, staged)?;
+            let (some, later) = rest.split_at(runs.len());
+            rest = later;
+            for ((_, id), open) in some.iter().zip(runs) {
+                while let Some((run_id, place)) = waits.next_if(|(run, _)| run == id) {
+                    if self.meter.is_spent() {
+                        self.route_later(signal, Candidate::Wait { run_id, place });
+                        return Ok(());
+                    }
+                    let Some(open) = &open else { continue };
+                    // This signal may have ended a wait at another place of the run.
+                    let open = self.stage.run(*id).unwrap_or(open).clone();
+                    self.offer_to(signal, open, place)?;
+                }
+            }
+        }
+        self.offer_to_subscribers(signal, None)
+    }
+
+    fn offer_to_subscribers(&mut self, signal: &Arc<Signal>, from: Option<&Slug>) -> Result<(), Error> {
         let tenant = self.tenant(signal.tenant)?;
-        for subscriber in tenant.subscribers(&signal.name) {
+        let rest = tenant.subscribers(&signal.name).filter(|one| from.is_none_or(|from| one.entry.slug >= *from));
+        for subscriber in rest {
+            let slug = &subscriber.entry.slug;
+            if self.meter.is_spent() {
+                self.route_later(signal, Candidate::Workflow(slug.clone()));
+                return Ok(());
+            }
+            // A replay may have come before the rest.
+            if from.is_some() && self.directive_by_key(signal.tenant, &start_key(slug, signal.id))?.is_some() {
+                continue;
+            }
             let disposition = self.offer(tenant, subscriber, signal)?;
             self.stage.dispositions.push(disposition);
         }
         Ok(())
+    }
+
+    /// What an earlier commit left: the first signal from one candidate on, and the others whole.
+    pub(crate) fn offer_rest(&mut self, signals: Vec<Arc<Signal>>, from: Option<Candidate>) -> Result<(), Error> {
+        let mut signals = signals.into_iter();
+        if let Some(first) = signals.next() {
+            self.route_from(&first, from)?;
+        }
+        self.work.extend(signals.map(Work::Route));
+        Ok(())
+    }
+
+    fn route_later(&mut self, signal: &Signal, from: Candidate) {
+        let rest = Rest::Signals { signal_ids: vec![signal.id], from: Some(from) };
+        self.offer_later(signal.tenant, signal.id, signal.lineage.caused_by(signal.id), &rest);
+    }
+
+    /// Signals whose turn did not come before the budget was spent.
+    pub(super) fn offer_unrouted(&mut self) {
+        let unrouted = std::mem::take(&mut self.unrouted);
+        for signals in unrouted.chunks(UNROUTED_TOGETHER) {
+            let first = &signals[0];
+            let signal_ids = signals.iter().map(|signal| signal.id).collect();
+            let lineage = first.lineage.caused_by(first.id);
+            self.offer_later(first.tenant, first.id, lineage, &Rest::Signals { signal_ids, from: None });
+        }
+    }
+
+    /// Leaves the rest to the next commit, as a directive.
+    pub(super) fn offer_later(&mut self, tenant: TenantId, of: impl Display, lineage: Lineage, rest: &Rest) {
+        let id = DirectiveId(self.moment.uuid());
+        let requested = directive::request(
+            directive::Request {
+                id,
+                tenant,
+                name: Name::known(signal_offer::NAME),
+                payload: Json::of(rest),
+                idempotency_key: format!("{of}:offer:{id}"),
+                handler: HandlerKind::BuiltIn,
+                retry: RetryPolicy::default(),
+                timeout: None,
+                heartbeat: None,
+                origin: None,
+                actor: Party::engine(),
+                lineage,
+            },
+            self.moment,
+        );
+        self.take_directive(requested);
+        self.stage.deferred.push((tenant, id));
     }
 
     /// Offers a signal on record once more: the runs that it started stay what they are, and
@@ -76,6 +180,11 @@ impl Cascade<'_> {
         let tenant = self.tenant(signal.tenant)?;
         let mut dispositions = Vec::new();
         for subscriber in tenant.subscribers(&signal.name) {
+            // The others are offered it all the same, and their dispositions read from the signal.
+            if self.meter.is_spent() {
+                self.route_later(signal, Candidate::Workflow(subscriber.entry.slug.clone()));
+                break;
+            }
             let key = start_key(&subscriber.entry.slug, signal.id);
             let disposition = match self.directive_by_key(signal.tenant, &key)? {
                 Some(directive) => {
@@ -102,7 +211,7 @@ impl Cascade<'_> {
         signal: &Arc<Signal>,
     ) -> Result<Disposition, Error> {
         self.meter.begin_entry();
-        match judge(tenant, subscriber, signal, &self.meter) {
+        match judge(tenant, subscriber, signal, self.meter) {
             Verdict::Refuse(reason, message) => Ok(self.refuse(subscriber, signal, reason, message)),
             Verdict::Filter(message) => {
                 Ok(self.disposition(subscriber, signal, DispositionKind::Filtered, Some(message)))
@@ -130,7 +239,7 @@ impl Cascade<'_> {
         workflow: Arc<Workflow>,
         signal: &Arc<Signal>,
     ) -> Result<Disposition, Error> {
-        let candidate = Candidate { tenant: &tenant.tenant, signal: Some(signal), input: None };
+        let candidate = admit::Candidate { tenant: &tenant.tenant, signal: Some(signal), input: None };
         let keys = match self.flow_keys(&workflow, &candidate) {
             Ok(keys) => keys,
             Err(failure) => {

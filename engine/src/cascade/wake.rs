@@ -7,49 +7,26 @@ use std::sync::Arc;
 use fleetprompt_core::directive::Origin;
 use fleetprompt_core::run::{self, Place, QueueReason, Run, Setting, Status};
 use fleetprompt_core::signal::{Disposition, DispositionKind};
-use fleetprompt_core::{Failure, Json, Name, Party, RunId, Signal, TenantId, Timestamp};
+use fleetprompt_core::{Failure, Json, Party, RunId, Signal, TenantId};
 use fleetprompt_store::{Page, SignalFilter};
 
 use super::{Cascade, Work};
 use crate::Error;
 use crate::cache::OpenRun;
+use crate::directives::signal_offer::{Lookback, Rest};
 use crate::standing::{Freed, LockWaiter};
 
 /// How many signals a wait looks back over at most, and how many of them are held at once.
 const LOOKBACK_MAX: usize = 100_000;
-const LOOKBACK_PAGE: usize = 500;
+const LOOKBACK_PAGE: usize = 100;
 const LOOKBACK_BYTES: usize = 4 << 20;
 
 impl Cascade<'_> {
-    /// Offers a new signal to the runs that wait for such a one.
-    pub(super) fn wake(&mut self, signal: &Arc<Signal>) -> Result<(), Error> {
-        let waiting = self.standing.waiting_for(signal);
-        let mut ids: Vec<_> = waiting.iter().map(|(run, _)| (signal.tenant, *run)).collect();
-        ids.dedup();
-        let (mut rest, mut waiting) = (&ids[..], waiting.into_iter().peekable());
-        while !rest.is_empty() {
-            let staged = |id| self.stage.run(id).or_else(|| self.before.run(id)).cloned();
-            let runs = self.cache.runs(rest, staged)?;
-            let (some, later) = rest.split_at(runs.len());
-            rest = later;
-            for ((_, id), open) in some.iter().zip(runs) {
-                while let Some((_, place)) = waiting.next_if(|(run, _)| run == id) {
-                    if let Some(open) = &open {
-                        // It may have moved on by what this signal was to another place of it.
-                        let open = self.stage.run(*id).unwrap_or(open).clone();
-                        self.offer_to(signal, open, place)?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Whether the wait took it, and is over.
-    fn offer_to(&mut self, signal: &Arc<Signal>, open: OpenRun, place: Place) -> Result<bool, Error> {
+    pub(super) fn offer_to(&mut self, signal: &Arc<Signal>, open: OpenRun, place: Place) -> Result<bool, Error> {
         let (tenant, id) = (signal.tenant, open.run.id);
         let (workflow, in_force, triggered_by) = (&*open.workflow, self.tenant(tenant)?, open.signal.as_deref());
-        let setting = Setting { workflow, tenant: &in_force.tenant, signal: triggered_by, meter: &self.meter };
+        let setting = Setting { workflow, tenant: &in_force.tenant, signal: triggered_by, meter: self.meter };
         self.meter.begin_entry();
         match run::awaits(setting, &open.run, place, signal) {
             Ok(true) => {}
@@ -76,23 +53,23 @@ impl Cascade<'_> {
     }
 
     /// A wait that began just now asks for signals from before it did: the oldest that fits ends it.
-    pub(super) fn look_back(
-        &mut self,
-        tenant: TenantId,
-        id: RunId,
-        place: Place,
-        names: Vec<Name>,
-        since: Timestamp,
-    ) -> Result<(), Error> {
-        let filter = SignalFilter { names: names.clone(), since: Some(since), ..SignalFilter::default() };
-        let (mut cursor, mut offered) = (None, 0);
-        while offered < LOOKBACK_MAX {
-            let stored =
-                self.store.signals(tenant, &filter, Page::after(cursor, LOOKBACK_PAGE).within(LOOKBACK_BYTES))?;
-            let Some(last) = stored.last() else { break };
-            cursor = Some(last.id.0);
-            offered += stored.len();
+    pub(crate) fn look_back(&mut self, tenant: TenantId, mut lookback: Lookback) -> Result<(), Error> {
+        let (id, place, since) = (lookback.run_id, lookback.place, lookback.since);
+        let filter = SignalFilter { names: lookback.names.clone(), since: Some(since), ..SignalFilter::default() };
+        while lookback.offered < LOOKBACK_MAX {
+            if self.meter.is_spent() {
+                return self.look_back_later(tenant, lookback);
+            }
+            let page = Page::after(lookback.after.map(|id| id.0), LOOKBACK_PAGE).within(LOOKBACK_BYTES);
+            let stored = self.store.signals(tenant, &filter, page)?;
+            if stored.is_empty() {
+                break;
+            }
             for signal in stored {
+                if self.meter.is_spent() {
+                    return self.look_back_later(tenant, lookback);
+                }
+                (lookback.after, lookback.offered) = (Some(signal.id), lookback.offered + 1);
                 let Some(open) = self.find_run(tenant, id)? else { return Ok(()) };
                 if self.offer_to(&Arc::new(signal), open, place)? {
                     return Ok(());
@@ -100,15 +77,26 @@ impl Cascade<'_> {
             }
         }
         let is_meant = |signal: &&Arc<Signal>| {
-            signal.tenant == tenant && signal.recorded_at >= since && names.contains(&signal.name)
+            signal.tenant == tenant && signal.recorded_at >= since && lookback.names.contains(&signal.name)
         };
         let staged: Vec<_> = self.before.signals.iter().chain(&self.stage.signals).filter(is_meant).cloned().collect();
         for signal in staged {
+            if self.meter.is_spent() {
+                return self.look_back_later(tenant, lookback);
+            }
+            lookback.after = Some(signal.id);
             let Some(open) = self.find_run(tenant, id)? else { return Ok(()) };
             if self.offer_to(&signal, open, place)? {
                 break;
             }
         }
+        Ok(())
+    }
+
+    fn look_back_later(&mut self, tenant: TenantId, lookback: Lookback) -> Result<(), Error> {
+        let Some(open) = self.find_run(tenant, lookback.run_id)? else { return Ok(()) };
+        let (id, lineage) = (open.run.id, open.run.lineage.caused_by(open.run.id));
+        self.offer_later(tenant, id, lineage, &Rest::Lookback(lookback));
         Ok(())
     }
 
@@ -162,7 +150,7 @@ impl Cascade<'_> {
         }
     }
 
-    pub(super) fn freed(&mut self, freed: Freed) -> Result<(), Error> {
+    pub(crate) fn freed(&mut self, freed: Freed) -> Result<(), Error> {
         match freed {
             Freed::Lock(tenant, name) => self.grant(tenant, &name),
             Freed::Slot(tenant, workflow, key) => {
@@ -190,6 +178,12 @@ impl Cascade<'_> {
             let LockWaiter { run, place, .. } = next;
             if standing_still.contains(&run) {
                 continue;
+            }
+            if self.meter.is_spent() {
+                let Some(open) = self.find_run(tenant, run)? else { continue };
+                let lineage = open.run.lineage.caused_by(run);
+                self.offer_later(tenant, run, lineage, &Rest::Lock(name.clone()));
+                break;
             }
             match self.find_run(tenant, run)? {
                 Some(open) if open.run.status == Status::Running => {

@@ -3,6 +3,7 @@
 
 mod operation;
 mod signal_emit;
+pub(crate) mod signal_offer;
 mod signal_replay;
 mod workflow_run_cancel;
 mod workflow_run_pause;
@@ -25,6 +26,7 @@ use crate::{Error, Refusal};
 /// Every built-in directive, by name.
 pub(crate) const ALL: &[&dyn BuiltIn] = &[
     &signal_emit::SignalEmit,
+    &signal_offer::SignalOffer,
     &signal_replay::SignalReplay,
     &operation::Operation::<workflow_run_cancel::Cancel>::NEW,
     &operation::Operation::<workflow_run_pause::Pause>::NEW,

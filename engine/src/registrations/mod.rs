@@ -39,11 +39,11 @@ impl Decider {
                 self.enact(change, reply);
             }
             Registration::Agent { scope, compiled, reply } => {
-                let change = self.agent_apply(&scope, compiled);
+                let change = self.agent_apply(&scope, *compiled);
                 self.enact(change, reply);
             }
             Registration::Schedule { scope, compiled, reply } => {
-                let change = self.schedule_apply(&scope, compiled);
+                let change = self.schedule_apply(&scope, *compiled);
                 self.enact(change, reply);
             }
             Registration::ScheduleOrder { scope, slug, order, reason, reply } => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fleetprompt_core::{SignalId, Span, Timestamp};
+use fleetprompt_core::{Meter, SignalId, Span, Timestamp};
 use fleetprompt_engine::{ByHand, Task};
 use fleetprompt_store::Store;
 
@@ -52,7 +52,10 @@ impl World {
         self.lives += 1;
         let view = Arc::new(Fenced::take(self.database.clone(), number));
         let seed = self.seed ^ (self.lives << 32);
-        let engine = ByHand::start(view.clone(), self.now + ahead, seed).map_err(|error| error.to_string())?;
+        // Decisions that do one thing each, a few, and as much as they do elsewhere.
+        let units = [1, 2_000, 20_000, Meter::DECISION_UNITS][(self.seed % 4) as usize];
+        let engine =
+            ByHand::start_within(view.clone(), self.now + ahead, seed, units).map_err(|error| error.to_string())?;
         Ok(Partition { engine, view, ghosts: Vec::new(), ahead, was_behind: false })
     }
 

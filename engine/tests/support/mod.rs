@@ -8,11 +8,13 @@ use fleetprompt_core::document::Format;
 use fleetprompt_core::run::Run;
 use fleetprompt_core::signal::NewSignal;
 use fleetprompt_core::tenant::Role;
-use fleetprompt_core::{Json, Party, RunId, Scope};
+use fleetprompt_core::{Json, Party, RunId, Scope, Timestamp};
 use fleetprompt_engine::{Config, Emitted, Engine, Error, NewDirective, Refusal, verify};
 use fleetprompt_store::Store;
 use fleetprompt_store::memory::MemoryStore;
 use serde_json::{Value, json};
+
+pub const NOW: Timestamp = Timestamp(1_767_225_600_000_000);
 
 pub struct House {
     pub store: Arc<MemoryStore>,

@@ -14,7 +14,9 @@ impl State {
         if batch.is_empty() {
             return Ok(());
         }
-        if self.commits_to_fail > 0 {
+        if self.commits_to_pass > 0 {
+            self.commits_to_pass -= 1;
+        } else if self.commits_to_fail > 0 {
             self.commits_to_fail -= 1;
             return Err(Error::Unavailable { doing: "commit", cause: "this commit was told to fail".into() });
         }

@@ -33,6 +33,8 @@ pub struct MemoryStore {
 
 #[derive(Default)]
 struct State {
+    /// Commits before those that fail.
+    commits_to_pass: usize,
     commits_to_fail: usize,
     /// No value that has this text can be written.
     unstorable: Option<String>,
@@ -74,6 +76,12 @@ impl MemoryStore {
     /// The same, when the last commit was written.
     pub fn refused_before_commit(&self) -> usize {
         self.state.lock().refused_before_commit
+    }
+
+    /// After `count` more commits every one fails, as if the process had ended there.
+    pub fn fail_commits_after(&self, count: usize) {
+        let mut state = self.state.lock();
+        (state.commits_to_pass, state.commits_to_fail) = (count, usize::MAX);
     }
 
     /// How many of them are still to come.

@@ -94,6 +94,27 @@ fn a_directive_in_flight_names_the_workflow_of_its_run(#[values(Memory, Sqlite, 
 }
 
 #[rstest]
+fn what_a_decision_left_is_stored_and_due_until_it_is_decided(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
+    let (store, mut samples) = (backend.open(), Samples::new());
+    let tenant = samples.tenant("acme");
+    store.commit(&tenants(&[&tenant])).expect("committed");
+    let fact = samples.fact(tenant.id, "forum.thread.created");
+    let (mut run, started) = samples.run(tenant.id, "cut", 3, &fact);
+    let left = json!({"since": started.recorded_at, "origin": started.id.to_string(), "todo": [
+        {"act": {"step": 1, "item": 7}}, {"items": [1, 99]}, {"items": [1, null]}, {"check": [2, 3]}]});
+    run.continuation = serde_json::from_value(left).expect("what a decision may leave");
+    let since = started.recorded_at;
+    store.commit(&Batch { runs: vec![whole(&run)], ..facts(vec![fact, started]) }).expect("committed");
+    assert_eq!(store.run(tenant.id, run.id).expect("read"), Some(run.clone()));
+    assert_eq!(store.open_work().expect("read").runs_due, [(since, tenant.id, run.id)]);
+
+    run.continuation = None;
+    store.commit(&Batch { runs: vec![whole(&run)], ..Batch::default() }).expect("committed");
+    assert_eq!(store.run(tenant.id, run.id).expect("read"), Some(run));
+    assert_eq!(store.open_work().expect("read"), OpenWork::default());
+}
+
+#[rstest]
 fn open_runs_are_found_by_what_they_wait_for(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
     let (store, mut samples) = (backend.open(), Samples::new());
     let tenant = samples.tenant("acme");

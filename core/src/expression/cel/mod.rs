@@ -165,7 +165,10 @@ impl Program {
                 variables.add_variable_as_val(variable(index), value);
             }
         }
-        context.meter().charge_evaluation(cost::check(&self.root, &extents, source)?)?;
+        let work = cost::check(&self.root, &extents, source);
+        // What was read to learn that it is too much was work as well.
+        let read = || context.meter().charge(extents.iter().map(|extent| extent.nodes).sum());
+        context.meter().charge_evaluation(work.inspect_err(|_| read())?)?;
         let unbound = |name: &str| Some(self.reads.get(variable_index(name)?)?.problem(&roots, context));
         let value =
             CelValue::resolve_val(&self.root, &variables).map_err(|error| explain::failure(source, &error, unbound))?;
