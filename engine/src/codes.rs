@@ -142,7 +142,8 @@ message names the place."#
 r#"Ask first with `has(…)` for what may be absent, and convert what may have another type."#
 
 "expression_too_expensive" [Of::Failure],
-r#"An expression would take more work than one may, for example because it goes through a long list within another."#
+r#"An expression, or all expressions of one step, trigger or wait together, would take more work than they may, for
+example because a long list is gone through within another."#
 r#"Do it in a function step, or with `for_each`."#
 
 "failed" [Of::Failure],
@@ -162,8 +163,7 @@ r#"The document of a function cannot be used; the message says where it is wrong
 r#"Correct it, and apply it again. `docs/workers.md` has an example."#
 
 "function_out_of_fuel" [Of::Failure],
-r#"A function that is called in a module did more work than one call may, or than all calls of one decision of its
-run may."#
+r#"A function that is called in a module did more work than one call may."#
 r#"Let it do less, or let a worker perform it, which may take its time."#
 
 "function_reserved" [Of::Problem(422)],
@@ -320,8 +320,9 @@ r#"What the attempt gave does not fit the step's `output_schema`, or what the mo
 r#"The message says where. Correct the schema or the instructions; it is tried again as `retry` says."#
 
 "output_too_large" [Of::Failure],
-r#"A value would be larger than 1 MiB, or nest deeper than 64 levels."#
-r#"Keep large data elsewhere and pass on a reference, or take only the fields that are needed."#
+r#"A value would be larger than 1 MiB, or nest deeper than 64 levels. The outputs of all items of a step may be larger,
+and may be read."#
+r#"For how many items there are write `size(…)`; read lists with `for_each` or a function such as `list.pluck`. Keep large data elsewhere and pass on a reference, or take only the fields that are needed."#
 
 "payload_invalid" [Of::Problem(422), Of::Failure],
 r#"The payload does not fit the directive's `payload_schema`; the message says where."#

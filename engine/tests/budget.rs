@@ -61,6 +61,27 @@ async fn a_run_that_costs_much_goes_on_in_later_batches_while_others_are_decided
     house.verified();
 }
 
+#[tokio::test]
+async fn functions_that_only_read_a_list_may_be_given_more_than_they_may_give() {
+    let house = house(UNITS).await;
+    let step = |id: &str, function: &str, input: Value| json!({"id": id, "type": "function", "function": function, "input": input, "on_error": "continue"});
+    house
+        .workflow(json!({"name": "Lists", "version": "1.0.0", "trigger": {"signal": "order.placed"}, "steps": [
+            {"id": "a", "type": "function", "function": "json.identity", "for_each": (0..10).collect::<Vec<_>>(),
+             "input": {"id": "${index}", "text": "${signal.payload.text}"}},
+            step("length", "list.length", json!({"list": "${steps.a.output}"})),
+            step("ids", "list.pluck", json!({"list": "${steps.a.output}", "field": "id"})),
+            step("texts", "list.pluck", json!({"list": "${steps.a.output}", "field": "text"})),
+            step("sorted", "list.sort", json!({"list": "${steps.a.output}", "field": "id"}))]}))
+        .await;
+    let emitted = house.emit(signal("order.placed", json!({"text": "x".repeat(300_000)}))).await.unwrap();
+    let run = house.ended(emitted.dispositions[0].run_id.unwrap()).await;
+    let output = |index: usize| run.steps[index].output.as_ref().map(|output| output.value().clone());
+    assert_eq!((output(1), output(2)), (Some(json!(10)), Some(json!([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]))));
+    let code = |index: usize| run.steps[index].error.as_ref().unwrap().code.as_str();
+    assert_eq!((code(3), code(4)), ("output_too_large", "output_too_large"));
+}
+
 /// What is left of a store when the process ends between two commits.
 fn cut_off_after(commits: usize, units: u64) -> (Arc<MemoryStore>, Scope, RunId) {
     let store = Arc::new(MemoryStore::default());
@@ -124,7 +145,7 @@ async fn a_signal_with_many_costly_subscribers_and_waits_is_offered_to_each_once
         commits.changed().await.unwrap();
     }
     let dispositions = house.store.dispositions(house.scope.tenant, paid.signal.id).unwrap();
-    let of_kind = |kind| dispositions.iter().filter(|one| one.kind == kind).map(|one| one.run_id.unwrap());
+    let of_kind = |kind| dispositions.iter().filter(move |one| one.kind == kind).map(|one| one.run_id.unwrap());
     assert_eq!(of_kind(DispositionKind::Advanced).collect::<BTreeSet<_>>(), waiting);
     assert_eq!(of_kind(DispositionKind::Started).collect::<BTreeSet<_>>().len(), 40);
     assert!(*house.engine.commits().borrow() - before > 20);

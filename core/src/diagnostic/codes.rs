@@ -33,7 +33,7 @@ Wrong: `name: Triage: new threads`
 Right: `name: "Triage: new threads"`"#
 
 TOO_LARGE "FP0003" "the document is too large"
-r#"A definition may have up to 1 MiB (1,048,576 bytes) of text. What comes near that is usually data that was pasted
+r#"A definition may have up to 4 MiB (4,194,304 bytes) of text. What comes near that is usually data that was pasted
 into a definition; send it with the signal, or let a step fetch it. A large workflow can also be split in several that
 start each other by signals.
 

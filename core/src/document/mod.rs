@@ -21,7 +21,7 @@ use crate::diagnostic::{Diagnostic, codes, shown};
 pub use reader::{Fields, Known, Outcome, Reader};
 
 /// Larger definitions are data in disguise.
-pub const BYTES_MAX: usize = 1 << 20;
+pub const BYTES_MAX: usize = 4 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {

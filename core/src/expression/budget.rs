@@ -11,13 +11,22 @@ use crate::{Failure, Json};
 #[derive(Debug)]
 pub struct Budget {
     bytes_left: usize,
+    bytes_max: usize,
 }
 
 impl Budget {
     pub const BYTES_MAX: usize = 1024 * 1024;
 
     pub fn new() -> Self {
-        Self { bytes_left: Self::BYTES_MAX }
+        Self::of(Self::BYTES_MAX)
+    }
+
+    pub fn of(bytes_max: usize) -> Self {
+        Self { bytes_left: bytes_max, bytes_max }
+    }
+
+    pub fn spent(&self) -> usize {
+        self.bytes_max - self.bytes_left
     }
 
     pub fn bytes_left(&self) -> usize {
@@ -27,7 +36,7 @@ impl Budget {
     pub fn spend(&mut self, bytes: usize) -> Result<(), Failure> {
         let left = self.bytes_left.checked_sub(bytes);
         self.bytes_left =
-            left.ok_or_else(|| too_large(format!("the rendered value has more than {} bytes", Self::BYTES_MAX)))?;
+            left.ok_or_else(|| too_large(format!("the rendered value has more than {} bytes", self.bytes_max)))?;
         Ok(())
     }
 

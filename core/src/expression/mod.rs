@@ -76,6 +76,11 @@ pub trait Context {
     /// None: there is none, like the output of a step that was skipped.
     fn resolve(&self, root: Root<'_>) -> Option<Cow<'_, Value>>;
 
+    /// How many items a list has, where that is known without writing it out.
+    fn list_len(&self, _root: Root<'_>) -> Option<usize> {
+        None
+    }
+
     /// What evaluations are charged to.
     fn meter(&self) -> &Meter;
 }
@@ -138,6 +143,14 @@ impl Expression {
 
     pub fn evaluate(&self, context: &dyn Context) -> Result<Value, Failure> {
         self.evaluate_within(context, &mut Budget::new(), 0)
+    }
+
+    /// The value itself, where it is only read and not made.
+    fn borrow<'c>(&self, context: &'c dyn Context) -> Option<Result<Cow<'c, Value>, Failure>> {
+        match &self.form {
+            Form::Path(path) => Some(path.find(context)),
+            Form::Program(_) => None,
+        }
     }
 
     /// As part of a larger value, `depth` containers deep.

@@ -86,12 +86,25 @@ impl Template {
     }
 
     pub fn render(&self, context: &dyn Context) -> Result<Json, Failure> {
+        self.render_up_to(context, Budget::BYTES_MAX)
+    }
+
+    /// The value itself, if it is one that is only read: however large it is, nothing is copied.
+    pub fn borrow<'c>(&self, context: &'c dyn Context) -> Option<Result<Cow<'c, Value>, Failure>> {
+        match &self.form {
+            Form::Node(Node::One(expression)) => expression.borrow(context),
+            Form::Node(_) | Form::Literal(_) => None,
+        }
+    }
+
+    /// What is read and not kept may be larger than what is.
+    pub fn render_up_to(&self, context: &dyn Context, bytes_max: usize) -> Result<Json, Failure> {
         match &self.form {
             Form::Literal(json) => Ok(json.clone()),
             Form::Node(node) => {
-                let mut budget = Budget::new();
+                let mut budget = Budget::of(bytes_max);
                 let rendered = node.render(context, &mut budget, 0).map(Json::from);
-                context.meter().charge_bytes(Budget::BYTES_MAX - budget.bytes_left());
+                context.meter().charge_bytes(budget.spent());
                 rendered
             }
         }

@@ -67,6 +67,12 @@ impl Context for View<'_> {
         self.setting.meter
     }
 
+    fn list_len(&self, root: Root<'_>) -> Option<usize> {
+        let Root::StepOutput(id) = root else { return None };
+        let step = self.output_of(id)?;
+        step.is_gathered().then(|| step.items.as_ref().map_or(0, |items| items.steps.len()))
+    }
+
     fn resolve(&self, root: Root<'_>) -> Option<Cow<'_, Value>> {
         let signal = self.setting.signal;
         match root {
@@ -100,13 +106,21 @@ impl View<'_> {
 
     /// A step's output once it has completed; where it is undone, of the very part that is.
     fn output(&self, id: &str) -> Option<&Json> {
+        let step = self.output_of(id)?;
+        if step.is_gathered() && !step.has_gathered() {
+            self.setting.meter.charge_bytes(step.items.as_ref().map_or(0, |items| items.steps.bytes()));
+        }
+        step.output()
+    }
+
+    fn output_of(&self, id: &str) -> Option<&super::Step> {
         let index = *self.setting.workflow.index.get(id)?;
         let own = self.place.filter(|place| place.undo && place.index() == index);
         let step = match own {
             Some(place) => self.run.at(place.done())?,
             None => self.run.steps.get(index)?,
         };
-        step.output().filter(|_| step.status == StepStatus::Completed)
+        Some(step).filter(|_| step.status == StepStatus::Completed)
     }
 
     /// Of `for_each`: worked out from the definition once, and then kept with the items.
@@ -114,11 +128,16 @@ impl View<'_> {
         let place = self.place?;
         let for_each = self.setting.workflow.steps.get(place.index())?.for_each.as_ref()?;
         let items = self.run.steps.get(place.index())?.items.as_ref()?;
+        let item = place.item? as usize;
+        // Most lists stand somewhere as they are. `for_each` sees nothing that depends on the place.
+        if let Some(Ok(Cow::Borrowed(list))) = for_each.items.borrow(self) {
+            return list.get(item);
+        }
         let list = items.list(|| {
             let outside = View { place: None, ..*self };
             for_each.items.render(&outside).map_or(Value::Null, |list| list.value().clone())
         });
-        list.get(place.item? as usize)
+        list.get(item)
     }
 
     fn repeat(&self) -> Option<Value> {

@@ -19,8 +19,8 @@ use serde_json::Value;
 
 pub use context::{Setting, TriggerView};
 pub use decide::{
-    Answer, Continuation, Decision, Effect, Functions, Illegal, Input, Start, awaits, decide, effect_in_flight, effects_in_flight,
-    start,
+    Answer, Continuation, Decision, Effect, Functions, INPUT_BYTES_MAX, Illegal, Input, Start, awaits, decide,
+    effect_in_flight, effects_in_flight, start,
 };
 pub use descent::{Ancestry, Descendants, Descent};
 pub use place::Place;
@@ -418,6 +418,16 @@ impl Step {
         }
     }
 
+    /// Whether its output is that of its items.
+    fn is_gathered(&self) -> bool {
+        self.items.is_some() && self.status == StepStatus::Completed && self.output.is_none()
+    }
+
+    /// Whether that is written out already.
+    fn has_gathered(&self) -> bool {
+        self.items.as_ref().is_some_and(|items| items.output.is_known())
+    }
+
     fn wake_at(&self) -> Option<Timestamp> {
         let items = self.items.as_ref().and_then(|items| items.steps.wake_at());
         self.due_at.into_iter().chain(items).min()
@@ -468,6 +478,10 @@ struct Derived<T>(OnceLock<Arc<T>>);
 impl<T> Derived<T> {
     fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
         self.0.get_or_init(|| Arc::new(make()))
+    }
+
+    fn is_known(&self) -> bool {
+        self.0.get().is_some()
     }
 
     fn forget(&mut self) {

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use fleetprompt_core::document::{BYTES_MAX, Format};
 use fleetprompt_core::run::{Input, Place, Status, StepStatus};
+use fleetprompt_core::workflow::{self, Catalog};
 use fleetprompt_core::{Failure, Json, Meter};
 use serde_json::{Value, json};
 
@@ -149,6 +151,57 @@ fn what_takes_long_is_cut_into_decisions_of_about_the_budget() {
         assert!(decisions > 10 && decisions as u64 > least, "{decisions} decisions for {used} units");
         assert_eq!(whole.used(), used, "what is cut costs nothing more");
     }
+}
+
+#[test]
+fn ten_thousand_steps_as_people_write_them_fit_into_a_definition() {
+    let step = |at: usize| {
+        json!({
+            "id": format!("check_invoice_{at}"), "name": format!("Check invoice {at} against its order"),
+            "type": "directive", "directive": "invoice.check", "needs": [format!("check_invoice_{}", at.max(1) - 1)],
+            "when": "signal.payload.customer.country in ['AT', 'CH', 'DE']",
+            "payload": {"invoice": format!("${{signal.payload.invoices[{at}].number}}"), "strict": true,
+                "note": format!("Invoice {at} of ${{signal.payload.customer.name}}")},
+            "retry": {"max_attempts": 3, "initial": "10s"}, "timeout": "5m",
+        })
+    };
+    let mut steps: Vec<Value> = (0..MANY).map(step).collect();
+    steps[0]["needs"] = json!([]);
+    let text = json!({"workflow": {"name": "Invoices", "version": "1.0.0", "trigger": {"signal": "invoices.received"},
+        "steps": steps}})
+    .to_string();
+    assert!((1 << 20..BYTES_MAX).contains(&text.len()), "{} bytes", text.len());
+    let read = within("reading the definition", || workflow::read(&text, Format::Json, &Catalog::default()));
+    let (workflow, _) = read.unwrap_or_else(|problems| panic!("{problems:?}"));
+    assert_eq!(workflow.steps.len(), MANY);
+    assert!(workflow.document.text().len() < BYTES_MAX, "it is stored as JSON");
+}
+
+#[test]
+fn outputs_of_items_may_be_larger_than_what_one_step_gives() {
+    // 40 times 100 KB, which is more than an expression makes or a function takes.
+    let text = "x".repeat(100_000);
+    let fields = json!({
+        "output": {"count": "${size(steps.a.output)}", "again": "${steps.a.output.size()}", "some": "${size(steps.c.output)}",
+            "tenth": "${size(steps.a.output[10].text)}", "ids": "${steps.a.output.map(x, x.id)}"},
+        "steps": [
+            {"id": "a", "input": {"id": "${index}", "text": "${signal.payload.text}"}, "for_each": (0..40).collect::<Vec<_>>()},
+            {"id": "b", "for_each": "${steps.a.output}", "input": "${item.id}"},
+            {"id": "c", "for_each": "${steps.a.output}", "type": "wait", "until": "2020-01-01T00:00:00Z"}]});
+    let world = World::triggered(fields, json!({"text": text.clone()}), 1);
+    assert_eq!(world.run.status, Status::Completed, "{:?}", world.run.error);
+    let ids: Vec<u64> = (0..40).collect();
+    let expected = json!({"count": 40, "again": 40, "some": 40, "tenth": 100_000, "ids": ids});
+    assert_eq!(world.run.output.as_ref().map(Json::value), Some(&expected));
+    assert_eq!(world.step("b").output().map(Json::value), Some(&json!(ids)));
+
+    // What is made or kept stays limited, and says where.
+    let fields = json!({"output": "${steps.a.output}",
+        "steps": [{"id": "a", "input": "${signal.payload.text}", "for_each": (0..20).collect::<Vec<_>>()}]});
+    let world = World::triggered(fields, json!({"text": text}), 1);
+    let error = world.error();
+    assert_eq!(error.code, "output_too_large");
+    assert!(error.message.starts_with("output: the rendered value has more than"), "{}", error.message);
 }
 
 #[test]

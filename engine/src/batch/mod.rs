@@ -361,7 +361,8 @@ impl Decider {
     /// how much was decided.
     fn tick(&mut self, works: Taken, within: Option<Duration>) -> usize {
         self.pass_time();
-        self.extra_commits = within.map_or(usize::MAX, |_| EXTRA_COMMITS_MAX);
+        let shared = within.filter(|within| *within < Pace::ALONE);
+        self.extra_commits = shared.map_or(usize::MAX, |_| EXTRA_COMMITS_MAX);
         self.queued.set(self.inputs.len() as i64);
         let read = self.read_ahead(works.iter().map(|(work, _)| work));
         let known = match read.and_then(|()| self.known_keys(works.iter().map(|(work, _)| work))) {
@@ -371,7 +372,7 @@ impl Decider {
                 return 0;
             }
         };
-        self.signals_max = if within.is_some_and(|within| within < Pace::ALONE) { SIGNALS_MAX_SHARED } else { SIGNALS_MAX };
+        self.signals_max = if shared.is_some() { SIGNALS_MAX_SHARED } else { SIGNALS_MAX };
         let (mut open, mut committed, mut cost, mut charges) = (Open::default(), false, 0, Vec::new());
         let begun = Instant::now();
         let mut works = works.into_iter();

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use fleetprompt_core::SignalId;
 use fleetprompt_core::directive::Directive;
 use fleetprompt_core::run::{self, Effect, Setting};
+use fleetprompt_core::{Meter, SignalId};
 
 use super::{AGAIN_AFTER, Decider};
 use crate::cache::OpenRun;
@@ -52,8 +52,13 @@ impl Decider {
                 let (directory, open) = (self.directory.load(), self.cache.run(tenant, run)?);
                 let (Some(open), Some(known)) = (open, directory.tenant(tenant)) else { return Ok(Found::Nothing) };
                 let is_it = |step: &run::Step| step.attempt == attempt && step.signal_id == Some(begun);
-                let setting =
-                    Setting { workflow: &open.workflow, tenant: &known.tenant, signal: open.signal.as_deref() };
+                let meter = Meter::unlimited();
+                let setting = Setting {
+                    workflow: &open.workflow,
+                    tenant: &known.tenant,
+                    signal: open.signal.as_deref(),
+                    meter: &meter,
+                };
                 let effect = open.run.at(place).filter(|step| is_it(step));
                 let effect = effect.and_then(|_| run::effect_in_flight(setting, &open.run, place));
                 Ok(effect.map_or(Found::Nothing, |effect| Found::Step(Box::new((open.clone(), effect)), begun)))

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use fleetprompt_core::function::{Function, ModuleDigest};
 use fleetprompt_core::retry::RetryPolicy;
-use fleetprompt_core::run::Functions;
+use fleetprompt_core::run::{Functions, INPUT_BYTES_MAX};
 use fleetprompt_core::{Failure, Json, Meter};
 use serde_json::Value;
 
@@ -63,6 +63,10 @@ impl Functions for Known<'_> {
             }
             None => Err(Failure::fatal("function_unknown", format!("there is no function `{name}`"))),
         }
+    }
+
+    fn input_bytes_max(&self, name: &str) -> usize {
+        if self.registered(name).is_some() { INPUT_BYTES_MAX } else { functions::input_bytes_max(name) }
     }
 
     fn performed_elsewhere(&self, name: &str) -> Option<&RetryPolicy> {

@@ -29,7 +29,7 @@ use serde_json::Value;
 
 use field::Input;
 pub use field::{Field, Kind};
-use value::{BYTES_MAX, measure, too_large};
+use value::{BYTES_MAX, READ_BYTES_MAX, measure, too_large};
 
 /// One function, with all that people and tools need to know to call it.
 pub struct Function {
@@ -51,13 +51,22 @@ pub struct Example {
 /// Checks the input, calls, checks the output. Failures are fatal: the same input fails again.
 pub fn call(function: &Function, input: &Value) -> Result<Json, Failure> {
     let named = |failure: Failure| Failure::fatal(&failure.code, format!("{}: {}", function.name, failure.message));
-    if measure(input, BYTES_MAX).is_none() {
-        let message = "the input is larger than 1 MiB, or nests deeper than 64 levels";
+    let bytes_max = input_bytes_max(function.name);
+    if measure(input, bytes_max).is_none() {
+        let message = format!("the input is larger than {} MiB, or nests deeper than 64 levels", bytes_max >> 20);
         return Err(named(Failure::fatal("input_too_large", message)));
     }
     let input = Input::check(function.input, input).map_err(named)?;
     let output = (function.call)(&input).map_err(named)?;
     bounded(output).map_err(named)
+}
+
+/// How large an input may be: those that look at each item of a list once may be given one that is larger than what
+/// they may give.
+pub fn input_bytes_max(name: &str) -> usize {
+    const READERS: [&str; 7] =
+        ["json.get", "list.filter", "list.first", "list.length", "list.pluck", "list.slice", "list.sum"];
+    if READERS.contains(&name) { READ_BYTES_MAX } else { BYTES_MAX }
 }
 
 /// How much work a call was, at worst, as bytes of JSON that are read once.
@@ -74,7 +83,7 @@ pub(crate) fn work_of(function: &Function, input: &Value, output: &Result<Json, 
 
 /// About how many bytes of JSON a value takes; of what is too large for a function, as many as it may take.
 pub(crate) fn bytes_of(value: &Value) -> usize {
-    measure(value, BYTES_MAX).unwrap_or(BYTES_MAX)
+    measure(value, READ_BYTES_MAX).unwrap_or(READ_BYTES_MAX)
 }
 
 fn bounded(output: Value) -> Result<Json, Failure> {

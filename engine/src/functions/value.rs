@@ -11,6 +11,9 @@ use serde_json::Value;
 /// The most that goes into a function, and the most that comes out.
 pub const BYTES_MAX: usize = 1 << 20;
 
+/// The most that goes into a function which only reads it.
+pub const READ_BYTES_MAX: usize = 16 << 20;
+
 /// About how many bytes of JSON a value takes. `None` when it is more than `max`, or nests too
 /// deep: then nobody has walked further than that.
 pub fn measure(value: &Value, max: usize) -> Option<usize> {

@@ -7,7 +7,7 @@ use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use bytes::BytesMut;
-use fleetprompt_core::document::Format;
+use fleetprompt_core::document::{self, Format};
 use fleetprompt_core::{Json, TenantId, json};
 use fleetprompt_engine::memory::{self, RequestMemory, Reservation};
 use fleetprompt_engine::modules;
@@ -21,7 +21,7 @@ use super::{Api, Problem};
 /// A payload of 1 MiB and what stands around it.
 pub const ONE_BYTES_MAX: usize = (1 << 20) + (1 << 17);
 pub const MANY_BYTES_MAX: usize = 10 << 20;
-pub const DOCUMENT_BYTES_MAX: usize = 1 << 20;
+pub const DOCUMENT_BYTES_MAX: usize = document::BYTES_MAX;
 /// A payload may use all of core's levels, inside of one object.
 const LEVELS_MAX: usize = Json::DEPTH_MAX + 1;
 const TIME_MAX: Duration = Duration::from_secs(60);

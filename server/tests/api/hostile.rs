@@ -105,7 +105,7 @@ async fn what_is_too_large_is_refused_wherever_it_is_told() {
     post(&forum, "/v1/signals", JSON, Body::from_stream(pieces)).await.is_problem(413, "body_too_large");
     let reply = post(&forum, "/v1/signals", JSON, large((1 << 20) + 10)).await;
     assert_eq!(reply.status, 422, "a payload above its own limit: {}", reply.text());
-    let document = " ".repeat((1 << 20) + 1);
+    let document = " ".repeat((4 << 20) + 1);
     for path in ["/v1/workflows", "/v1/workflows/validate", "/v1/agents"] {
         post(&forum, path, JSON, document.clone()).await.is_problem(413, "body_too_large");
     }

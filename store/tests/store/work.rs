@@ -100,7 +100,7 @@ fn what_a_decision_left_is_stored_and_due_until_it_is_decided(#[values(Memory, S
     store.commit(&tenants(&[&tenant])).expect("committed");
     let fact = samples.fact(tenant.id, "forum.thread.created");
     let (mut run, started) = samples.run(tenant.id, "cut", 3, &fact);
-    let left = json!({"since": started.recorded_at, "origin": started.id.to_string(), "todo": [
+    let left = json!({"since": started.recorded_at, "origin": started.id, "cause": started.id, "todo": [
         {"act": {"step": 1, "item": 7}}, {"items": [1, 99]}, {"items": [1, null]}, {"check": [2, 3]}]});
     run.continuation = serde_json::from_value(left).expect("what a decision may leave");
     let since = started.recorded_at;

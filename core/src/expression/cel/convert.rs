@@ -27,6 +27,10 @@ pub fn boolean<'v>(value: bool) -> Box<dyn Val + 'v> {
     Box::new(CelBool::from(value))
 }
 
+pub fn length<'v>(len: usize) -> Box<dyn Val + 'v> {
+    Box::new(CelInt::from(len as i64))
+}
+
 fn convert<'v>(value: &'v Value, extent: &mut Extent) -> Box<dyn Val + 'v> {
     extent.nodes += 1;
     match value {

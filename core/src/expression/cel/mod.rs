@@ -20,7 +20,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::budget::Budget;
-use super::path::{Path, Start};
+use super::path::{Path, Start, kind};
 use super::{Context, Invalid, Reference, StepField, scan};
 use crate::Failure;
 use cost::Extent;
@@ -40,6 +40,8 @@ pub enum Read {
     Value(Path),
     /// `has(path)`.
     Presence(Path),
+    /// `size(path)`: told without looking inside.
+    Size(Path),
 }
 
 pub struct Compiled {
@@ -93,7 +95,12 @@ struct Roots<'c>(Vec<(&'c Start, Option<Cow<'c, Value>>)>);
 impl<'c> Roots<'c> {
     fn resolve(reads: &'c [Read], context: &'c dyn Context) -> Self {
         let mut roots: Vec<(&Start, Option<Cow<'_, Value>>)> = Vec::new();
-        for start in reads.iter().map(|read| &read.path().start) {
+        // What is only counted need not be written out.
+        let is_counted = |read: &&Read| {
+            matches!(read, Read::Size(path) if path.segments.is_empty())
+                && context.list_len(read.path().start.as_root()).is_some()
+        };
+        for start in reads.iter().filter(|read| !is_counted(read)).map(|read| &read.path().start) {
             if !roots.iter().any(|(known, _)| *known == start) {
                 roots.push((start, context.resolve(start.as_root())));
             }
@@ -109,13 +116,19 @@ impl<'c> Roots<'c> {
 impl Read {
     fn path(&self) -> &Path {
         match self {
-            Self::Value(path) | Self::Presence(path) => path,
+            Self::Value(path) | Self::Presence(path) | Self::Size(path) => path,
         }
     }
 
     /// The variable's value. None leaves it unbound: whether that is an error is for CEL to say,
     /// which knows whether it is ever reached.
-    fn bind<'v>(&self, roots: &'v Roots<'_>) -> Option<(Box<dyn Val + 'v>, Extent)> {
+    fn bind<'v>(&self, roots: &'v Roots<'_>, context: &dyn Context) -> Option<(Box<dyn Val + 'v>, Extent)> {
+        if let Self::Size(path) = self
+            && path.segments.is_empty()
+            && let Some(len) = context.list_len(path.start.as_root())
+        {
+            return Some((convert::length(len), Extent::SCALAR));
+        }
         let root = roots.of(self.path());
         match self {
             Self::Value(path) => path.walk(root?).ok().map(convert::from_json),
@@ -123,18 +136,31 @@ impl Read {
                 let present = path.is_present(root).ok()?;
                 Some((convert::boolean(present), Extent::SCALAR))
             }
+            Self::Size(path) => match path.walk(root?).ok()? {
+                Value::Array(items) => Some((convert::length(items.len()), Extent::SCALAR)),
+                Value::Object(fields) => Some((convert::length(fields.len()), Extent::SCALAR)),
+                Value::String(text) => {
+                    context.meter().charge_bytes(text.len());
+                    Some((convert::length(text.chars().count()), Extent::SCALAR))
+                }
+                Value::Null | Value::Bool(_) | Value::Number(_) => None,
+            },
         }
     }
 
     /// Why it is unbound.
     fn problem(&self, roots: &Roots<'_>, context: &dyn Context) -> String {
         let path = match self {
-            Self::Value(path) => Cow::Borrowed(path),
+            Self::Value(path) | Self::Size(path) => Cow::Borrowed(path),
             Self::Presence(path) => Cow::Owned(path.parent()),
         };
         match roots.of(&path) {
             None => path.absent(context),
-            Some(root) => path.walk(root).err().unwrap_or_else(|| format!("`{path}` is not an object")),
+            Some(root) => match (path.walk(root), self) {
+                (Err(problem), _) => problem,
+                (Ok(value), Self::Size(_)) => format!("`{path}` is {}: it has no size", kind(value)),
+                (Ok(_), _) => format!("`{path}` is not an object"),
+            },
         }
     }
 }
@@ -159,7 +185,7 @@ impl Program {
         let mut extents = Vec::with_capacity(self.reads.len());
         let mut variables = functions::context(&self.patterns);
         for (index, read) in self.reads.iter().enumerate() {
-            let (value, extent) = read.bind(&roots).unzip();
+            let (value, extent) = read.bind(&roots, context).unzip();
             extents.push(extent.unwrap_or(Extent::SCALAR));
             if let Some(value) = value {
                 variables.add_variable_as_val(variable(index), value);

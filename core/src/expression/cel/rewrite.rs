@@ -65,7 +65,10 @@ impl Rewriting<'_> {
                 select.operand = Box::new(self.expression(*select.operand)?);
                 Expr::Select(select)
             }
-            Expr::Call(call) => self.call(call)?,
+            Expr::Call(call) => match self.sized(&call)? {
+                Some(path) => return Ok(self.read(id, Read::Size(path))),
+                None => self.call(call)?,
+            },
             Expr::List(mut list) => {
                 list.elements = self.all(list.elements)?;
                 Expr::List(list)
@@ -118,6 +121,16 @@ impl Rewriting<'_> {
         };
         segments.reverse();
         Path::new(root, segments).map(Some).map_err(|no_path| self.no_path(no_path, root))
+    }
+
+    /// The path in `size(path)` or `path.size()`.
+    fn sized(&self, call: &CallExpr) -> Result<Option<Path>, Invalid> {
+        let operand = match (call.func_name.as_str(), &call.target, call.args.as_slice()) {
+            ("size", Some(target), []) => target,
+            ("size", None, [argument]) => argument,
+            _ => return Ok(None),
+        };
+        self.path(&operand.expr)
     }
 
     fn no_path(&self, no_path: NoPath, near: &str) -> Invalid {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::context::View;
 use super::super::record::{Ending, StepChange, StepRecord};
@@ -77,19 +77,22 @@ impl<'a> Plan<'a> {
     }
 
     fn list_len(&self, for_each: &ForEach) -> Result<u32, Failure> {
-        let list = for_each.items.render(&self.view())?;
-        let Some(items) = list.value().as_array() else {
+        let view = self.view();
+        let borrowed = for_each.items.borrow(&view).transpose()?;
+        let rendered = if borrowed.is_none() { Some(for_each.items.render(&view)?) } else { None };
+        let list = borrowed.as_deref().or(rendered.as_ref().map(Json::value));
+        let Some(len) = list.and_then(Value::as_array).map(Vec::len) else {
             return Err(Failure::fatal("items_invalid", "`for_each` needs a list, and this is none"));
         };
-        if items.len() > ForEach::ITEMS_MAX {
-            let message = format!("`for_each` got {} items; at most {} are allowed", items.len(), ForEach::ITEMS_MAX);
+        if len > ForEach::ITEMS_MAX {
+            let message = format!("`for_each` got {len} items; at most {} are allowed", ForEach::ITEMS_MAX);
             return Err(Failure::fatal("items_too_many", message));
         }
-        if self.run.steps.items() + items.len() > PLACES_MAX {
+        if self.run.steps.items() + len > PLACES_MAX {
             let message = format!("the run's steps would have more than {PLACES_MAX} items in all");
             return Err(Failure::fatal("run_too_large", message));
         }
-        Ok(items.len() as u32)
+        Ok(len as u32)
     }
 
     /// What one place does first: it gets its lock, if it wants one, and then it acts.
@@ -120,7 +123,7 @@ impl<'a> Plan<'a> {
                 self.begin_attempt(place);
             }
             StepKind::Function { function, input } => {
-                let input = input.render(&self.view_at(place));
+                let input = input.render_up_to(&self.view_at(place), self.functions.input_bytes_max(function));
                 let output = input.and_then(|input| self.functions.call(function, input.value()));
                 self.attempt_ended(place, output, StepRecord { attempt: 1, ..StepRecord::default() });
             }

@@ -37,6 +37,7 @@ impl Todo {
 pub struct Continuation {
     since: Timestamp,
     origin: RecordId,
+    cause: RecordId,
     todo: VecDeque<Todo>,
 }
 
@@ -54,6 +55,11 @@ impl Plan<'_> {
         self.todo = continuation.todo.clone();
     }
 
+    /// What comes first follows from what it would have followed from, and not from the input.
+    pub(super) fn caused_by_before(&mut self, continuation: &Continuation) {
+        self.cause = continuation.cause;
+    }
+
     /// Whether the budget is spent and work is left; what needs none is dropped on the way.
     pub(super) fn is_cut(&mut self) -> bool {
         if self.run.status != Status::Running || !self.setting.meter.is_spent() {
@@ -68,9 +74,9 @@ impl Plan<'_> {
     }
 
     pub(super) fn leave_rest(&mut self) {
-        let (since, origin) = (self.moment.now(), self.origin);
+        let (since, origin, cause) = (self.moment.now(), self.origin, self.cause);
         let todo = std::mem::take(&mut self.todo);
-        self.run.continuation = Some(Continuation { since, origin, todo }.into());
+        self.run.continuation = Some(Continuation { since, origin, cause, todo }.into());
     }
 
     /// Steps are checked one by one.

@@ -37,6 +37,8 @@ pub use wait::awaits;
 /// The outputs of a run's steps, and what its next steps are given at once: a run is held in memory
 /// whole. Each may be 1 MiB, but not each of 10,000.
 const BYTES_MAX: usize = 64 << 20;
+/// What a step is given, unless its function only reads it.
+pub const INPUT_BYTES_MAX: usize = 1 << 20;
 /// Steps and items of one run.
 const PLACES_MAX: usize = 50_000;
 
@@ -44,6 +46,11 @@ const PLACES_MAX: usize = 50_000;
 pub trait Functions {
     /// A deterministic one, called here and now.
     fn call(&self, function: &str, input: &Value) -> Result<Json, Failure>;
+
+    /// How large an input it may be given: what only reads a list may be given one that nothing may keep.
+    fn input_bytes_max(&self, _function: &str) -> usize {
+        INPUT_BYTES_MAX
+    }
 
     /// How often one that workers perform is tried, unless its step says; none: it is called here.
     fn performed_elsewhere(&self, _function: &str) -> Option<&RetryPolicy> {
@@ -361,6 +368,9 @@ pub fn decide(
         plan.continue_from(continuation);
     }
     plan.take(input, continuation.is_some())?;
+    if let Some(continuation) = &continuation {
+        plan.caused_by_before(continuation);
+    }
     plan.advance();
     Ok(plan.decision())
 }
