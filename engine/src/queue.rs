@@ -493,8 +493,8 @@ mod tests {
             scope,
             slug,
             to,
-            version: None,
-            reply: oneshot::channel().0,
+            compiled: None,
+            reply: Reply::new(oneshot::channel().0),
         })
     }
 

@@ -141,10 +141,10 @@ async fn a_signal_with_many_costly_subscribers_and_waits_is_offered_to_each_once
         assert_eq!(house.ended(*run).await.status, Status::Completed);
     }
     let mut commits = house.engine.commits();
-    while house.store.dispositions(house.scope.tenant, paid.signal.id).unwrap().len() < 80 {
+    while house.store.dispositions(house.scope.tenant, paid.signal.id, 1_000).unwrap().len() < 80 {
         commits.changed().await.unwrap();
     }
-    let dispositions = house.store.dispositions(house.scope.tenant, paid.signal.id).unwrap();
+    let dispositions = house.store.dispositions(house.scope.tenant, paid.signal.id, 1_000).unwrap();
     let of_kind = |kind| dispositions.iter().filter(move |one| one.kind == kind).map(|one| one.run_id.unwrap());
     assert_eq!(of_kind(DispositionKind::Advanced).collect::<BTreeSet<_>>(), waiting);
     assert_eq!(of_kind(DispositionKind::Started).collect::<BTreeSet<_>>().len(), 40);
@@ -168,7 +168,7 @@ async fn a_lock_goes_to_each_that_waits_for_it_in_later_batches() {
         let emitted = house.emit(signal(name, json!({}))).await.unwrap();
         let mut commits = house.engine.commits();
         loop {
-            let found = house.store.dispositions(house.scope.tenant, emitted.signal.id).unwrap();
+            let found = house.store.dispositions(house.scope.tenant, emitted.signal.id, 1_000).unwrap();
             let run = found.first().and_then(|found| house.store.run(house.scope.tenant, found.run_id?).unwrap());
             if let Some(run) = run.filter(|run| run.steps[0].lock.is_some()) {
                 return run.id;
@@ -223,7 +223,7 @@ async fn what_listens_to_everything_does_not_keep_offering_alive() {
     let mut commits = house.engine.commits();
     let offered = |house: &House| {
         let signals = house.store.signals(house.scope.tenant, &SignalFilter::default(), Page::newest(1_000)).unwrap();
-        let of = |id| house.store.dispositions(house.scope.tenant, id).unwrap().len();
+        let of = |id| house.store.dispositions(house.scope.tenant, id, 1_000).unwrap().len();
         signals.iter().map(|signal| of(signal.id)).sum::<usize>()
     };
     while offered(&house) < 6 {

@@ -169,7 +169,7 @@ async fn a_definition_that_cannot_be_written_is_refused_and_registers_nothing() 
         house.engine.workflow_apply(&house.scope, json!({"workflow": workflow}).to_string(), Format::Json, true)
     };
     assert_eq!(refusal(workflow(UNSTORABLE).await).code, "unstorable");
-    assert_eq!(house.engine.directory().tenant(house.scope.tenant).unwrap().workflows.iter().count(), 0);
+    assert_eq!(house.engine.directory().tenant(house.scope.tenant).unwrap().workflows.len(), 0);
     assert_eq!(workflow("fine").await.unwrap().entry.status, WorkflowStatus::Active);
     house.verified();
 }
@@ -282,13 +282,13 @@ async fn of_what_a_worker_reports_the_outcome_at_fault_is_refused_and_fails_its_
     let worker = std::sync::Arc::new(worker);
     let mut attempts = Vec::new();
     while attempts.len() < 3 {
-        let holding = attempts.iter().map(|delivered: &Delivered| delivered.id.clone()).collect();
+        let holding = attempts.iter().map(|delivered: &Delivered| delivered.id).collect();
         let taken = house.engine.workers().take(worker.clone(), 10, holding, std::time::Duration::from_secs(20)).await;
         attempts.extend(taken.unwrap().attempts);
     }
     let reports = attempts.iter().enumerate().map(|(number, delivered)| {
         let text = if number == 1 { UNSTORABLE } else { "fine" };
-        AttemptReport { id: delivered.id.clone(), result: Ok(Json::from(json!({"parcel": text}))), logs: Vec::new() }
+        AttemptReport { id: delivered.id, result: Ok(Json::from(json!({"parcel": text}))), logs: Vec::new() }
     });
     let reports: Vec<AttemptReport> = reports.collect();
     let answers = house.engine.attempts_report(&worker, &Json::null(), reports.clone()).await.unwrap();

@@ -15,7 +15,8 @@ use fleetprompt_core::{DirectiveId, Json, RecordId, RunId, Signal, SignalId, Slu
 use parking_lot::Mutex;
 
 use crate::{
-    Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RootUsage, RunFilter, RunPart, SignalFilter, StepRange, Store, TriggeredRun, WaitingFilter,
+    Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RootUsage, RunFilter, RunPart, SignalFilter, StepRange,
+    Store, TriggeredRun, WaitingFilter,
 };
 
 pub struct CountingStore {

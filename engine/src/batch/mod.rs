@@ -513,8 +513,7 @@ impl Decider {
             &mut self.moment,
             (&mut self.standing, &mut self.descents),
             &open.stage,
-            self.signals_max,
-            &meter,
+            (self.signals_max, &meter),
         );
         let decided = catch_unwind(AssertUnwindSafe(|| decide(&mut cascade)));
         let stage = cascade.stage;
@@ -628,21 +627,19 @@ impl Decider {
     fn read_ahead<'a>(&mut self, works: impl IntoIterator<Item = &'a Work>) -> Result<(), Error> {
         let (mut runs, mut directives) = (Vec::new(), Vec::new());
         for work in works {
-            let outcomes = match work {
-                Work::Outcome(outcome) => std::slice::from_ref(outcome),
+            let outcome = match work {
+                Work::Outcome(outcome) => outcome,
                 Work::Input(input) => match &**input {
-                    Input::Outcomes { outcomes, .. } => outcomes.as_slice(),
+                    Input::Outcome { outcome, .. } => outcome,
                     _ => continue,
                 },
             };
-            for outcome in outcomes {
-                match outcome {
-                    Outcome::Step { tenant, run: id, .. } | Outcome::RunDue { tenant, id } => runs.push((*tenant, *id)),
-                    Outcome::Directive { tenant, id, .. }
-                    | Outcome::DirectiveDue { tenant, id }
-                    | Outcome::DirectiveDeferred { tenant, id } => directives.push((*tenant, *id)),
-                    Outcome::ScheduleDue { .. } => {}
-                }
+            match outcome {
+                Outcome::Step { tenant, run: id, .. } | Outcome::RunDue { tenant, id } => runs.push((*tenant, *id)),
+                Outcome::Directive { tenant, id, .. }
+                | Outcome::DirectiveDue { tenant, id }
+                | Outcome::DirectiveDeferred { tenant, id } => directives.push((*tenant, *id)),
+                Outcome::ScheduleDue { .. } => {}
             }
         }
         Ok(self.cache.read_ahead(runs, directives)?)

@@ -103,8 +103,7 @@ impl<'a> Cascade<'a> {
         moment: &'a mut Moment,
         (standing, descents): (&'a mut Standing, &'a mut DescentTracker),
         before: &'a Stage,
-        signals_max: usize,
-        meter: &'a Meter,
+        (signals_max, meter): (usize, &'a Meter),
     ) -> Self {
         Self {
             directory,

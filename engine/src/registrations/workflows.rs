@@ -6,7 +6,7 @@ use fleetprompt_core::document::Format;
 use fleetprompt_core::registration::{WorkflowEntry, WorkflowStatus, WorkflowVersion};
 use fleetprompt_core::workflow::Workflow;
 use fleetprompt_core::{Party, Scope, Slug, WorkflowVersionId};
-use fleetprompt_store::Store;
+use fleetprompt_store::{Page, Store};
 use serde_json::json;
 
 use super::Change;
@@ -159,7 +159,7 @@ pub(crate) fn compile_version(
             stored.ok_or_else(|| Refusal::not_found("version", format!("{slug} {version}")))?
         }
         None => {
-            let newest = store.workflow_versions(id, slug)?.into_iter().next();
+            let newest = store.workflow_versions(id, slug, Page::newest(1))?.into_iter().next();
             newest.ok_or_else(|| Refusal::not_found("version of workflow", slug))?
         }
     };

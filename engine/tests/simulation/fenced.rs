@@ -12,7 +12,8 @@ use fleetprompt_core::run::{Place, Run, Status, Step, StepStatus};
 use fleetprompt_core::signal::{DedupeKey, Disposition};
 use fleetprompt_core::{DirectiveId, RecordId, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
 use fleetprompt_store::{
-    Batch, DirectiveFilter, Directory, Error, OpenWork, Page, Result, RootUsage, RunFilter, RunPart, SignalFilter, StepRange, Store, TriggeredRun, WaitingFilter,
+    Batch, DirectiveFilter, Directory, Error, OpenWork, Page, Result, RootUsage, RunFilter, RunPart, SignalFilter,
+    StepRange, Store, TriggeredRun, WaitingFilter,
 };
 
 use crate::database::{Database, Entry};

@@ -1,4 +1,4 @@
-//! How much one tenant does at once of what takes memory or a processor: reads, streams, checks of definitions. What is
+//! How much one tenant does at once of what takes memory or a processor: reads and streams. What is
 //! beyond its share waits for a moment, in a queue that is limited as well; what is beyond that is refused with 429.
 
 use std::collections::HashMap;
@@ -36,7 +36,6 @@ pub struct Limits {
 }
 
 pub const READS: Limits = Limits { what: "reads", total: 16, of_tenant: 4, waiting_of_tenant: 1_000 };
-pub const CHECKS: Limits = Limits { what: "checks of definitions", total: 4, of_tenant: 2, waiting_of_tenant: 16 };
 pub const STREAMS: Limits = Limits { what: "streams", total: 1_000, of_tenant: 100, waiting_of_tenant: 0 };
 
 pub struct Gate {

@@ -82,7 +82,6 @@ pub struct ApiConfig {
 
 struct Counted {
     reads: Gate,
-    checks: Gate,
     streams: Gate,
     traffic: metrics::Traffic,
     connections: Arc<Connections>,
@@ -101,7 +100,6 @@ impl ApiConfig {
     pub fn new(stopping: watch::Receiver<bool>) -> Self {
         let counted = Arc::new(Counted {
             reads: Gate::new(gate::READS),
-            checks: Gate::new(gate::CHECKS),
             streams: Gate::new(gate::STREAMS),
             traffic: metrics::Traffic::default(),
             connections: Arc::default(),
@@ -150,22 +148,6 @@ impl Api {
 
     fn among(&self) -> Option<&Among> {
         self.0.config.among.as_ref()
-    }
-
-    /// Runs what takes a processor for long off the threads that serve, a few at once of each tenant.
-    async fn check<T: Send + 'static>(
-        &self,
-        caller: &Caller,
-        doing: &'static str,
-        check: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Problem> {
-        let pass = self.config().counted.checks.enter(caller.tenant()).await?;
-        let checked = tokio::task::spawn_blocking(move || {
-            // Also when nobody waits for it any more, it runs to its end.
-            let _pass = pass;
-            check()
-        });
-        checked.await.map_err(|error| Problem::internal(doing, &error))
     }
 
     /// Reads from the store may touch the disk, so they keep off the threads that serve.

@@ -23,7 +23,8 @@ use parking_lot::Mutex;
 
 use crate::rows::{ReadBudget, bytes_of_directive, bytes_of_run};
 use crate::{
-    Batch, DirectiveFilter, Directory, ModuleWrite, OpenWork, Page, Result, RootUsage, RunFilter, RunPart, SignalFilter, StepRange, Store, TriggeredRun, WaitingFilter,
+    Batch, DirectiveFilter, Directory, ModuleWrite, OpenWork, Page, Result, RootUsage, RunFilter, RunPart,
+    SignalFilter, StepRange, Store, TriggeredRun, WaitingFilter,
 };
 
 #[derive(Default)]

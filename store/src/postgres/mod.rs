@@ -52,7 +52,8 @@ pub use self::nodes::{Cluster, NodeEntry, Waiting};
 use self::ownership::Writer;
 use self::snapshot::Held;
 use crate::{
-    Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RootUsage, RunFilter, RunPart, SignalFilter, StepRange, Store, TriggeredRun, WaitingFilter,
+    Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RootUsage, RunFilter, RunPart, SignalFilter, StepRange,
+    Store, TriggeredRun, WaitingFilter,
 };
 
 /// One partition of a database, as the node that writes for it knows it; or all of it, to be read.

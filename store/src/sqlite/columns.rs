@@ -199,11 +199,3 @@ pub fn record<T: DeserializeOwned>(row: &Row, column: usize) -> Result<Option<T>
         }
     }
 }
-
-/// Bytes of the text at `column`; 0 when there is none.
-pub fn text_len(row: &Row, column: usize) -> Result<usize> {
-    match row.get_ref(column)? {
-        ValueRef::Null => Ok(0),
-        text => Ok(text.as_str().map_err(|why| Fault::damaged("a record", why))?.len()),
-    }
-}

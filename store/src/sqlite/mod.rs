@@ -42,7 +42,8 @@ use self::intern::Interned;
 use self::readers::Readers;
 pub use self::restore::restore;
 use crate::{
-    Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RootUsage, RunFilter, RunPart, SignalFilter, StepRange, Store, TriggeredRun, WaitingFilter,
+    Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RootUsage, RunFilter, RunPart, SignalFilter, StepRange,
+    Store, TriggeredRun, WaitingFilter,
 };
 
 pub struct SqliteStore {
