@@ -148,6 +148,12 @@ impl Reservation {
         }
     }
 
+    /// Gives back what the request turned out not to need.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        let memory = self.memory.clone();
+        self.change(&mut memory.used.lock(), bytes.min(self.bytes));
+    }
+
     fn change(&mut self, used: &mut Used, bytes: usize) {
         let of_tenant = used.of(self.tenant) - self.bytes + bytes;
         used.set(self.tenant, self.memory.share(self.tenant), of_tenant);
@@ -247,7 +253,8 @@ mod tests {
         let other = reserve(tenant(2), 4).expect("the rest is others'");
         assert_eq!(reserve(tenant(3), 1).err(), Some("total"));
         drop(first);
-        second.grow(MIB).expect("room again");
+        second.grow(2 * MIB).expect("room again");
+        second.shrink_to(5 * MIB);
         assert_eq!(memory.used(), 9 * MIB);
         drop((second, other));
         assert_eq!((memory.used(), memory.used.lock().of_tenants.len()), (0, 0));

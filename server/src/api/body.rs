@@ -211,6 +211,8 @@ impl Whole {
             self.bytes.extend_from_slice(&piece);
         }
         let whole = if self.bytes.is_empty() { only } else { self.bytes.freeze() };
+        // Requests that wait for long, like those of workers, hold no more than they need.
+        self.reserved.shrink_to(whole.len() * COPIES);
         let parsed = memory::parsed_bytes(&whole);
         if parsed > 0 {
             self.reserved.grow(parsed)?;
