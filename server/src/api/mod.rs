@@ -57,7 +57,6 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use self::auth::Caller;
 use self::gate::Gate;
 
 pub use auth::PassedOn;
