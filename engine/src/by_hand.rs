@@ -2,42 +2,101 @@
 //! that stands still until it is moved and effects that the caller carries out. Tests of workflows and
 //! simulations run on it, in microseconds and the same way every time.
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::{never, unbounded};
+use crossbeam_channel::{Sender, unbounded};
 use fleetprompt_core::directive::Directive;
 use fleetprompt_core::document::Format;
 use fleetprompt_core::registration::{WorkflowEntry, WorkflowStatus};
-use fleetprompt_core::run::{Effect, Place};
+use fleetprompt_core::run::Place;
 use fleetprompt_core::signal::NewSignal;
 use fleetprompt_core::tenant::{Role, Tenant};
-use fleetprompt_core::workflow::Workflow;
-use fleetprompt_core::{DirectiveId, Failure, Json, Meter, Party, RunId, Scope, SignalId, Slug, TenantId, Timestamp};
+use fleetprompt_core::{
+    DirectiveId, Failure, Json, Meter, Party, RunId, Scope, SignalId, Slug, Span, TenantId, Timestamp,
+};
 use fleetprompt_store::Store;
-use parking_lot::Mutex;
+use serde_json::json;
 use tokio::sync::{oneshot, watch};
 
 use crate::batch::{Decider, Door, Limits, Shared};
-use crate::cache::{OpenRun, SharedCache};
-use crate::clock::Clock;
+use crate::cache::SharedCache;
+use crate::clock::{ManualTime, MonotonicClock};
 use crate::compile::{CompiledWorkflow, read_agent};
 use crate::descent::DescentLimits;
 use crate::input::{Input, Outcome, Registration, Reply};
-use crate::perform::{OutcomeHold, Perform, When};
-use crate::queue::queue;
+use crate::perform::OutcomeHold;
+use crate::queue::{Backlog, Entrance, Turned, queue_by_clock};
 use crate::stop::Shutdown;
+use crate::workers::{self, AttemptId, Handed, Refused, Reported, Worker, Workers};
 use crate::{
     AppliedAgent, AppliedDirectiveType, AppliedFunction, AppliedWorkflow, CreatedKey, Directory, Emitted, Error,
     NewDirective, NewKey, Refusal, Requested, TenantDirectory, registrations,
 };
 
+mod hands;
+
+use hands::Hands;
+
 pub struct ByHand {
     decider: Decider,
-    clock: Arc<AtomicI64>,
-    tasks: Arc<Mutex<Vec<Task>>>,
+    queue: Entrance,
+    outcomes: Sender<Outcome>,
+    time: ManualTime,
+    hands: Arc<Hands>,
     directory: Arc<ArcSwap<Directory>>,
+    decided: Vec<Decided>,
+}
+
+/// The bounds of an engine that is driven manually.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Inputs that may wait.
+    pub queue_max: usize,
+    /// Units that one batch takes at most.
+    pub batch_max: usize,
+    /// The budget of one decision.
+    pub decision_units: u64,
+    /// What is held in memory of what is open; `None` for as much as elsewhere.
+    pub cache_bytes: Option<usize>,
+    /// Who performs effects, if not the caller, to whom each is given at once.
+    pub performs: Option<PerformBounds>,
+}
+
+/// Effects wait for slots and for workers, as they do where a server performs them.
+#[derive(Debug, Clone, Copy)]
+pub struct PerformBounds {
+    /// Effects that are performed at once.
+    pub effects_max: usize,
+    /// How long a worker may be silent about an attempt before another gets it.
+    pub lease: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            queue_max: 16_384,
+            batch_max: 1_000,
+            decision_units: Meter::DECISION_UNITS,
+            cache_bytes: None,
+            performs: None,
+        }
+    }
+}
+
+/// The answer to an input, once its batch is committed.
+pub type Answer<T> = oneshot::Receiver<Result<T, Error>>;
+
+/// What one batch decided, in units of the queue. `None` stands for inputs of no tenant.
+#[derive(Debug, Clone)]
+pub struct Decided {
+    /// How much of each tenant was decided, in this order, without control inputs.
+    pub units: Vec<(Option<TenantId>, usize)>,
+    /// How much was charged for what this led to.
+    pub charged: Vec<(Option<TenantId>, usize)>,
 }
 
 /// An effect that waits for whoever carries it out.
@@ -71,15 +130,9 @@ pub enum TaskKind {
 }
 
 impl ByHand {
-    /// Takes up what the store holds, as a new process would. `seed` makes ids.
+    /// Resumes what the store holds, as a new process would. `seed` makes ids.
     pub fn start(store: Arc<dyn Store>, now: Timestamp, seed: u64) -> Result<Self, Error> {
-        Self::start_within(store, now, seed, Meter::DECISION_UNITS)
-    }
-
-    /// With another budget for each decision.
-    pub fn start_within(store: Arc<dyn Store>, now: Timestamp, seed: u64, units: u64) -> Result<Self, Error> {
-        let directory = registrations::load(store.as_ref())?;
-        Self::over(store, Arc::new(directory), now, seed, (units, SharedCache::default()))
+        Self::start_with_bounds(Bounds::default(), store, ManualTime::new(now, Duration::ZERO), seed)
     }
 
     /// Starts an engine that holds no more than `cache_bytes` of what is open in memory.
@@ -89,40 +142,64 @@ impl ByHand {
         seed: u64,
         cache_bytes: usize,
     ) -> Result<Self, Error> {
+        let bounds = Bounds { cache_bytes: Some(cache_bytes), ..Bounds::default() };
+        Self::start_with_bounds(bounds, store, ManualTime::new(now, Duration::ZERO), seed)
+    }
+
+    /// Starts an engine with another budget for each decision.
+    pub fn start_within(store: Arc<dyn Store>, now: Timestamp, seed: u64, units: u64) -> Result<Self, Error> {
+        let bounds = Bounds { decision_units: units, ..Bounds::default() };
+        Self::start_with_bounds(bounds, store, ManualTime::new(now, Duration::ZERO), seed)
+    }
+
+    pub fn start_with_bounds(
+        bounds: Bounds,
+        store: Arc<dyn Store>,
+        time: ManualTime,
+        seed: u64,
+    ) -> Result<Self, Error> {
         let directory = registrations::load(store.as_ref())?;
-        let bounds = (Meter::DECISION_UNITS, SharedCache::new(cache_bytes));
-        Self::over(store, Arc::new(directory), now, seed, bounds)
+        Self::over(bounds, store, Arc::new(directory), time, seed)
     }
 
     fn over(
+        bounds: Bounds,
         store: Arc<dyn Store>,
         directory: Arc<Directory>,
-        now: Timestamp,
+        time: ManualTime,
         seed: u64,
-        (decision_units, cached): (u64, SharedCache),
     ) -> Result<Self, Error> {
         let directory = Arc::new(ArcSwap::new(directory));
-        let clock = Arc::new(AtomicI64::new(now.0));
-        let tasks = Arc::<Mutex<Vec<Task>>>::default();
-        let (_, inputs) = queue(0);
-        let (_, outcomes) = unbounded();
-        let (shutdown, stopped) = Shutdown::new(std::time::Duration::ZERO);
+        let monotonic = MonotonicClock::Manual(time.clone());
+        let cached = bounds.cache_bytes.map_or_else(SharedCache::default, SharedCache::new);
+        let (queue, inputs) = queue_by_clock(bounds.queue_max, monotonic.clone());
+        let (outcomes_in, outcomes) = unbounded();
+        let (ready_in, ready) = unbounded();
+        let hands =
+            Arc::new(Hands::new(bounds.performs, directory.clone(), (outcomes_in.clone(), ready_in), &monotonic));
+        let (shutdown, stopped) = Shutdown::new(Duration::ZERO);
         let decider = Decider::new(
-            Door { inputs, outcomes, ready: never(), stopped },
+            Door { inputs, outcomes, ready, stopped },
             store,
             directory.clone(),
-            Box::new(Hands(tasks.clone())),
-            Box::new(HandClock(clock.clone())),
+            Box::new(hands.clone()),
+            Box::new(time.clone()),
             Shared {
                 committed: watch::channel(0).0,
                 metrics: Arc::default(),
                 shutdown: Arc::new(shutdown),
                 observer: None,
+                monotonic,
             },
-            Limits { batch_max: 1_000, decision_units, cached, descent: DescentLimits::default() },
+            Limits {
+                batch_max: bounds.batch_max,
+                decision_units: bounds.decision_units,
+                cached,
+                descent: DescentLimits::default(),
+            },
             seed,
         )?;
-        Ok(Self { decider, clock, tasks, directory })
+        Ok(Self { decider, queue, outcomes: outcomes_in, time, hands, directory, decided: Vec::new() })
     }
 
     pub fn directory(&self) -> Arc<Directory> {
@@ -132,13 +209,54 @@ impl ByHand {
     // Time
 
     pub fn now(&self) -> Timestamp {
-        Timestamp(self.clock.load(Ordering::Relaxed))
+        self.time.now()
     }
 
     /// Sets the clock, also back, and decides what is due by then.
     pub fn set_time(&mut self, now: Timestamp) {
-        self.clock.store(now.0, Ordering::Relaxed);
-        self.decider.tick_by_hand(Vec::new(), Vec::new());
+        self.time.set(now);
+        self.hands.expire_leases();
+        self.decide_all();
+    }
+
+    // Batches
+
+    /// Decides one batch of what waits, at the engine's own pace. Returns `false` if nothing was ready.
+    pub fn decide_next(&mut self) -> bool {
+        let decided = self.decider.decide_next();
+        let is_ready = decided.is_some();
+        self.decided.extend(decided);
+        if self.decider.is_lost() {
+            self.hands.drop_waiting();
+        }
+        is_ready
+    }
+
+    /// Decides until nothing is ready any more. What failed is not tried again before its time.
+    pub fn decide_all(&mut self) {
+        while self.decide_next() {}
+    }
+
+    /// The batches that were decided since this was asked last.
+    pub fn take_decided(&mut self) -> Vec<Decided> {
+        std::mem::take(&mut self.decided)
+    }
+
+    /// Decides what waits. Lets pass as much time as it takes until what failed is tried again.
+    pub fn try_again(&mut self) {
+        self.time.advance(self.decider.until_again().unwrap_or_default());
+        self.hands.expire_leases();
+        self.decide_all();
+    }
+
+    /// Returns `false` while inputs wait, or something that failed is to be tried again.
+    pub fn is_at_rest(&self) -> bool {
+        self.decider.is_at_rest()
+    }
+
+    /// What waits of a tenant to be decided.
+    pub fn backlog_of(&self, tenant: TenantId) -> Backlog {
+        self.decider.backlog_of(Some(tenant))
     }
 
     /// When the next thing is due.
@@ -147,10 +265,10 @@ impl ByHand {
     }
 
     /// What this engine remembers and a new one over the same store would not, or the other way round:
-    /// a mistake, unless a commit failed and has not been made up for. What is registered is taken as it is.
+    /// a mistake, unless something waits to be decided. What is registered is taken as it is.
     pub fn memory_differs(&self) -> Result<Option<String>, Error> {
-        let bounds = (Meter::DECISION_UNITS, SharedCache::default());
-        let fresh = Self::over(self.decider.store.clone(), self.directory(), self.now(), 0, bounds)?;
+        let time = ManualTime::new(self.now(), Duration::ZERO);
+        let fresh = Self::over(Bounds::default(), self.decider.store.clone(), self.directory(), time, 0)?;
         Ok(self.decider.memory_differs(&fresh.decider))
     }
 
@@ -158,13 +276,73 @@ impl ByHand {
 
     /// Everything that was begun since this was asked last.
     pub fn take_tasks(&mut self) -> Vec<Task> {
-        std::mem::take(&mut *self.tasks.lock())
+        self.hands.take_begun()
+    }
+
+    /// Effects that wait for a slot.
+    pub fn tasks_waiting(&self) -> Vec<Task> {
+        self.hands.waiting()
+    }
+
+    /// How many effects hold a slot.
+    pub fn slots_taken(&self) -> usize {
+        self.hands.slots_taken()
     }
 
     /// How a task ended. A task may end twice, or after its engine is gone: that is for the engine to see.
     pub fn end(&mut self, task: &Task, result: Result<Json, Failure>) {
-        let outcome = task.clone().outcome(result);
-        self.decider.tick_by_hand(Vec::new(), vec![outcome]);
+        self.enqueue_end(task, result);
+        self.decide_all();
+    }
+
+    // Workers
+
+    /// Where workers take attempts. `None` when the caller performs everything.
+    pub fn workers(&self) -> Option<&Workers> {
+        self.hands.workers()
+    }
+
+    /// Up to `limit` attempts for a worker that has those of `holding`.
+    pub fn attempts_take(&self, worker: &Worker, limit: usize, holding: &[AttemptId]) -> Handed {
+        let Some(workers) = self.workers() else { return Handed::default() };
+        let taken = pin!(workers.take(Arc::new(worker.clone()), limit, holding.to_vec(), Duration::ZERO));
+        match taken.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(handed) => handed.unwrap_or_default(),
+            Poll::Pending => unreachable!("a worker that does not wait is answered at once"),
+        }
+    }
+
+    /// When the next lease may end.
+    pub fn next_expiry(&self) -> Option<Timestamp> {
+        let until = self.workers()?.until_next()?;
+        Some(self.now() + Span(until.as_micros() as i64 + 1))
+    }
+
+    /// How an attempt ended that a worker had taken.
+    pub fn attempt_report(
+        &mut self,
+        worker: &Worker,
+        id: &AttemptId,
+        result: Result<Json, Failure>,
+    ) -> Result<Result<(), Refused>, Error> {
+        let Some(workers) = self.hands.workers() else { return Ok(Err(Refused::Settled)) };
+        let attempt = match workers.report(worker, id) {
+            Ok(Reported::New(attempt)) => attempt,
+            Ok(Reported::Known) => return Ok(Ok(())),
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let by = json!({"worker": worker.id.name}).into();
+        let outcome = workers::outcome(attempt.tenant, id.of, result, Some((by, Vec::new())));
+        let decided = self.ask(|reply| Input::Outcome { outcome, reply });
+        self.hands.workers().into_iter().for_each(|workers| workers.reported(id, decided.is_ok()));
+        decided
+    }
+
+    /// The same as `end`, without deciding it yet.
+    pub fn enqueue_end(&mut self, task: &Task, result: Result<Json, Failure>) {
+        // Only a lost engine hears nothing.
+        self.hands.ended(task);
+        let _ = self.outcomes.send(task.clone().outcome(result));
     }
 
     // Requests
@@ -180,11 +358,22 @@ impl ByHand {
         signals: Vec<NewSignal>,
         ended: Vec<(Task, Result<Json, Failure>)>,
     ) -> Result<Vec<Result<Emitted, Error>>, Error> {
-        let outcomes = ended.into_iter().map(|(task, result)| task.outcome(result)).collect();
-        let (reply, mut answer) = oneshot::channel();
-        let input = Input::Emit { scope: scope.clone(), signals, reply: Reply::new(reply) };
-        self.decider.tick_by_hand(vec![input], outcomes);
-        answer.try_recv().unwrap_or_else(|_| Err(Error::Unavailable("the engine gave no answer".into())))
+        let answer = self.enqueue_emit(scope, signals);
+        ended.into_iter().for_each(|(task, result)| self.enqueue_end(&task, result));
+        self.decide_all();
+        answered(answer?)
+    }
+
+    pub fn enqueue_emit(
+        &mut self,
+        scope: &Scope,
+        signals: Vec<NewSignal>,
+    ) -> Result<Answer<Vec<Result<Emitted, Error>>>, Error> {
+        self.enqueue(|reply| Input::Emit { scope: scope.clone(), signals, reply })
+    }
+
+    pub fn enqueue_request(&mut self, scope: &Scope, directive: NewDirective) -> Result<Answer<Requested>, Error> {
+        self.enqueue(|reply| Input::Request { scope: scope.clone(), directive, reply })
     }
 
     /// Signals of several callers in one batch, in order.
@@ -195,12 +384,10 @@ impl ByHand {
             inputs.push(Input::Emit { scope, signals: vec![signal], reply: Reply::new(reply) });
             answers.push(answer);
         }
-        self.decider.tick_by_hand(inputs, Vec::new());
-        let unanswered = || Error::Unavailable("the engine gave no answer".into());
-        let answer_of = |mut answer: oneshot::Receiver<Result<Vec<Result<Emitted, Error>>, Error>>| {
-            answer.try_recv().map_err(|_| unanswered())??.pop().unwrap_or_else(|| Err(unanswered()))
-        };
-        answers.into_iter().map(answer_of).collect()
+        self.decider.decide_together(inputs);
+        self.decide_all();
+        let one = |answer: Answer<Vec<_>>| answered(answer)?.pop().unwrap_or_else(|| Err(unanswered()));
+        answers.into_iter().map(one).collect()
     }
 
     pub fn request(&mut self, scope: &Scope, directive: NewDirective) -> Result<Requested, Error> {
@@ -278,9 +465,21 @@ impl ByHand {
     }
 
     fn ask<T>(&mut self, make: impl FnOnce(Reply<T>) -> Input) -> Result<T, Error> {
-        let (reply, mut answer) = oneshot::channel();
-        self.decider.tick_by_hand(vec![make(Reply::new(reply))], Vec::new());
-        answer.try_recv().unwrap_or_else(|_| Err(Error::Unavailable("the engine gave no answer".into())))
+        let answer = self.enqueue(make)?;
+        self.decide_all();
+        answered(answer)
+    }
+
+    fn enqueue<T>(&mut self, make: impl FnOnce(Reply<T>) -> Input) -> Result<Answer<T>, Error> {
+        let (reply, answer) = oneshot::channel();
+        let input = make(Reply::new(reply));
+        let whose = input.tenant();
+        let weight = whose.and_then(|tenant| Some(self.directory.load().tenant(tenant)?.tenant.weight));
+        match self.queue.put(whose, weight.unwrap_or_default(), vec![input]) {
+            Ok(()) => Ok(answer),
+            Err(Turned::Away) => Err(Error::Busy { retry_after: Duration::from_millis(500) }),
+            Err(Turned::Off) => Err(Error::Unavailable("the engine has ended".into())),
+        }
     }
 }
 
@@ -299,37 +498,10 @@ impl Task {
     }
 }
 
-struct HandClock(Arc<AtomicI64>);
-
-impl Clock for HandClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::Relaxed))
-    }
+fn answered<T>(mut answer: Answer<T>) -> Result<T, Error> {
+    answer.try_recv().unwrap_or_else(|_| Err(unanswered()))
 }
 
-/// Puts effects where the caller finds them.
-struct Hands(Arc<Mutex<Vec<Task>>>);
-
-impl Perform for Hands {
-    fn step(&self, open: &OpenRun, effect: Effect, begun: SignalId, _: When) {
-        let (kind, attempt, key) = match effect {
-            Effect::Agent { run, place, attempt, agent, input, key, .. } => {
-                (TaskKind::Agent { run, place, agent, input }, attempt, key)
-            }
-            Effect::Function { run, place, attempt, function, input, key, .. } => {
-                (TaskKind::Function { run, place, function, input }, attempt, key)
-            }
-            _ => return,
-        };
-        self.0.lock().push(Task { tenant: open.run.tenant, kind, attempt, key, begun: Some(begun) });
-    }
-
-    fn directive(&self, directive: Arc<Directive>, _: Option<Arc<Workflow>>, _: When) {
-        let (tenant, attempt, key) = (directive.tenant, directive.attempt, directive.idempotency_key.clone());
-        self.0.lock().push(Task { tenant, kind: TaskKind::Directive(directive), attempt, key, begun: None });
-    }
-
-    fn in_flight(&self) -> usize {
-        self.0.lock().len()
-    }
+fn unanswered() -> Error {
+    Error::Unavailable("the engine gave no answer".into())
 }

@@ -36,8 +36,8 @@ mod urgent;
 mod verify;
 pub mod workers;
 
-pub use by_hand::{ByHand, Task, TaskKind};
-pub use clock::WallClock;
+pub use by_hand::{Answer, Bounds, ByHand, Decided, PerformBounds, Task, TaskKind};
+pub use clock::{ManualTime, WallClock};
 pub use compile::CompileSlots;
 pub use config::Config;
 pub use descent::DescentLimits;
@@ -50,5 +50,6 @@ pub use input::{
     Emitted, Fired, NewDirective, NewKey, OrderedSchedule, Requested, ScheduleOrder, TenantChange,
 };
 pub use metrics::Metrics;
+pub use queue::Backlog;
 pub use resources::{Observer, Resources};
 pub use verify::{Report, verify};

@@ -10,6 +10,7 @@ use fleetprompt_core::TenantId;
 use fleetprompt_core::tenant::Weight;
 use parking_lot::Mutex;
 
+use crate::clock::MonotonicClock;
 use crate::input::{Input, Outcome};
 use crate::turns::{Turn, Turns, price};
 
@@ -34,7 +35,7 @@ pub(crate) enum Work {
 pub(crate) struct Ticket {
     turn: Turn,
     weight: Weight,
-    is_control: bool,
+    pub is_control: bool,
 }
 
 pub(crate) type Taken = Vec<(Work, Ticket)>;
@@ -70,6 +71,7 @@ struct Lines {
     is_closed: bool,
     last: Option<(TenantId, Instant)>,
     shared_at: Option<Instant>,
+    clock: MonotonicClock,
 }
 
 #[derive(Default)]
@@ -92,6 +94,14 @@ struct Line {
     is_served: bool,
 }
 
+/// What waits of one tenant, without its control inputs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Backlog {
+    pub units: usize,
+    /// How far the tenant is ahead of the virtual time: as much was decided for it, or is charged to it, already.
+    pub lead: usize,
+}
+
 /// Tenants that wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sharers {
@@ -101,8 +111,12 @@ pub(crate) struct Sharers {
 }
 
 pub(crate) fn queue(max: usize) -> (Entrance, Exit) {
+    queue_by_clock(max, MonotonicClock::System)
+}
+
+pub(crate) fn queue_by_clock(max: usize, clock: MonotonicClock) -> (Entrance, Exit) {
     let lane = |max| Lane { max, ..Lane::default() };
-    let lines = Lines { normal: lane(max), control: lane(CONTROL_MAX), ..Lines::default() };
+    let lines = Lines { normal: lane(max), control: lane(CONTROL_MAX), clock, ..Lines::default() };
     let lines = Arc::new(Mutex::new(lines));
     let (ring, bell) = bounded(1);
     (Entrance { lines: lines.clone(), bell: ring }, Exit { lines, bell })
@@ -176,10 +190,18 @@ impl Exit {
         lines.normal.len + lines.control.len
     }
 
+    /// What waits of a tenant.
+    pub fn backlog_of(&self, whose: Whose) -> Backlog {
+        let lines = self.lines.lock();
+        let Some(line) = lines.normal.turns.peek(&whose) else { return Backlog::default() };
+        let lead = lines.normal.turns.lead(&whose).div_ceil(price(1, line.weight));
+        Backlog { units: line.works.iter().map(Work::cost).sum(), lead: lead as usize }
+    }
+
     /// None while only one tenant has had something to decide within a minute: then its batch may be long.
     pub fn sharers(&self) -> Option<Sharers> {
         let lines = self.lines.lock();
-        let is_shared = lines.shared_at.is_some_and(|at| at.elapsed() < LATELY);
+        let is_shared = lines.shared_at.is_some_and(|at| lines.clock.now().duration_since(at) < LATELY);
         is_shared.then(|| Sharers { waiting: lines.normal.turns.len(), newcomers: lines.normal.newcomers })
     }
 
@@ -208,7 +230,7 @@ impl Lines {
 
     fn saw(&mut self, whose: Whose) {
         let Some(tenant) = whose else { return };
-        let now = Instant::now();
+        let now = self.clock.now();
         if self.last.is_some_and(|(last, at)| last != tenant && now.duration_since(at) < LATELY) {
             self.shared_at = Some(now);
         }
@@ -279,6 +301,7 @@ impl Lane {
 }
 
 /// What a work led to, for the tenant that it belongs to.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Charge {
     whose: Whose,
     weight: Weight,
@@ -286,6 +309,10 @@ pub(crate) struct Charge {
 }
 
 impl Charge {
+    pub fn units(&self) -> (Whose, usize) {
+        (self.whose, self.signals / SIGNALS_PER_UNIT)
+    }
+
     /// `None` if the price of the work itself covers it.
     pub fn of(whose: Whose, ticket: Ticket, signals: usize) -> Option<Self> {
         (signals >= SIGNALS_PER_UNIT).then_some(Self { whose, weight: ticket.weight, signals })
@@ -307,13 +334,6 @@ impl Work {
 
     pub fn is_registration(&self) -> bool {
         matches!(self, Self::Input(input) if matches!(**input, Input::Register(_)))
-    }
-
-    pub fn into_outcome(self) -> Option<Outcome> {
-        match self {
-            Self::Outcome(outcome) => Some(outcome),
-            Self::Input(_) => None,
-        }
     }
 
     pub fn whose(&self) -> Whose {

@@ -72,6 +72,11 @@ impl<K: Clone + Ord + Hash, L: Default> Turns<K, L> {
         self.lines.get(key).map(|(turn, _)| *turn)
     }
 
+    /// How far a line is ahead of the virtual time.
+    pub fn lead(&self, key: &K) -> u64 {
+        self.turn(key).map_or(0, |(at, _)| at.saturating_sub(self.now))
+    }
+
     pub fn next(&self) -> Option<K> {
         self.in_order().next().cloned()
     }

@@ -25,19 +25,19 @@ use tokio::sync::watch;
 use self::refusals::RefusalLog;
 use crate::cache::{Cache, SharedCache};
 use crate::cascade::{Cascade, KnownKeys, SIGNALS_MAX, SIGNALS_MAX_SHARED, ScheduleRow, Stage};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, MonotonicClock, SystemClock};
 use crate::compile::STACK_BYTES;
 use crate::descent::{DescentLimits, DescentTracker};
 use crate::engine::SIGNALS_TOGETHER;
 use crate::input::{Input, Outcome, Registration};
 use crate::metrics::{Ended, Part, StartRefused};
 use crate::perform::{Perform, Performer, Ready, When};
-use crate::queue::{Charge, Exit, Pace, Taken, Ticket, Work, queue};
+use crate::queue::{Backlog, Charge, Exit, Pace, Taken, Ticket, Whose, Work, queue};
 use crate::standing::Standing;
 use crate::stop::Shutdown;
 use crate::timers::{Owner, Timers};
 use crate::workers::{Refused, Workers};
-use crate::{Directory, Engine, Error, Metrics, Observer, Resources, registrations};
+use crate::{Decided, Directory, Engine, Error, Metrics, Observer, Resources, registrations};
 
 use self::commit::EXTRA_COMMITS_MAX;
 pub(crate) use self::commit::Open;
@@ -60,7 +60,7 @@ pub(crate) fn start(
     let (ready_in, ready) = unbounded();
     let (committed, commits) = watch::channel(0);
     let metrics = resources.metrics.clone();
-    let workers = Arc::new(Workers::new(config.lease, outcomes_in.clone(), &metrics));
+    let workers = Arc::new(Workers::new(config.lease, outcomes_in.clone(), &metrics, MonotonicClock::System));
     let (shutdown, stopped) = Shutdown::new(config.grace);
     let shutdown = Arc::new(shutdown);
 
@@ -78,6 +78,7 @@ pub(crate) fn start(
             metrics: metrics.clone(),
             shutdown: shutdown.clone(),
             observer: resources.observer.clone(),
+            monotonic: MonotonicClock::System,
         },
         Limits {
             batch_max: config.batch_max,
@@ -135,6 +136,7 @@ pub(crate) struct Shared {
     pub metrics: Arc<Metrics>,
     pub shutdown: Arc<Shutdown>,
     pub observer: Option<Arc<dyn Observer>>,
+    pub monotonic: MonotonicClock,
 }
 
 pub(crate) struct Limits {
@@ -142,6 +144,13 @@ pub(crate) struct Limits {
     pub decision_units: u64,
     pub cached: SharedCache,
     pub descent: DescentLimits,
+}
+
+/// How much of a batch was decided, in units of the queue, and what it led to.
+#[derive(Default)]
+struct Tally {
+    cost: usize,
+    charges: Vec<Charge>,
 }
 
 pub(crate) struct Decider {
@@ -155,6 +164,7 @@ pub(crate) struct Decider {
     pub moment: Moment,
     clock: Box<dyn Clock>,
     clock_changes: Receiver<()>,
+    monotonic: MonotonicClock,
     standing: Standing,
     descents: DescentTracker,
     refusals: RefusalLog,
@@ -211,6 +221,7 @@ impl Decider {
             moment,
             clock_changes: clock.changes(),
             clock,
+            monotonic: shared.monotonic,
             standing: Standing::default(),
             descents: DescentTracker::new(limits.descent, now),
             refusals: RefusalLog::default(),
@@ -248,9 +259,7 @@ impl Decider {
 
     fn run(mut self) {
         while let Some((works, within)) = self.wait() {
-            let begun = Instant::now();
-            let cost = self.tick(works, within);
-            self.pace.took(cost, begun.elapsed());
+            self.decide_batch(works, within);
             if self.is_lost {
                 tracing::error!(target: "engine", "the engine ends: what it decides would never be written");
                 return;
@@ -276,7 +285,12 @@ impl Decider {
             recv(self.clock_changes) -> _ => {}
             default(timeout) => {}
         }
-        if !self.ready_again.is_empty() {
+        Some(self.take_batch(outcomes))
+    }
+
+    /// The next batch, by turns. What has come back and what is due waits with everything else.
+    fn take_batch(&mut self, mut outcomes: Vec<Outcome>) -> (Taken, Option<Duration>) {
+        if !self.ready_again.is_empty() || !self.ready.is_empty() {
             self.begin_ready(None);
         }
         outcomes.extend(self.outcomes.try_iter());
@@ -284,7 +298,14 @@ impl Decider {
         outcomes.into_iter().for_each(|outcome| self.enqueue(outcome));
         let sharers = self.inputs.sharers();
         let within = sharers.map_or(Pace::ALONE, Pace::within);
-        Some((self.inputs.take(self.pace.next(sharers)), Some(within)))
+        (self.inputs.take(self.pace.next(sharers)), Some(within))
+    }
+
+    fn decide_batch(&mut self, works: Taken, within: Option<Duration>) -> Tally {
+        let begun = self.monotonic.now();
+        let tally = self.tick(works, within);
+        self.pace.took(tally.cost, self.monotonic.now() - begun);
+        tally
     }
 
     /// Everything that the engine continues by itself waits in the queue of its tenant, like the tenant's inputs.
@@ -301,7 +322,7 @@ impl Decider {
     fn until_next(&self) -> Duration {
         let timer = self.timers.next().map(|due| (due - self.now()).to_std().min(self.clock.sleep_max()));
         let again = self.again.iter().map(|(at, _)| at).chain(self.ready_again.iter().map(|(at, _)| at));
-        let again = again.map(|at| at.saturating_duration_since(Instant::now())).min();
+        let again = again.map(|at| at.saturating_duration_since(self.monotonic.now())).min();
         // Without anything due an idle engine sleeps; the hour only bounds the arithmetic.
         timer.into_iter().chain(again).min().unwrap_or(Duration::from_secs(3_600))
     }
@@ -323,29 +344,66 @@ impl Decider {
             Owner::Directive(tenant, id) => Outcome::DirectiveDue { tenant, id },
             Owner::Schedule(tenant, slug) => Outcome::ScheduleDue { tenant, slug },
         });
-        let now = Instant::now();
+        let now = self.monotonic.now();
         let again = self.again.extract_if(.., |(at, _)| *at <= now).map(|(_, outcome)| outcome);
         due.chain(again).collect()
     }
 
-    /// One tick of an engine that nobody else drives, with everything that is due by now.
-    pub fn tick_by_hand(&mut self, inputs: Vec<Input>, mut outcomes: Vec<Outcome>) {
-        let mut inputs = Some(inputs.into_iter().map(|input| Work::Input(Box::new(input))));
-        loop {
-            outcomes.extend(std::mem::take(&mut self.again).into_iter().map(|(_, outcome)| outcome));
-            outcomes.extend(self.take_due());
-            outcomes.extend(self.inputs.take(usize::MAX).into_iter().filter_map(|(work, _)| work.into_outcome()));
-            if outcomes.is_empty() && inputs.is_none() {
-                return;
-            }
-            let commits_failed = self.metrics.commits_failed.get();
-            let works = outcomes.drain(..).map(Work::Outcome).chain(inputs.take().into_iter().flatten());
-            self.tick(works.map(untaken).collect(), None);
-            // What could not be committed waits for the next tick, as it would for a while.
-            if self.metrics.commits_failed.get() > commits_failed {
-                return;
-            }
+    /// Decides one batch of an engine that has no thread of its own, as `run` would. Returns how much of which tenant
+    /// was decided, in this order, without control inputs, and what was charged for it; `None` when nothing is ready.
+    pub fn decide_next(&mut self) -> Option<Decided> {
+        if self.is_lost {
+            return None;
         }
+        let (works, within) = self.take_batch(Vec::new());
+        if works.is_empty() && self.ready.is_empty() {
+            return None;
+        }
+        let taken: Vec<_> = works.iter().map(|(work, at)| (work.whose(), work.cost(), at.is_control)).collect();
+        let Tally { cost, charges } = self.decide_batch(works, within);
+        // Nothing could be decided: all of it was refused, or is tried again.
+        let cost = if cost == 0 { usize::MAX } else { cost };
+        if self.is_lost {
+            // `run` would end here, and its callers would be told.
+            drop(self.inputs.close());
+        }
+        let mut sum = 0;
+        let is_decided = |(_, of_one, _): &(Whose, usize, bool)| {
+            let is_decided = sum < cost;
+            sum += of_one;
+            is_decided
+        };
+        let decided = taken.into_iter().take_while(is_decided).filter(|(.., is_control)| !is_control);
+        let units = decided.map(|(whose, cost, _)| (whose, cost)).collect();
+        Some(Decided { units, charged: charges.iter().map(Charge::units).collect() })
+    }
+
+    /// Decides these in one batch of their own, whatever waits.
+    pub fn decide_together(&mut self, inputs: Vec<Input>) {
+        let works = inputs.into_iter().map(|input| Work::Input(Box::new(input)));
+        self.tick(works.map(untaken).collect(), None);
+    }
+
+    pub fn is_lost(&self) -> bool {
+        self.is_lost
+    }
+
+    /// Whether nothing waits to be decided, now or later, but what is due later.
+    pub fn is_at_rest(&self) -> bool {
+        let is_due = self.timers.next().is_some_and(|due| due <= self.now());
+        let waits_to_try_again = !self.again.is_empty() || !self.ready_again.is_empty();
+        let is_ready = self.inputs.len() > 0 || !self.outcomes.is_empty() || !self.ready.is_empty();
+        !is_ready && !is_due && !waits_to_try_again
+    }
+
+    /// How long it is until something is tried again.
+    pub fn until_again(&self) -> Option<Duration> {
+        let again = self.again.iter().map(|(at, _)| at).chain(self.ready_again.iter().map(|(at, _)| at));
+        again.map(|at| at.saturating_duration_since(self.monotonic.now())).min()
+    }
+
+    pub fn backlog_of(&self, whose: Whose) -> Backlog {
+        self.inputs.backlog_of(whose)
     }
 
     pub fn next_due(&self) -> Option<Timestamp> {
@@ -359,7 +417,7 @@ impl Decider {
 
     /// Decides these in turn, and commits what they came to. What there is no time for goes back to where it was. Says
     /// how much was decided.
-    fn tick(&mut self, works: Taken, within: Option<Duration>) -> usize {
+    fn tick(&mut self, works: Taken, within: Option<Duration>) -> Tally {
         self.pass_time();
         let shared = within.filter(|within| *within < Pace::ALONE);
         self.extra_commits = shared.map_or(usize::MAX, |_| EXTRA_COMMITS_MAX);
@@ -369,12 +427,12 @@ impl Decider {
             Ok(known) => known,
             Err(error) => {
                 works.into_iter().for_each(|(work, _)| self.put_off(work, &error));
-                return 0;
+                return Tally::default();
             }
         };
         self.signals_max = if shared.is_some() { SIGNALS_MAX_SHARED } else { SIGNALS_MAX };
         let (mut open, mut committed, mut cost, mut charges) = (Open::default(), false, 0, Vec::new());
-        let begun = Instant::now();
+        let begun = self.monotonic.now();
         let mut works = works.into_iter();
         for (work, ticket) in works.by_ref() {
             cost += work.cost();
@@ -393,14 +451,14 @@ impl Decider {
                 Ok(again) => self.decide_work(&mut open, work, ticket, if committed { &again } else { &known }),
             }
             charges.extend(Charge::of(whose, ticket, open.stage.signals.len().saturating_sub(recorded)));
-            if within.is_some_and(|within| begun.elapsed() >= within) {
+            if within.is_some_and(|within| self.monotonic.now() - begun >= within) {
                 break;
             }
         }
         self.inputs.put_back(works.collect());
-        self.inputs.charge(charges);
+        self.inputs.charge(charges.iter().copied());
         self.commit(open);
-        cost
+        Tally { cost, charges }
     }
 
     /// The store did not answer: whoever can ask again does, and what cannot is decided again.
@@ -476,7 +534,7 @@ impl Decider {
                 self.metrics.decisions_broken.inc();
                 let mut outcome = outcome;
                 outcome.release();
-                self.again.push((Instant::now() + BROKEN_OFF_AFTER, outcome));
+                self.again.push((self.monotonic.now() + BROKEN_OFF_AFTER, outcome));
             }
             Err(Error::Refused(refusal)) if refusal.code == "unstorable" => {
                 self.metrics.outcomes_quarantined.inc();
@@ -619,7 +677,7 @@ impl Decider {
     }
 
     fn try_again(&mut self, outcomes: impl IntoIterator<Item = Outcome>) {
-        let at = Instant::now() + AGAIN_AFTER;
+        let at = self.monotonic.now() + AGAIN_AFTER;
         self.again.extend(outcomes.into_iter().map(|outcome| (at, outcome)));
     }
 

@@ -2,7 +2,6 @@
 //! in the meantime, or is another attempt by now, gives its slot back.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use fleetprompt_core::directive::Directive;
 use fleetprompt_core::run::{self, Effect, Setting};
@@ -24,7 +23,7 @@ enum Found {
 
 impl Decider {
     pub(super) fn begin_ready(&mut self, first: Option<Ready>) {
-        let now = Instant::now();
+        let now = self.monotonic.now();
         let again = self.ready_again.extract_if(.., |(at, _)| *at <= now).map(|(_, ready)| ready);
         let ready: Vec<Ready> = first.into_iter().chain(again).chain(self.ready.try_iter().take(READY_MAX)).collect();
         for ready in ready {

@@ -1,6 +1,7 @@
 //! The time of day: read from the system, or set by the caller that drives the engine. Due times follow it, so an engine
 //! that sleeps until one must be woken when the clock is set or jumps: a monotonic sleep does not notice.
 
+mod monotonic;
 #[cfg(target_os = "linux")]
 mod timerfd;
 
@@ -11,6 +12,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossbeam_channel::{Receiver, Sender, bounded, never};
 use fleetprompt_core::{Span, Timestamp};
 use parking_lot::Mutex;
+
+pub use self::monotonic::ManualTime;
+pub(crate) use self::monotonic::MonotonicClock;
 
 /// Longest sleep until a due time if the system reports that its clock was set. It limits the delay in a sandbox whose
 /// kernel accepts the timer and never reports.

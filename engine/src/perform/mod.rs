@@ -4,7 +4,7 @@
 mod address;
 mod agent;
 mod http;
-mod offered;
+pub(crate) mod offered;
 mod slots;
 
 use std::sync::Arc;
@@ -15,14 +15,12 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::Sender;
 use fleetprompt_core::directive::{Directive, DirectiveType, HandlerKind};
 use fleetprompt_core::run::{Effect, Place, Run};
-use fleetprompt_core::tenant::Weight;
 use fleetprompt_core::workflow::{Priority, Workflow};
 use fleetprompt_core::{Failure, Json, SignalId, Span, TenantId};
 use tokio::sync::watch;
 
 pub(crate) use self::http::Endpoints;
-pub(crate) use self::slots::{EffectId, Ready, Slot, Slots};
-use self::slots::{For, Waiting};
+pub(crate) use self::slots::{EffectId, For, Ready, Slot, Slots, Waiting};
 use crate::cache::OpenRun;
 use crate::input::Outcome;
 use crate::memory::Reservation;
@@ -158,7 +156,7 @@ impl Perform for Performer {
             }
             Effect::Function { .. } => {
                 if let Some(attempt) = offered::step(&self.directory.load(), open, effect, begun) {
-                    self.offer(attempt, when);
+                    self.workers.offer_by(attempt, when);
                 }
             }
             Effect::Directive { .. } | Effect::Withdraw { .. } | Effect::Lookback { .. } => {}
@@ -169,7 +167,7 @@ impl Perform for Performer {
     fn directive(&self, directive: Arc<Directive>, workflow: Option<Arc<Workflow>>, when: When) {
         if directive.handler == HandlerKind::Worker {
             if let Some(attempt) = offered::directive(&self.directory.load(), &directive, workflow.as_deref()) {
-                self.offer(attempt, when);
+                self.workers.offer_by(attempt, when);
             }
             return;
         }
@@ -235,11 +233,7 @@ impl Perform for Performer {
     }
 
     fn withdraw(&self, directive: &Directive) {
-        let of = AttemptOf::Directive { id: directive.id, attempt: directive.attempt };
-        match directive.is_in_flight() {
-            true => self.workers.cancel(of),
-            false => self.workers.forget(of),
-        }
+        self.workers.withdraw(directive);
     }
 
     fn changed(&self, run: &Run, places: &[Place]) {
@@ -292,22 +286,14 @@ impl Performer {
         }
     }
 
-    fn offer(&self, attempt: Attempt, when: When) {
-        match when {
-            When::Now => self.workers.offer(attempt),
-            When::Before => self.workers.offer_unclaimed(attempt),
-        }
-    }
-
     /// A slot for an effect that begins now; otherwise it waits for its turn, and is ready then.
     fn slot(&self, tenant: TenantId, priority: Priority, effect: EffectId) -> Option<Slot> {
         let slots = self.slots.as_ref().filter(|_| !self.performing.is_held())?;
         if let Some(slot) = slots.take(tenant) {
             return Some(slot);
         }
-        let weight = self.directory.load().tenant(tenant).map_or_else(Weight::default, |known| known.tenant.weight);
         let (ready, performing) = (self.ready.clone(), self.performing.clone());
-        slots.wait(For { tenant, weight, priority }, Waiting { effect, ready, performing });
+        slots.wait(For::of(&self.directory.load(), tenant, priority), Waiting { effect, ready, performing });
         None
     }
 

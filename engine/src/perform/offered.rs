@@ -11,7 +11,7 @@ use crate::Directory;
 use crate::cache::OpenRun;
 use crate::workers::{Attempt, AttemptOf, Kind};
 
-pub(super) fn step(directory: &Directory, open: &OpenRun, effect: Effect, begun: SignalId) -> Option<Attempt> {
+pub(crate) fn step(directory: &Directory, open: &OpenRun, effect: Effect, begun: SignalId) -> Option<Attempt> {
     let Effect::Function { run, place, attempt, function, input, key, timeout, heartbeat } = effect else {
         return None;
     };
@@ -41,7 +41,7 @@ pub(super) fn step(directory: &Directory, open: &OpenRun, effect: Effect, begun:
     })
 }
 
-pub(super) fn directive(directory: &Directory, directive: &Directive, workflow: Option<&Workflow>) -> Option<Attempt> {
+pub(crate) fn directive(directory: &Directory, directive: &Directive, workflow: Option<&Workflow>) -> Option<Attempt> {
     let tenant = directory.tenant(directive.tenant)?;
     let labels = tenant.directive_types.get(&directive.name).and_then(|(_, of_type)| match &of_type.handler {
         Handler::Worker { labels } => Some(labels.clone()),

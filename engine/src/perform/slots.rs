@@ -16,9 +16,9 @@ use fleetprompt_core::{DirectiveId, RunId, SignalId, TenantId};
 use parking_lot::Mutex;
 
 use super::Performing;
-use crate::Metrics;
 use crate::turns::{Turns, price};
 use crate::urgent::ByPriority;
+use crate::{Directory, Metrics};
 
 /// For whom an effect is.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +26,13 @@ pub(crate) struct For {
     pub tenant: TenantId,
     pub weight: Weight,
     pub priority: Priority,
+}
+
+impl For {
+    pub fn of(directory: &Directory, tenant: TenantId, priority: Priority) -> Self {
+        let weight = directory.tenant(tenant).map_or_else(Weight::default, |known| known.tenant.weight);
+        Self { tenant, weight, priority }
+    }
 }
 
 /// Which effect: the attempt of a directive, or of a step by the signal that began it.

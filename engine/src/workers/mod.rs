@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
+use fleetprompt_core::directive::Directive;
 use fleetprompt_core::run::{Place, Run, StepStatus};
 use fleetprompt_core::{DirectiveId, Failure, Json, TenantId};
 use parking_lot::Mutex;
@@ -27,9 +28,10 @@ pub use taker::Taker;
 pub use wait_list::Crowded;
 use wait_list::Waiter;
 
+use crate::clock::MonotonicClock;
 use crate::input::Outcome;
 use crate::metrics::{Metrics, Part};
-use crate::perform::OutcomeHold;
+use crate::perform::{OutcomeHold, When};
 
 /// The longest that a worker waits for work in one request.
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -40,6 +42,7 @@ pub struct Workers {
     changed: Notify,
     numbers: AtomicU64,
     outcomes: Sender<Outcome>,
+    clock: MonotonicClock,
     gauges: Gauges,
 }
 
@@ -83,12 +86,13 @@ pub struct WorkerSeen {
 }
 
 impl Workers {
-    pub(crate) fn new(lease: Duration, outcomes: Sender<Outcome>, metrics: &Metrics) -> Self {
+    pub(crate) fn new(lease: Duration, outcomes: Sender<Outcome>, metrics: &Metrics, clock: MonotonicClock) -> Self {
         Self {
-            state: Mutex::new(State::new(lease, Instant::now())),
+            state: Mutex::new(State::new(lease, clock.now())),
             changed: Notify::new(),
             numbers: AtomicU64::new(0),
             outcomes,
+            clock,
             gauges: Gauges {
                 waiting: Part::of(&metrics.attempts_waiting),
                 taken: Part::of(&metrics.attempts_taken),
@@ -118,17 +122,28 @@ impl Workers {
                 () = sleep => {}
                 () = self.changed.notified() => continue,
             }
-            let lost = self.with(|state, now| state.pass(now));
-            self.tell(lost);
+            self.expire();
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Hands on what was lost by now, or a slice of it.
+    pub(crate) fn expire(&self) {
+        let lost = self.with(|state, now| state.pass(now));
+        self.tell(lost);
+    }
+
+    /// How long it is until something may be lost.
+    pub(crate) fn until_next(&self) -> Option<Duration> {
+        let next = self.state.lock().due.first().map(|(at, _)| *at);
+        next.map(|at| at.saturating_duration_since(self.clock.now()))
     }
 
     // What the engine says, after its commits
 
     pub(crate) fn offer(&self, attempt: Attempt) {
         // `serve` follows, and lets the others know.
-        let lost = self.state.lock().offer(Arc::new(attempt), Instant::now());
+        let lost = self.state.lock().offer(Arc::new(attempt), self.clock.now());
         self.tell(lost);
     }
 
@@ -179,6 +194,23 @@ impl Workers {
         self.state.lock().close();
     }
 
+    /// An attempt begins, or was under way when the last engine ended.
+    pub(crate) fn offer_by(&self, attempt: Attempt, when: When) {
+        match when {
+            When::Now => self.offer(attempt),
+            When::Before => self.offer_unclaimed(attempt),
+        }
+    }
+
+    /// A directive is not wanted any more, or is settled.
+    pub(crate) fn withdraw(&self, directive: &Directive) {
+        let of = AttemptOf::Directive { id: directive.id, attempt: directive.attempt };
+        match directive.is_in_flight() {
+            true => self.cancel(of),
+            false => self.forget(of),
+        }
+    }
+
     // What workers say
 
     /// Up to `limit` attempts, as soon as there is one. Nothing, when there is none within `wait`.
@@ -222,7 +254,7 @@ impl Workers {
 
     /// What is to be decided, if it is not known already. `reported` must follow.
     pub fn report(&self, worker: &Worker, id: &AttemptId) -> Result<Reported, Refused> {
-        self.state.lock().report(worker, id, Instant::now())
+        self.state.lock().report(worker, id, self.clock.now())
     }
 
     pub fn reported(&self, id: &AttemptId, held: bool) {
@@ -238,7 +270,7 @@ impl Workers {
 
     pub fn standing(&self, of: &AttemptOf) -> Option<Standing> {
         let state = self.state.lock();
-        let now = Instant::now();
+        let now = self.clock.now();
         if let Some(taken) = state.taken(of) {
             let worker = taken.worker.as_ref().map(|worker| worker.name.clone());
             return Some(Standing {
@@ -264,7 +296,7 @@ impl Workers {
 
     /// The workers that take attempts of a tenant and were heard of lately, by name.
     pub fn list(&self, tenant: TenantId) -> Vec<WorkerSeen> {
-        let now = Instant::now();
+        let now = self.clock.now();
         let state = self.state.lock();
         let there = state.workers.of_tenant(tenant, now);
         let mut list: Vec<WorkerSeen> = there
@@ -287,7 +319,7 @@ impl Workers {
     fn with<T>(&self, act: impl FnOnce(&mut State, Instant) -> T) -> T {
         let (done, is_sooner) = {
             let mut state = self.state.lock();
-            let done = act(&mut state, Instant::now());
+            let done = act(&mut state, self.clock.now());
             self.gauges.publish(&state);
             (done, state.plan())
         };

@@ -3,14 +3,28 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fleetprompt_core::{Signal, Slug, TenantId};
+use fleetprompt_engine::ManualTime;
 use fleetprompt_store::memory::MemoryStore;
+use fleetprompt_store::{Error, Result};
 use parking_lot::{Mutex, MutexGuard};
 
 pub struct Database {
     pub store: Arc<MemoryStore>,
     ownership: Mutex<Ownership>,
+    read_faults: Mutex<ReadFaults>,
+}
+
+/// What happens to the reads of all engines for now.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReadFaults {
+    /// Number of reads that succeed before the next ones fail.
+    pub succeed: usize,
+    pub fail: usize,
+    /// How long each read takes.
+    pub delay: Duration,
 }
 
 #[derive(Default)]
@@ -32,7 +46,7 @@ pub enum Entry {
 impl Database {
     pub fn of(partitions: usize) -> Self {
         let ownership = Ownership { epochs: vec![0; partitions], ..Ownership::default() };
-        Self { store: Arc::default(), ownership: Mutex::new(ownership) }
+        Self { store: Arc::default(), ownership: Mutex::new(ownership), read_faults: Mutex::default() }
     }
 
     pub fn ownership(&self) -> MutexGuard<'_, Ownership> {
@@ -54,6 +68,27 @@ impl Database {
         self.ownership().taken_after = taken_after.and_then(|commits| commits.checked_sub(1));
         if taken_after == Some(0) {
             self.take(partition);
+        }
+    }
+
+    /// Returns the faults that were set before.
+    pub fn set_read_faults(&self, faults: ReadFaults) -> ReadFaults {
+        std::mem::replace(&mut self.read_faults.lock(), faults)
+    }
+
+    pub fn before_read(&self, time: &ManualTime) -> Result<()> {
+        let mut faults = self.read_faults.lock();
+        time.advance(faults.delay);
+        match (faults.fail, faults.succeed) {
+            (0, _) => Ok(()),
+            (_, 0) => {
+                faults.fail -= 1;
+                Err(Error::Unavailable { doing: "read", cause: "the database does not respond".into() })
+            }
+            _ => {
+                faults.succeed -= 1;
+                Ok(())
+            }
         }
     }
 

@@ -256,7 +256,7 @@ impl Maker<'_> {
     }
 
     fn directive(&mut self, step: &mut Fields) {
-        let kind = self.chance.weighed(&[(5, "job.http"), (3, "job.manual"), (2, "signal.emit")]);
+        let kind = self.chance.weighed(&[(5, "job.http"), (3, "job.manual"), (2, "job.worker"), (2, "signal.emit")]);
         let payload = match kind {
             "signal.emit" => {
                 let above: Vec<String> = (self.level + 1..self.levels).map(fact).collect();

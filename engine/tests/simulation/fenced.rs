@@ -11,6 +11,7 @@ use fleetprompt_core::registration::WorkflowVersion;
 use fleetprompt_core::run::{Place, Run, Status, Step, StepStatus};
 use fleetprompt_core::signal::{DedupeKey, Disposition};
 use fleetprompt_core::{DirectiveId, RecordId, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
+use fleetprompt_engine::ManualTime;
 use fleetprompt_store::{
     Batch, DirectiveFilter, Directory, Error, OpenWork, Page, Result, RootUsage, RunFilter, RunPart, SignalFilter,
     StepRange, Store, TriggeredRun, WaitingFilter,
@@ -23,24 +24,28 @@ pub struct Fenced {
     partition: usize,
     pub epoch: u64,
     has_failed: AtomicBool,
+    time: ManualTime,
 }
 
 impl Fenced {
     /// From now on nobody else writes.
-    pub fn take(database: Arc<Database>, partition: usize) -> Self {
+    pub fn take(database: Arc<Database>, partition: usize, time: ManualTime) -> Self {
         let epoch = database.take(partition);
-        Self { database, partition, epoch, has_failed: AtomicBool::new(false) }
+        Self { database, partition, epoch, has_failed: AtomicBool::new(false), time }
     }
 
     pub fn is_over(&self) -> bool {
         self.database.is_over(self.partition, self.epoch)
     }
 
-    /// Whether a commit did.
-    pub fn has_failed(&self) -> bool {
-        self.has_failed.load(Ordering::Relaxed)
+    /// The end of the log of its tenants.
+    pub fn last(&self) -> Option<SignalId> {
+        let newest = |tenant| self.database.store.signals(tenant, &SignalFilter::default(), Page::newest(1));
+        let newest = self.tenants().into_iter().map(newest);
+        newest.filter_map(|found| Some(found.expect("a store in memory can be read").first()?.id)).max()
     }
 
+    /// Returns whether a commit failed since this was asked last.
     pub fn forget_failure(&self) -> bool {
         self.has_failed.swap(false, Ordering::Relaxed)
     }
@@ -94,6 +99,7 @@ fn tenants_of(batch: &Batch) -> impl Iterator<Item = TenantId> {
 macro_rules! asks_the_store {
     ($($name:ident($($value:ident: $kind:ty),*) -> $answer:ty;)*) => {
         $(fn $name(&self, $($value: $kind),*) -> Result<$answer> {
+            self.database.before_read(&self.time)?;
             self.database.store.$name($($value),*)
         })*
     };
@@ -110,6 +116,7 @@ impl Store for Fenced {
     }
 
     fn directory(&self) -> Result<Directory> {
+        self.database.before_read(&self.time)?;
         let (mut directory, tenants) = (self.database.store.directory()?, self.tenants());
         directory.tenants.retain(|tenant| tenants.contains(&tenant.id));
         directory.keys.retain(|key| tenants.contains(&key.tenant));
@@ -124,6 +131,7 @@ impl Store for Fenced {
     }
 
     fn open_work(&self) -> Result<OpenWork> {
+        self.database.before_read(&self.time)?;
         let (mut work, tenants) = (self.database.store.open_work()?, self.tenants());
         work.runs_due.retain(|(_, tenant, _)| tenants.contains(tenant));
         work.directives_due.retain(|(_, tenant, _)| tenants.contains(tenant));
@@ -137,12 +145,8 @@ impl Store for Fenced {
     }
 
     fn last_signal_id(&self) -> Result<Option<SignalId>> {
-        let mut last = None;
-        for tenant in self.tenants() {
-            let newest = self.database.store.signals(tenant, &SignalFilter::default(), Page::newest(1))?;
-            last = last.max(newest.first().map(|signal| signal.id));
-        }
-        Ok(last)
+        self.database.before_read(&self.time)?;
+        Ok(self.last())
     }
 
     asks_the_store! {

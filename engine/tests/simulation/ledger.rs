@@ -1,22 +1,23 @@
 //! What the world outside saw of all engines: every effect that was asked for, under which key, and
 //! what of it is on record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fleetprompt_core::directive::{Directive, Status};
 use fleetprompt_core::run::{Place, Run, Status as RunStatus, StepStatus, step_key};
 use fleetprompt_core::{DirectiveId, RunId, Signal, SignalId, TenantId, Timestamp};
+use fleetprompt_engine::workers::{Attempt as Offered, AttemptOf};
 use fleetprompt_engine::{Task, TaskKind};
 
 use crate::check::{Held, hold};
-use crate::seen::Seen;
+use crate::seen::{Seen, in_flight};
 
 #[derive(Default)]
 pub struct Ledger {
     intents: BTreeMap<(TenantId, String), Intent>,
     /// The epoch of the engine that asked for an attempt last.
     attempts: BTreeMap<Attempt, u64>,
-    /// The last call of each agent step, by the signal that began it, and to which each answer was given.
+    /// The last call of each step, by the signal that began it, and to which each answer was given.
     calls: BTreeMap<(RunId, Place), Option<SignalId>>,
     answers: BTreeMap<u64, Option<SignalId>>,
     next: u64,
@@ -45,7 +46,6 @@ impl Ledger {
                 let is_begun = seen.logs[id].iter().any(|signal| Some(signal.id) == task.begun);
                 hold(is_begun, || format!("{} is called, and that is not what is on record", name()))?;
                 hold(!twice, || format!("{} is called twice by one engine", name()))?;
-                self.calls.insert((*id, *place), task.begun);
             }
             TaskKind::Directive(directive) => {
                 // Of one that was reopened in the very moment the first attempts look alike.
@@ -63,10 +63,29 @@ impl Ledger {
         Ok(())
     }
 
-    /// A number that an agent answers with, by which its answer is known again.
-    pub fn answer(&mut self, task: &Task) -> u64 {
+    /// What a worker is given is under way on record, and has not been done before.
+    pub fn delivered(&mut self, seen: &Seen, attempt: &Offered) -> Held {
+        match attempt.of {
+            AttemptOf::Step { run, place, attempt, begun } => {
+                let step = seen.runs.get(&run).and_then(|run| run.at(place));
+                let is_so = step.is_some_and(|step| {
+                    step.status == StepStatus::Running && step.attempt == attempt && step.signal_id == Some(begun)
+                });
+                hold(is_so, || format!("a worker is given a step of {run} that is not under way on record"))
+            }
+            AttemptOf::Directive { id, attempt } => {
+                let row = seen.directives.get(&id).filter(|row| row.is_in_flight() && row.attempt == attempt);
+                let row = row.ok_or_else(|| format!("a worker is given {id}, which is not under way on record"))?;
+                self.keeps_its_intent(row)?;
+                not_done_before(seen, row)
+            }
+        }
+    }
+
+    /// A number that an agent or a worker answers with, by which its answer is known again.
+    pub fn answer(&mut self, begun: Option<SignalId>) -> u64 {
         self.next += 1;
-        self.answers.insert(self.next, task.begun);
+        self.answers.insert(self.next, begun);
         self.next
     }
 
@@ -78,6 +97,11 @@ impl Ledger {
             if matches!(signal.name.as_str(), "workflow.step.completed" | "workflow.step.repeating") {
                 self.is_of_its_call(seen, signal)?;
             }
+        }
+        let changed: BTreeSet<RunId> = fresh.iter().filter_map(|signal| signal.run_id).collect();
+        for run in changed.iter().filter_map(|id| seen.runs.get(id)) {
+            let called = in_flight(run).filter(|(_, step)| step.status == StepStatus::Running);
+            self.calls.extend(called.map(|(place, step)| ((run.id, place), step.signal_id)));
         }
         Ok(())
     }

@@ -7,9 +7,11 @@
 
 mod chance;
 mod check;
+mod crowd;
 mod database;
 mod definition;
 mod fenced;
+mod large;
 mod ledger;
 mod moves;
 mod nodes;
@@ -19,6 +21,7 @@ mod rest;
 mod seen;
 mod shrink;
 mod story;
+mod work;
 mod world;
 
 use std::collections::BTreeMap;
@@ -31,7 +34,7 @@ use world::go;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const SEEDS: u64 = 2_000;
+const SEEDS: u64 = 1_000;
 const THREADS: usize = 2;
 /// So many have more runs than there are worlds, unless the engine refuses what it should take.
 const WORLDS_MANY: u64 = 100;

@@ -1,17 +1,20 @@
 //! What may happen in a world: everything that people and effects can do to engines, legal or not. What can happen
 //! to engines themselves is in `nodes.rs`.
 
+use std::time::Duration;
+
 use fleetprompt_core::directive::{Directive, HandlerKind, Status as DirectiveStatus};
 use fleetprompt_core::registration::WorkflowStatus;
 use fleetprompt_core::run::{Awaited, Place, Run, StepStatus};
 use fleetprompt_core::signal::NewSignal;
 use fleetprompt_core::{Failure, Json, Name, RunId, Scope, SignalId};
-use fleetprompt_engine::{Error, NewDirective, Requested, Task};
+use fleetprompt_engine::{Emitted, Error, NewDirective, Requested, Task};
 use fleetprompt_store::Store;
 use serde_json::{Value, json};
 
 use crate::chance::Chance;
 use crate::check::{Held, hold};
+use crate::database::ReadFaults;
 use crate::definition::{self, WORDS, fact};
 use crate::partition::Partition;
 use crate::seen::in_flight;
@@ -26,6 +29,10 @@ enum Fault {
     AnswerIsLost,
     /// Another node takes the partition while its engine decides, before a commit.
     Taken,
+    /// The database does not respond to one read, or to some.
+    ReadsFail,
+    /// Each read takes so long that leases and batches end in the meantime.
+    ReadsAreSlow,
 }
 
 impl World {
@@ -33,14 +40,34 @@ impl World {
     /// world has come to.
     pub fn step(&mut self, number: u64) -> Held {
         let mut chance = Chance::of(self.seed, number);
-        let kinds = [(40, Fault::None), (2, Fault::CommitFails), (1, Fault::AnswerIsLost), (1, Fault::Taken)];
-        let fault = chance.weighed(&kinds);
+        let fault = chance.weighed(&[
+            (40, Fault::None),
+            (2, Fault::CommitFails),
+            (1, Fault::AnswerIsLost),
+            (1, Fault::Taken),
+            (3, Fault::ReadsFail),
+            (1, Fault::ReadsAreSlow),
+        ]);
+        let were_behind: Vec<bool> = self.partitions.iter().map(Partition::is_behind).collect();
         let before: Vec<_> = self.partitions.iter().map(Partition::last).collect();
         self.store.fail_next_commits(usize::from(fault == Fault::CommitFails));
         self.database.ownership().taken_after = (fault == Fault::Taken).then(|| chance.weighed(&[(4, 0), (1, 1)]));
+        self.database.set_read_faults(match fault {
+            Fault::ReadsFail => ReadFaults {
+                succeed: chance.below(8),
+                fail: chance.weighed(&[(2, 1), (1, 3), (1, usize::MAX)]),
+                delay: Duration::ZERO,
+            },
+            Fault::ReadsAreSlow => {
+                ReadFaults { delay: Duration::from_millis(chance.pick(&[1, 700, 20_000])), ..Default::default() }
+            }
+            _ => ReadFaults::default(),
+        });
         self.is_deaf = fault == Fault::AnswerIsLost;
         self.play(&mut chance, number)?;
+        self.hear_answers()?;
         self.is_deaf = false;
+        self.database.set_read_faults(ReadFaults::default());
         self.store.fail_next_commits(0);
         self.database.ownership().taken_after = None;
         let lives = self.lives;
@@ -49,30 +76,27 @@ impl World {
             let dies = fault == Fault::AnswerIsLost && self.partitions[number].last() != before;
             match dies || self.partitions[number].view.is_over() {
                 true => self.take(number, self.partitions[number].ahead)?,
-                false => self.make_up(number, before)?,
+                false => self.make_up(number, were_behind[number]),
             }
         }
+        self.hear_answers()?;
         if self.lives > lives {
             self.verified()?;
+        } else if fault != Fault::None || were_behind.contains(&true) {
+            self.remembered()?;
         }
         self.look()
     }
 
-    /// What could not be committed the last time is decided again.
-    fn make_up(&mut self, number: usize, before: Option<SignalId>) -> Held {
+    /// What failed in an earlier step is tried again.
+    fn make_up(&mut self, number: usize, was_behind: bool) {
         let partition = &mut self.partitions[number];
-        let failed = partition.view.forget_failure();
-        let was_behind = std::mem::replace(&mut partition.was_behind, failed);
-        if failed {
+        if partition.view.forget_failure() {
             self.story.tell(|| format!("      and a commit of partition {number} failed"));
-            // What was behind may have been made up for by a commit before this one.
-            hold(was_behind || before == partition.last(), || {
-                "a commit failed, and something of it is there".to_owned()
-            })?;
-        } else if was_behind {
-            partition.set_time(self.now);
         }
-        Ok(())
+        if was_behind {
+            partition.engine.try_again();
+        }
     }
 
     fn play(&mut self, chance: &mut Chance, number: u64) -> Held {
@@ -81,10 +105,13 @@ impl World {
         type Move = fn(&mut World, &mut Chance, u64) -> Held;
         let is_haunted = if self.partitions.iter().all(|one| one.ghosts.is_empty()) { 0 } else { 8 };
         let is_parted = usize::from(self.partitions.len() > 1);
-        let moves: [(usize, Move); 15] = [
+        let at_work = if self.taken.is_empty() { 6 } else { 12 };
+        let moves: [(usize, Move); 17] = [
             (14, Self::emit),
+            (4, Self::crowd),
             (under_way, Self::end_some),
             (2, Self::end_again),
+            (at_work, Self::work),
             (9, Self::operate),
             (waits, Self::answer),
             (3, Self::request),
@@ -120,11 +147,15 @@ impl World {
             self.story.tell(|| format!("{} tells {} {} key {key}", scope.tenant, signal.name, signal.payload.text()));
         }
         let told = signals.clone();
-        let Ok(answers) = self.engine_of(scope.tenant).emit_and_end(scope, signals, ended) else { return Ok(()) };
+        let answers = self.engine_of(scope.tenant).emit_and_end(scope, signals, ended);
+        answers.map_or(Ok(()), |answers| self.acknowledged(scope, &told, answers))
+    }
+
+    pub fn acknowledged(&mut self, scope: &Scope, signals: &[NewSignal], answers: Vec<Result<Emitted, Error>>) -> Held {
         if self.is_deaf {
             return Ok(());
         }
-        for (signal, answer) in told.iter().zip(answers) {
+        for (signal, answer) in signals.iter().zip(answers) {
             let Ok(emitted) = answer else { continue };
             if let Some(key) = &signal.dedupe_key {
                 let first = self.told.dedupe_keys.entry((scope.tenant, key.clone())).or_insert(emitted.signal.id);
@@ -136,7 +167,7 @@ impl World {
         Ok(())
     }
 
-    fn signal(&self, chance: &mut Chance, house: &House) -> NewSignal {
+    pub fn signal(&self, chance: &mut Chance, house: &House) -> NewSignal {
         let mut names: Vec<(usize, String)> = (0..house.levels).map(|level| (4, fact(level))).collect();
         names.extend(WORDS.iter().map(|word| (2, (*word).to_owned())));
         let cause = chance.one_in(10).then(|| chance.pick_any(&self.seen.facts).map(|(_, id)| (*id).into()));
@@ -149,10 +180,10 @@ impl World {
 
     // Effects
 
-    pub fn outcome(&mut self, chance: &mut Chance, task: &Task) -> Result<Json, Failure> {
+    pub fn outcome(&mut self, chance: &mut Chance, begun: Option<SignalId>) -> Result<Json, Failure> {
         match chance.below(10) {
-            0..=5 => Ok(json!({"ok": true, "answer": self.ledger.answer(task)}).into()),
-            6 => Ok(json!({"answer": self.ledger.answer(task)}).into()),
+            0..=5 => Ok(json!({"ok": true, "answer": self.ledger.answer(begun)}).into()),
+            6 => Ok(json!({"answer": self.ledger.answer(begun)}).into()),
             7 => Err(Failure::retry("busy", "later")),
             8 => Err(Failure { retry_after_ms: Some(9_000), ..Failure::retry("http_503", "later") }),
             _ => Err(Failure::fatal("broken", "never")),
@@ -172,7 +203,7 @@ impl World {
             let under_way: Vec<usize> = (0..self.tasks.len()).filter(of_engine).collect();
             let Some(at) = chance.pick_any(&under_way) else { break };
             let task = self.tasks.remove(*at);
-            let outcome = self.outcome(chance, &task);
+            let outcome = self.outcome(chance, task.begun);
             self.story.tell(|| format!("{} ends: {}", task.key, said(&outcome)));
             self.gone.push(task.clone());
             ended.push((task, outcome));
@@ -184,7 +215,7 @@ impl World {
     /// Delivered twice, or after all when somebody else is asked already.
     fn end_again(&mut self, chance: &mut Chance, _: u64) -> Held {
         let Some(task) = chance.pick_any(&self.gone).cloned() else { return Ok(()) };
-        let outcome = self.outcome(chance, &task);
+        let outcome = self.outcome(chance, task.begun);
         self.story.tell(|| format!("once more {} ends: {}", task.key, said(&outcome)));
         self.engine_of(task.tenant).end(&task, outcome);
         Ok(())
@@ -337,7 +368,8 @@ impl World {
         let house = self.any_house(chance);
         let key = format!("own{}", chance.below(4));
         let input = definition::payload(chance);
-        let (name, payload) = match chance.below(6) {
+        let (name, payload) = match chance.below(7) {
+            6 => ("job.worker", json!({"n": chance.below(2)})),
             0 => ("job.http", json!({"n": chance.below(2)})),
             1 => ("job.manual", json!({"n": chance.below(2)})),
             2 => ("job.unheard_of", json!({})),

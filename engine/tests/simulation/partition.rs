@@ -1,17 +1,21 @@
 //! A part of the tenants, with the engine that decides for it; and how another takes the place of that one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fleetprompt_core::{Meter, SignalId, Span, Timestamp};
-use fleetprompt_engine::{ByHand, Task};
-use fleetprompt_store::Store;
+use fleetprompt_engine::{Bounds, ByHand, ManualTime, PerformBounds, Task};
 
+use crate::chance::Chance;
 use crate::check::{Held, hold};
+use crate::database::ReadFaults;
 use crate::fenced::Fenced;
 use crate::world::World;
 
 /// More than this many of the effects that nobody waits for any more do not come back.
 const GONE_MAX: usize = 40;
+/// How long a worker may be silent.
+const LEASE: Duration = Duration::from_secs(15);
 /// So many that were taken for dead may be alive at once.
 const GHOSTS_MAX: usize = 2;
 
@@ -22,13 +26,14 @@ pub struct Partition {
     pub ghosts: Vec<ByHand>,
     /// How far the clock of its node is ahead.
     pub ahead: Span,
-    /// The last step had a commit that failed: what it held is decided again with the next input.
-    pub was_behind: bool,
+    /// The number of its engine among all that have begun.
+    pub life: u64,
 }
 
 impl Partition {
+    /// Inputs wait, or something that failed is to be tried again.
     pub fn is_behind(&self) -> bool {
-        self.was_behind || self.view.has_failed()
+        !self.engine.is_at_rest()
     }
 
     pub fn set_time(&mut self, now: Timestamp) {
@@ -37,12 +42,13 @@ impl Partition {
 
     /// As a clock has it that is right.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.engine.next_due().map(|due| due + Span(-self.ahead.0))
+        let due = self.engine.next_due().into_iter().chain(self.engine.next_expiry()).min();
+        due.map(|due| due + Span(-self.ahead.0))
     }
 
     /// The end of its log.
     pub fn last(&self) -> Option<SignalId> {
-        self.view.last_signal_id().expect("a store in memory can be read")
+        self.view.last()
     }
 }
 
@@ -50,13 +56,22 @@ impl World {
     /// Takes up what there is of a partition, on a node with a clock of its own.
     pub fn next_engine(&mut self, number: usize, ahead: Span) -> Result<Partition, String> {
         self.lives += 1;
-        let view = Arc::new(Fenced::take(self.database.clone(), number));
+        let mut chance = Chance::of(self.seed, !self.lives);
+        let reading = Duration::from_micros(chance.weighed(&[(3, 0), (2, 20), (1, 400)]));
+        let bounds = Bounds {
+            queue_max: chance.weighed(&[(2, 1_000), (1, 8)]),
+            batch_max: chance.weighed(&[(2, 1_000), (1, 8), (1, 1)]),
+            // Decisions that do one thing each, a few, and as much as they do elsewhere.
+            decision_units: [1, 2_000, 20_000, Meter::DECISION_UNITS][(self.seed % 4) as usize],
+            // Where there is hardly room for one run, everything is evicted all the time.
+            cache_bytes: chance.weighed(&[(2, None), (1, Some(4 << 10)), (1, Some(16 << 10))]),
+            performs: Some(PerformBounds { effects_max: chance.weighed(&[(2, 256), (1, 4), (1, 1)]), lease: LEASE }),
+        };
+        let time = ManualTime::new(self.now + ahead, reading);
+        let view = Arc::new(Fenced::take(self.database.clone(), number, time.clone()));
         let seed = self.seed ^ (self.lives << 32);
-        // Decisions that do one thing each, a few, and as much as they do elsewhere.
-        let units = [1, 2_000, 20_000, Meter::DECISION_UNITS][(self.seed % 4) as usize];
-        let engine =
-            ByHand::start_within(view.clone(), self.now + ahead, seed, units).map_err(|error| error.to_string())?;
-        Ok(Partition { engine, view, ghosts: Vec::new(), ahead, was_behind: false })
+        let engine = ByHand::start_with_bounds(bounds, view.clone(), time, seed).map_err(|error| error.to_string())?;
+        Ok(Partition { engine, view, ghosts: Vec::new(), ahead, life: self.lives })
     }
 
     /// From an engine that is dead, or only taken for it. What it had not committed is gone.
@@ -80,7 +95,14 @@ impl World {
         self.store.fail_next_commits(0);
         self.database.ownership().taken_after = None;
         let elsewhere = self.elsewhere(number);
-        let next = self.next_engine(number, ahead)?;
+        let next = self.next_engine(number, ahead);
+        self.database.set_read_faults(ReadFaults::default());
+        let next = next.or_else(|why| {
+            self.story.tell(|| format!("      which fails: {why}; it begins again"));
+            self.next_engine(number, ahead)
+        })?;
+        self.pending.retain(|pending| pending.partition != number);
+        self.shares.forget(number);
         let mut before = std::mem::replace(&mut self.partitions[number], next);
         self.partitions[number].ghosts = std::mem::take(&mut before.ghosts);
         let is_lost =
@@ -99,6 +121,6 @@ impl World {
     /// How far the other partitions are.
     fn elsewhere(&self, number: usize) -> Vec<(Option<SignalId>, Option<Timestamp>)> {
         let others = self.partitions.iter().enumerate().filter(|(other, _)| *other != number);
-        others.map(|(_, other)| (other.last(), other.next_due())).collect()
+        others.map(|(_, other)| (other.last(), other.engine.next_due())).collect()
     }
 }

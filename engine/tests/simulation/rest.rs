@@ -16,6 +16,8 @@ use crate::world::World;
 
 /// More than any world of this size needs.
 const ROUNDS_MAX: usize = 1_500;
+/// In each round of the rest a world is looked at about this often, while effects end.
+pub const LOOKS: usize = 20;
 /// More than this come of runs whose ends start others; these would be more in each round.
 const OPEN_MANY: usize = 100;
 
@@ -66,12 +68,23 @@ fn until_quiet(world: &mut World, may_stay: fn(&Run) -> bool) -> Held {
 }
 
 fn do_what_is_asked(world: &mut World, round: usize) -> Held {
-    for _ in 0..world.tasks.len() {
-        let task = world.tasks.remove(0);
-        let answer = world.ledger.answer(&task);
-        end(world, &task, json!({"ok": true, "answer": answer}));
+    // Few end one by one, and many together.
+    let mut tasks = std::mem::take(&mut world.tasks);
+    let together = tasks.len().div_ceil(LOOKS).max(1);
+    while !tasks.is_empty() {
+        let rest = tasks.split_off(together.min(tasks.len()));
+        // Until they have ended, they are under way.
+        drop(world.tasks.splice(..0, rest.iter().cloned()));
+        for task in tasks {
+            let answer = world.ledger.answer(task.begun);
+            end(world, &task, json!({"ok": true, "answer": answer}));
+        }
+        (0..world.partitions.len()).for_each(|number| world.engine(number).decide_all());
         world.look()?;
+        world.tasks.drain(..rest.len());
+        tasks = rest;
     }
+    world.workers_finish()?;
     let manual =
         |one: &&fleetprompt_core::directive::Directive| one.handler == HandlerKind::Manual && !one.status.is_settled();
     let reports: Vec<_> = world.seen.directives.values().filter(manual).map(|one| (one.id, one.tenant)).collect();
@@ -113,7 +126,7 @@ fn do_what_is_asked(world: &mut World, round: usize) -> Held {
 
 fn end(world: &mut World, task: &Task, output: Value) {
     world.story.tell(|| format!("{} ends: {output}", task.key));
-    world.engine_of(task.tenant).end(task, Ok(output.into()));
+    world.engine_of(task.tenant).enqueue_end(task, Ok(output.into()));
 }
 
 /// For each wait of a run the first signal that would end it.

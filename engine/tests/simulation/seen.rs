@@ -1,6 +1,6 @@
 //! What the store says, read as it grows: the log, and the rows of whatever the log spoke of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fleetprompt_core::directive::Directive;
@@ -44,35 +44,46 @@ impl Seen {
             }
         }
         for signal in &fresh {
-            self.take(store, signal)?;
+            self.record(signal);
         }
+        self.read_rows(store, &fresh)?;
         Ok(fresh)
     }
 
-    fn take(&mut self, store: &MemoryStore, signal: &Signal) -> Held {
+    fn record(&mut self, signal: &Signal) {
         self.signals += 1;
         self.digest.update(signal.id.0.as_bytes());
         self.digest.update(signal.name.as_str().as_bytes());
         self.digest.update(signal.payload.text().as_bytes());
-        let tenant = signal.tenant;
-        if let Some(id) = signal.directive_id {
-            let row = store.directive(tenant, id).map_err(|error| error.to_string())?;
-            let row = row.ok_or_else(|| format!("{id} has a log and no row"))?;
-            self.directives.insert(id, row);
-            if signal.name.as_str() == "directive.reopened" {
+        match (signal.directive_id, signal.run_id) {
+            (Some(id), _) if signal.name.as_str() == "directive.reopened" => {
                 self.reopened.insert(id, signal.recorded_at);
             }
-        } else if let Some(id) = signal.run_id {
-            let row = store.run(tenant, id).map_err(|error| error.to_string())?;
-            let row = row.ok_or_else(|| format!("{id} has a log and no row"))?;
-            self.runs.insert(id, row);
-            self.logs.entry(id).or_default().push(signal.clone());
-        } else {
-            self.facts.push((tenant, signal.id));
+            (Some(_), _) => {}
+            (None, Some(id)) => self.logs.entry(id).or_default().push(signal.clone()),
+            (None, None) => self.facts.push((signal.tenant, signal.id)),
         }
-        hold(signal.run_id.is_none_or(|id| self.runs.get(&id).is_none_or(|run| run.tenant == tenant)), || {
-            format!("{} is about a run of another tenant", signal.id)
-        })
+    }
+
+    /// Each row once, however much is new about it.
+    fn read_rows(&mut self, store: &MemoryStore, fresh: &[Signal]) -> Held {
+        let directives: BTreeSet<_> = fresh.iter().filter_map(|one| Some((one.tenant, one.directive_id?))).collect();
+        let own = fresh.iter().filter(|one| one.directive_id.is_none());
+        let runs: BTreeSet<_> = own.filter_map(|one| Some((one.tenant, one.run_id?))).collect();
+        for (tenant, id) in directives {
+            let row = store.directive(tenant, id).map_err(|error| error.to_string())?;
+            self.directives.insert(id, row.ok_or_else(|| format!("{id} has a log and no row"))?);
+        }
+        for (tenant, id) in runs {
+            let row = store.run(tenant, id).map_err(|error| error.to_string())?;
+            self.runs.insert(id, row.ok_or_else(|| format!("{id} has a log and no row"))?);
+        }
+        let is_foreign = |signal: &&Signal| {
+            let run = signal.run_id.and_then(|id| self.runs.get(&id));
+            run.is_some_and(|run| run.tenant != signal.tenant)
+        };
+        let foreign = fresh.iter().find(is_foreign);
+        hold(foreign.is_none(), || format!("{:?} is about a run of another tenant", foreign.map(|signal| signal.id)))
     }
 
     pub fn digest(&self) -> String {

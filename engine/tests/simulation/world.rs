@@ -15,15 +15,18 @@ use fleetprompt_store::memory::MemoryStore;
 use serde_json::json;
 
 use crate::chance::Chance;
+use crate::check::fair::FairShares;
 use crate::check::written::Written;
 use crate::check::{self, Held, hold};
-use crate::database::Database;
+use crate::crowd::{Pending, SIGNALS_MAX};
+use crate::database::{Database, ReadFaults};
 use crate::definition::{self, LEVELS};
 use crate::ledger::Ledger;
 use crate::partition::Partition;
 use crate::seen::Seen;
 use crate::story::Story;
-use crate::{panics, rest};
+use crate::work::Taken;
+use crate::{large, panics, rest};
 
 pub const BEGINNING: Timestamp = Timestamp(1_700_000_000_000_000);
 
@@ -48,6 +51,11 @@ pub struct World {
     pub is_deaf: bool,
     /// How many engines have begun.
     pub lives: u64,
+    /// Inputs that wait to be decided.
+    pub pending: Vec<Pending>,
+    pub shares: FairShares,
+    /// What workers believe to have, in the order in which they took it.
+    pub taken: Vec<Taken>,
 }
 
 /// One tenant, and who speaks for it.
@@ -108,6 +116,9 @@ impl World {
             story: Story::new(told),
             is_deaf: false,
             lives: 0,
+            pending: Vec::new(),
+            shares: FairShares::new(SIGNALS_MAX),
+            taken: Vec::new(),
         };
         for number in 0..partitions {
             let first = world.next_engine(number, Span::default()).expect("a store in memory can be read");
@@ -137,7 +148,7 @@ impl World {
             }
             self.houses.push(house);
         }
-        Ok(())
+        if large::is_large(self.seed) { large::grow(self, &mut chance) } else { Ok(()) }
     }
 
     fn house(&mut self, number: usize, chance: &mut Chance) -> Result<House, Error> {
@@ -155,12 +166,12 @@ impl World {
         let function = json!({"function": {"name": "work.count", "handler": {"type": "worker"},
             "retry": {"max_attempts": 2, "initial": "1s"}}});
         engine.function_apply(&owner, function.into())?;
-        for name in ["job.http", "job.manual", "undo.http", "undo.manual"] {
-            let handler = match name.ends_with("http") {
-                true => {
+        for name in ["job.http", "job.manual", "job.worker", "undo.http", "undo.manual"] {
+            let handler = match name.split_once('.').map_or(name, |(_, handler)| handler) {
+                "http" => {
                     json!({"type": "http", "url": "https://example.com/", "secret": format!("whsec_{}", "A".repeat(32))})
                 }
-                false => json!({"type": "manual"}),
+                handler => json!({"type": handler}),
             };
             let retry = json!({"max_attempts": 2, "initial": "1s", "factor": 2.0, "max": "4s", "jitter": true});
             let of_type = json!({"directive_type": {"name": name, "handler": handler, "retry": retry}});
@@ -200,15 +211,21 @@ impl World {
         self.ledger.recorded(&self.seen, &fresh)?;
         self.written.check(self.database.take_journal(), &self.houses, fresh.len())?;
         for number in 0..self.partitions.len() {
-            for task in self.engine(number).take_tasks() {
-                self.story.tell(|| format!("      asks for attempt {} under {}", task.attempt, task.key));
-                let house = self.house_of(task.tenant);
-                hold(house.partition == number, || format!("{} is begun by an engine that has not got it", task.key))?;
-                self.ledger.begun(&self.seen, &task, self.partitions[number].view.epoch)?;
-                self.tasks.push(task);
-            }
+            self.count_decided(number)?;
+            self.take_begun(number)?;
         }
         check::all(self, &fresh)
+    }
+
+    fn take_begun(&mut self, number: usize) -> Held {
+        for task in self.engine(number).take_tasks() {
+            self.story.tell(|| format!("      asks for attempt {} under {}", task.attempt, task.key));
+            let house = self.house_of(task.tenant);
+            hold(house.partition == number, || format!("{} is begun by an engine that has not got it", task.key))?;
+            self.ledger.begun(&self.seen, &task, self.partitions[number].view.epoch)?;
+            self.tasks.push(task);
+        }
+        Ok(())
     }
 
     // Who is where
@@ -264,7 +281,10 @@ impl World {
             if partition.is_behind() {
                 continue;
             }
-            let difference = partition.engine.memory_differs().map_err(|error| error.to_string())?;
+            let faults = self.database.set_read_faults(ReadFaults::default());
+            let difference = partition.engine.memory_differs();
+            self.database.set_read_faults(faults);
+            let difference = difference.map_err(|error| error.to_string())?;
             hold(difference.is_none(), || {
                 format!("memory differs from the store: {}", difference.unwrap_or_default())
             })?;

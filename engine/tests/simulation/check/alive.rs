@@ -1,9 +1,12 @@
 //! Never stuck: whoever waits, waits for something that can still come; and what has ended, has ended.
 
+use std::collections::BTreeSet;
+
 use fleetprompt_core::directive::{HandlerKind, Status as DirectiveStatus};
 use fleetprompt_core::run::{Awaited, Place, QueueReason, Run, Status, Step, StepStatus};
 use fleetprompt_core::{DirectiveId, RunId, TenantId, Timestamp};
-use fleetprompt_engine::TaskKind;
+use fleetprompt_engine::workers::AttemptOf;
+use fleetprompt_engine::{ByHand, TaskKind};
 
 use super::flow::{counted, holders, waits_for_lock};
 use super::{Held, hold};
@@ -11,6 +14,7 @@ use crate::seen::in_flight;
 use crate::world::World;
 
 pub fn check(world: &World) -> Held {
+    let asked = Asked::of(world);
     for run in world.seen.runs.values() {
         match run.status.has_ended() {
             true => nothing_in_flight(world, run)?,
@@ -20,9 +24,31 @@ pub fn check(world: &World) -> Held {
         }
     }
     for run in world.seen.open_runs().filter(|run| !is_behind(world, run.tenant)) {
-        has_a_live_reason(world, run).map_err(|why| format!("{} is {}, and {why}", run.id, run.status))?;
+        has_a_live_reason(world, &asked, run).map_err(|why| format!("{} is {}, and {why}", run.id, run.status))?;
     }
-    directives(world)
+    directives(world, &asked)
+}
+
+/// Effects that were asked for and have not ended: the caller has them, or they wait for a slot.
+struct Asked {
+    steps: BTreeSet<(RunId, Place)>,
+    directives: BTreeSet<(DirectiveId, u32)>,
+}
+
+impl Asked {
+    fn of(world: &World) -> Self {
+        let mut asked = Self { steps: BTreeSet::new(), directives: BTreeSet::new() };
+        let waiting = world.partitions.iter().flat_map(|partition| partition.engine.tasks_waiting());
+        for task in world.tasks.iter().cloned().chain(waiting) {
+            match task.kind {
+                TaskKind::Agent { run, place, .. } | TaskKind::Function { run, place, .. } => {
+                    asked.steps.insert((run, place));
+                }
+                TaskKind::Directive(directive) => _ = asked.directives.insert((directive.id, task.attempt)),
+            }
+        }
+        asked
+    }
 }
 
 /// What could not be committed is still to be decided.
@@ -44,7 +70,7 @@ fn nothing_in_flight(world: &World, run: &Run) -> Held {
     })
 }
 
-fn has_a_live_reason(world: &World, run: &Run) -> Held {
+fn has_a_live_reason(world: &World, asked: &Asked, run: &Run) -> Held {
     match run.status {
         Status::Queued => return queued(world, run),
         Status::Paused => {
@@ -55,7 +81,7 @@ fn has_a_live_reason(world: &World, run: &Run) -> Held {
     }
     for (place, step) in in_flight(run) {
         let name = || world.seen.name_of(run, place);
-        place_is_alive(world, run, place, step)
+        place_is_alive(world, asked, run, place, step)
             .map_err(|why| format!("{}, which is {}, {why}", name(), step.status))?;
     }
     if run.status == Status::Running {
@@ -104,12 +130,12 @@ fn in_time(world: &World, tenant: TenantId, due: Option<Timestamp>) -> Held {
     hold(next.is_some_and(|next| next <= due), || format!("is due at {due}, and the engine looks at {next:?} next"))
 }
 
-fn place_is_alive(world: &World, run: &Run, place: Place, step: &Step) -> Held {
+fn place_is_alive(world: &World, asked: &Asked, run: &Run, place: Place, step: &Step) -> Held {
     let waiting = step.waiting.as_ref().map(|waiting| &waiting.what);
     match (step.status, waiting, step.directive_id) {
         (StepStatus::Waiting | StepStatus::Canceling, Some(Awaited::Run { run_id }), _) => runs(world, *run_id),
         (StepStatus::Running | StepStatus::Canceling, _, Some(directive)) => is_open(world, directive),
-        (StepStatus::Running, _, None) => is_called(world, run.id, place),
+        (StepStatus::Running, _, None) => is_called(world, asked, run, place),
         (StepStatus::Canceling, _, None) => Err("has nothing that could end it".into()),
         (StepStatus::Waiting, Some(Awaited::Time { .. }), _) => hold(step.due_at.is_some(), || "has no time".into()),
         (StepStatus::Waiting, Some(_), _) => Ok(()),
@@ -134,12 +160,16 @@ fn is_open(world: &World, directive: DirectiveId) -> Held {
     hold(is_open, || format!("waits for {directive}, which is {:?}", row.map(|row| row.status)))
 }
 
-fn is_called(world: &World, id: RunId, at: Place) -> Held {
-    let is_this = |kind: &TaskKind| match kind {
-        TaskKind::Agent { run, place, .. } | TaskKind::Function { run, place, .. } => (*run, *place) == (id, at),
-        TaskKind::Directive(_) => false,
-    };
-    hold(world.tasks.iter().any(|task| is_this(&task.kind)), || "was not asked for".into())
+fn is_called(world: &World, asked: &Asked, run: &Run, place: Place) -> Held {
+    let begun = run.at(place).and_then(|step| Some((step.attempt, step.signal_id?)));
+    let of = begun.map(|(attempt, begun)| AttemptOf::Step { run: run.id, place, attempt, begun });
+    let engine = &world.partition(run.tenant).engine;
+    let is_called = asked.steps.contains(&(run.id, place)) || of.is_some_and(|of| is_with_workers(engine, &of));
+    hold(is_called, || "was not asked for".into())
+}
+
+fn is_with_workers(engine: &ByHand, of: &AttemptOf) -> bool {
+    engine.workers().is_some_and(|workers| workers.standing(of).is_some())
 }
 
 fn free_locks_are_taken(world: &World, run: &Run) -> Held {
@@ -151,15 +181,16 @@ fn free_locks_are_taken(world: &World, run: &Run) -> Held {
     })
 }
 
-fn directives(world: &World) -> Held {
+fn directives(world: &World, asked: &Asked) -> Held {
     let open = world.seen.directives.values().filter(|row| !row.status.is_settled());
     for row in open.filter(|row| !is_behind(world, row.tenant)) {
         in_time(world, row.tenant, row.wake_at).map_err(|why| format!("{} {why}", row.id))?;
         let is_begun = row.status == DirectiveStatus::Running && row.handler != HandlerKind::BuiltIn;
         hold(is_begun, || format!("{} {} is {:?}, and nobody begins it", row.name, row.id, row.status))?;
-        let is_this = |kind: &TaskKind| matches!(kind, TaskKind::Directive(one) if one.id == row.id);
-        let is_asked =
-            !row.is_in_flight() || world.tasks.iter().any(|task| is_this(&task.kind) && task.attempt == row.attempt);
+        let of = AttemptOf::Directive { id: row.id, attempt: row.attempt };
+        let is_asked = !row.is_in_flight()
+            || asked.directives.contains(&(row.id, row.attempt))
+            || is_with_workers(&world.partition(row.tenant).engine, &of);
         hold(is_asked, || format!("{} {} is under way, and was not asked for", row.name, row.id))?;
     }
     Ok(())

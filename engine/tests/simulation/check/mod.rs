@@ -1,6 +1,7 @@
 //! What must be so after every input, whatever happened.
 
 mod alive;
+pub mod fair;
 mod flow;
 pub mod told;
 mod undo;
