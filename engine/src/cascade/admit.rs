@@ -77,20 +77,25 @@ impl Cascade<'_> {
         };
         let now = self.moment.now();
         let earlier = self.standing.debounced(tenant, &workflow.slug, key);
-        let since = earlier.and_then(|id| self.supersede(tenant, id)).unwrap_or(now);
+        let since = match earlier {
+            Some(earlier) => self.supersede(tenant, earlier)?,
+            None => None,
+        };
+        let since = since.unwrap_or(now);
         let quiet = now + rule.period;
         let until = rule.max.map_or(quiet, |max| quiet.min(since + max).max(now));
         Ok(Admitted::Queued(Queue { reason: QueueReason::Debounce, until: Some(until), since: Some(since) }))
     }
 
     /// The run that stood for the earlier signals gives way; since when it did.
-    fn supersede(&mut self, tenant: TenantId, id: RunId) -> Option<Timestamp> {
-        let open = self.find_run(tenant, id).ok().flatten()?;
-        let since = open.run.standing.as_ref()?.queue.as_ref()?.since;
+    fn supersede(&mut self, tenant: TenantId, id: RunId) -> Result<Option<Timestamp>, Error> {
+        let Some(open) = self.find_run(tenant, id)? else { return Ok(None) };
+        let queue = open.run.standing.as_ref().and_then(|standing| standing.queue.as_ref());
+        let Some(queue) = queue else { return Ok(None) };
         let reason = "debounced: a later signal came".to_owned();
         let input = run::Input::Cancel { by: Party::engine(), reason, compensate: false };
-        self.try_advance(tenant, id, input, None).ok()??.ok()?;
-        since
+        let superseded = self.try_advance(tenant, id, input, None)?;
+        Ok(queue.since.filter(|_| matches!(superseded, Some(Ok(())))))
     }
 
     /// From the rule after the one that it has passed; how fast runs may begin is asked once more.
@@ -123,7 +128,7 @@ impl Cascade<'_> {
                 Admitted::Not(format!("{limit} {plural} under way already, and that is the limit"))
             }
             OnLimit::CancelOldest => {
-                self.cancel_oldest(tenant, workflow, key, limit);
+                self.cancel_oldest(tenant, workflow, key, limit)?;
                 Admitted::Now
             }
         })
@@ -141,19 +146,27 @@ impl Cascade<'_> {
     }
 
     /// Makes room for one: those that end already no longer count, and a retry may have brought too many.
-    fn cancel_oldest(&mut self, tenant: TenantId, workflow: &Workflow, key: &Arc<str>, limit: usize) {
-        let running = self.standing.all_running(tenant, &workflow.slug, key);
-        let goes_on = |id: &RunId| {
-            let open = self.find_run(tenant, *id).ok().flatten();
-            open.is_some_and(|open| !matches!(open.run.status, Status::Stopping | Status::Compensating))
-        };
-        let running: Vec<RunId> = running.into_iter().filter(goes_on).collect();
+    fn cancel_oldest(
+        &mut self,
+        tenant: TenantId,
+        workflow: &Workflow,
+        key: &Arc<str>,
+        limit: usize,
+    ) -> Result<(), Error> {
+        let mut running = Vec::new();
+        for id in self.standing.all_running(tenant, &workflow.slug, key) {
+            let open = self.find_run(tenant, id)?;
+            if open.is_some_and(|open| !matches!(open.run.status, Status::Stopping | Status::Compensating)) {
+                running.push(id);
+            }
+        }
         let too_many = (running.len() + 1).saturating_sub(limit);
         for id in running.into_iter().take(too_many).rev() {
             let reason = "a newer run takes its place".to_owned();
             let input = run::Input::Cancel { by: Party::engine(), reason, compensate: false };
             self.work.push_front(Work::Advance(tenant, id, input));
         }
+        Ok(())
     }
 
     /// A queued run has waited for this long enough: it begins, or waits for the next thing.

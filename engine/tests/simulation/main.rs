@@ -17,6 +17,7 @@ mod moves;
 mod nodes;
 mod panics;
 mod partition;
+mod reads;
 mod rest;
 mod seen;
 mod shrink;
