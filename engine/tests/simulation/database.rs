@@ -15,6 +15,7 @@ pub struct Database {
     pub store: Arc<MemoryStore>,
     ownership: Mutex<Ownership>,
     read_faults: Mutex<ReadFaults>,
+    refused: Mutex<Option<String>>,
 }
 
 /// What happens to the reads of all engines for now.
@@ -46,7 +47,12 @@ pub enum Entry {
 impl Database {
     pub fn of(partitions: usize) -> Self {
         let ownership = Ownership { epochs: vec![0; partitions], ..Ownership::default() };
-        Self { store: Arc::default(), ownership: Mutex::new(ownership), read_faults: Mutex::default() }
+        Self {
+            store: Arc::default(),
+            ownership: Mutex::new(ownership),
+            read_faults: Mutex::default(),
+            refused: Mutex::default(),
+        }
     }
 
     pub fn ownership(&self) -> MutexGuard<'_, Ownership> {
@@ -68,6 +74,17 @@ impl Database {
         self.ownership().taken_after = taken_after.and_then(|commits| commits.checked_sub(1));
         if taken_after == Some(0) {
             self.take(partition);
+        }
+    }
+
+    /// What a commit was refused for that no attempt would write, if there was one.
+    pub fn refused(&self) -> Option<String> {
+        self.refused.lock().clone()
+    }
+
+    pub fn note_refused(&self, error: &Error) {
+        if error.is_unstorable() {
+            *self.refused.lock() = Some(error.to_string());
         }
     }
 

@@ -7,6 +7,9 @@ use serde_json::{Map, Value, json};
 
 use crate::chance::Chance;
 
+/// Where a world has a database that cannot hold everything, it cannot hold this.
+pub const UNSTORABLE: &str = "inexpressible";
+
 /// What signals say; all expressions read one of these.
 pub fn payload(chance: &mut Chance) -> Value {
     if chance.one_in(25) {
@@ -14,7 +17,7 @@ pub fn payload(chance: &mut Chance) -> Value {
     }
     let list: Vec<usize> = (0..chance.below(5)).collect();
     json!({
-        "k": chance.pick(&["a", "b"]),
+        "k": chance.weighed(&[(30, "a"), (30, "b"), (1, UNSTORABLE)]),
         "n": chance.below(4),
         "yes": !chance.one_in(4),
         "list": list,

@@ -76,7 +76,7 @@ impl Fenced {
 
     fn write(&self, batch: &Batch) -> Result<()> {
         self.check_tenants(batch)?;
-        self.database.store.commit(batch)?;
+        self.database.store.commit(batch).inspect_err(|error| self.database.note_refused(error))?;
         let mut ownership = self.database.ownership();
         ownership.tenants.extend(batch.tenants.iter().map(|tenant| (tenant.id, self.partition)));
         let (partition, epoch) = (self.partition, self.epoch);

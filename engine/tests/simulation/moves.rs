@@ -182,6 +182,7 @@ impl World {
 
     pub fn outcome(&mut self, chance: &mut Chance, begun: Option<SignalId>) -> Result<Json, Failure> {
         match chance.below(10) {
+            0 if chance.one_in(8) => Ok(json!({"ok": true, "text": definition::UNSTORABLE}).into()),
             0..=5 => Ok(json!({"ok": true, "answer": self.ledger.answer(begun)}).into()),
             6 => Ok(json!({"answer": self.ledger.answer(begun)}).into()),
             7 => Err(Failure::retry("busy", "later")),

@@ -20,7 +20,7 @@ use crate::check::written::Written;
 use crate::check::{self, Held, hold};
 use crate::crowd::{Pending, SIGNALS_MAX};
 use crate::database::{Database, ReadFaults};
-use crate::definition::{self, LEVELS};
+use crate::definition::{self, LEVELS, UNSTORABLE};
 use crate::ledger::Ledger;
 use crate::partition::Partition;
 use crate::seen::Seen;
@@ -120,6 +120,9 @@ impl World {
             shares: FairShares::new(SIGNALS_MAX),
             taken: Vec::new(),
         };
+        if world.has_unstorable() {
+            world.store.refuse_values_with(UNSTORABLE);
+        }
         for number in 0..partitions {
             let first = world.next_engine(number, Span::default()).expect("a store in memory can be read");
             world.partitions.push(first);
@@ -228,6 +231,11 @@ impl World {
         Ok(())
     }
 
+    /// In some worlds there are values that the database cannot hold.
+    fn has_unstorable(&self) -> bool {
+        Chance::of(self.seed, u64::MAX - 1).one_in(4)
+    }
+
     // Who is where
 
     pub fn house_of(&self, tenant: TenantId) -> &House {
@@ -269,6 +277,10 @@ impl World {
     pub fn verified(&self) -> Held {
         let report = verify(self.store.as_ref()).map_err(|error| error.to_string())?;
         hold(report.problems.is_empty(), || format!("verify: {}", report.problems.join("; ")))?;
+        let refused = self.database.refused();
+        hold(refused.is_none() || self.has_unstorable(), || {
+            format!("a commit breaks what the store demands: {}", refused.unwrap_or_default())
+        })?;
         self.remembered()
     }
 
