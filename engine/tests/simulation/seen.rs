@@ -68,8 +68,10 @@ impl Seen {
     /// Each row once, however much is new about it.
     fn read_rows(&mut self, store: &MemoryStore, fresh: &[Signal]) -> Held {
         let directives: BTreeSet<_> = fresh.iter().filter_map(|one| Some((one.tenant, one.directive_id?))).collect();
-        let own = fresh.iter().filter(|one| one.directive_id.is_none());
-        let runs: BTreeSet<_> = own.filter_map(|one| Some((one.tenant, one.run_id?))).collect();
+        let mut runs: BTreeSet<_> = fresh.iter().filter_map(|one| Some((one.tenant, one.run_id?))).collect();
+        // The rest of a decision that was cut off may leave no signal of its run.
+        let cut = self.runs.values().filter(|run| run.continuation.is_some());
+        runs.extend(cut.map(|run| (run.tenant, run.id)));
         for (tenant, id) in directives {
             let row = store.directive(tenant, id).map_err(|error| error.to_string())?;
             self.directives.insert(id, row.ok_or_else(|| format!("{id} has a log and no row"))?);
