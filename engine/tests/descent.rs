@@ -13,7 +13,7 @@ use fleetprompt_core::tenant::Role;
 use fleetprompt_core::{Party, Scope, Slug, Span, Timestamp};
 use fleetprompt_engine::{ByHand, Config, DescentLimits, Engine};
 use fleetprompt_store::memory::MemoryStore;
-use fleetprompt_store::{Page, RunFilter, Store};
+use fleetprompt_store::{OpenWork, Page, RunFilter, Store};
 use serde_json::{Value, json};
 use support::{House, signal, tenant};
 
@@ -63,18 +63,17 @@ fn refusals(house: &House, workflow: &str) -> Vec<Disposition> {
     house.store.refusals(house.scope.tenant, &slug, 1_000_000).unwrap()
 }
 
-/// Until everything that the engine continues by itself is done.
+/// Waits until everything that the engine continues by itself is done.
 async fn settled(house: &House) {
     let mut commits = house.engine.commits();
     loop {
-        let before = *commits.borrow_and_update();
-        // An input of the same tenant is decided after what waits already.
-        house.emit(signal("nobody.listens", json!({}))).await.unwrap();
-        let metrics = house.engine.metrics().render();
-        let waiting = metrics.lines().find(|line| line.starts_with("fleetprompt_queue_inputs "));
-        if waiting == Some("fleetprompt_queue_inputs 0") && *commits.borrow() <= before + 1 {
+        commits.borrow_and_update();
+        if house.store.open_work().unwrap() == OpenWork::default() {
+            // Metrics count a batch after its commit, and before the next one.
+            house.emit(signal("nobody.listens", json!({}))).await.unwrap();
             return;
         }
+        commits.changed().await.unwrap();
     }
 }
 

@@ -53,7 +53,7 @@ fn a_database_before_and_after_its_first_start_and_one_that_is_away() {
     assert!(has(&checks, "schema", "well", "empty") && has(&checks, "clock", "well", ""), "{checks:?}");
     create_tenant(std::path::Path::new(&address), "acme");
     let (_, checks) = doctor(&["--database", &address, "--listen", &listen]);
-    assert!(has(&checks, "schema", "well", "version 2") && has(&checks, "nodes", "well", "none"), "{checks:?}");
+    assert!(has(&checks, "schema", "well", "version 4") && has(&checks, "nodes", "well", "none"), "{checks:?}");
     let superuser = address.replace("fleetprompt@", "postgres@");
     let (_, checks) = doctor(&["--database", &superuser, "--listen", &listen]);
     assert!(has(&checks, "database", "warning", "superuser"), "{checks:?}");

@@ -153,16 +153,15 @@ pub(crate) fn compile_version(
     if !tenant.workflows.contains_key(slug) {
         return Err(Refusal::not_found("workflow", slug).into());
     }
-    let stored = match version {
-        Some(version) => {
-            let stored = store.workflow_version(id, slug, version)?;
-            stored.ok_or_else(|| Refusal::not_found("version", format!("{slug} {version}")))?
-        }
+    let version = match version {
+        Some(version) => version.to_owned(),
         None => {
             let newest = store.workflow_versions(id, slug, Page::newest(1))?.into_iter().next();
-            newest.ok_or_else(|| Refusal::not_found("version of workflow", slug))?
+            newest.ok_or_else(|| Refusal::not_found("version of workflow", slug))?.version
         }
     };
+    let stored = store.workflow_version(id, slug, &version)?;
+    let stored = stored.ok_or_else(|| Refusal::not_found("version", format!("{slug} {version}")))?;
     CompiledWorkflow::read(stored.document.text(), Format::Json, tenant, true)
 }
 

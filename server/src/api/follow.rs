@@ -12,7 +12,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use fleetprompt_client::wire;
 use fleetprompt_core::{RunId, Signal, SignalId};
-use fleetprompt_store::{Page, SignalFilter};
+use fleetprompt_store::{Page, SignalFilter, StepRange};
 use futures_util::{StreamExt, stream};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -98,20 +98,24 @@ impl Follower {
 
     async fn events(&mut self) -> Result<Vec<Event>, Problem> {
         let (tenant, filter, cursor) = (self.caller.tenant(), self.filter.clone(), self.cursor);
-        // The run is read first: if it has ended, its whole record was there to be read after it.
+        // The run is read first, without its documents: if it has ended, its whole record was there to be read after it.
+        let no_steps = StepRange { limit: 0, ..StepRange::one(0) };
         let run = self.filter.run_id;
         let (run, signals) = self
             .api
             .read(move |store| {
-                let run = run.map(|id| store.run_head(tenant, id)).transpose()?.flatten();
-                Ok((run, store.signals(tenant, &filter, Page::after(cursor, PAGE).within(PAGE_BYTES))?))
+                let bare = run.map(|id| store.run_steps(tenant, id, no_steps)).transpose()?.flatten();
+                let signals = store.signals(tenant, &filter, Page::after(cursor, PAGE).within(PAGE_BYTES))?;
+                let ended = bare.filter(|bare| bare.run.status.has_ended() && signals.is_empty());
+                let run = ended.map(|bare| store.run_head(tenant, bare.run.id)).transpose()?.flatten();
+                Ok((run, signals))
             })
             .await?;
         if let Some(last) = signals.last() {
             self.cursor = Some(last.id.0);
         }
         let mut events = signals.iter().map(event).collect::<Result<Vec<_>, _>>()?;
-        if let Some(run) = run.filter(|run| run.status.has_ended() && signals.is_empty()) {
+        if let Some(run) = run {
             self.has_ended = true;
             let run = wire::RunDetail { run: runs_view::run(&run), next_cursor: None };
             events.push(written(Event::default().event("end"), &run)?);

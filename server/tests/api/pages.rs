@@ -184,6 +184,7 @@ async fn the_steps_of_a_large_run_go_on_behind_its_first_response() {
     let told = tenant.post("/v1/signals", json!({"name": "long.begun"})).await.is(201);
     let run = text(&told, "/dispositions/0/run_id").to_owned();
 
+    tenant.until_run(&run, |run| run["waiting_for"].is_string()).await;
     let first = tenant.get(&format!("/v1/runs/{run}")).await.ok();
     assert_eq!(first["run"]["steps"].as_array().map(Vec::len), Some(1_000));
     // What it waits for is behind the steps that are here.
@@ -238,6 +239,7 @@ async fn read_whole(count: usize) -> [(&'static str, Counts); 5] {
         .await
         .is(201);
     let run = text(&started, "/directive/output/run_id").to_owned();
+    tenant.until_run(&run, |run| run["status"] == "completed").await;
     let mut counts = Vec::new();
     for (what, path, items) in [
         ("steps", format!("/v1/runs/{run}/steps"), count + 1),

@@ -72,6 +72,18 @@ impl Tenant<'_> {
         self.send(Method::GET, path, "", Body::empty()).await
     }
 
+    /// Waits until a run, without its steps, is as it should be: a large one is decided in several batches.
+    pub async fn until_run(&self, id: &str, holds: impl Fn(&Value) -> bool) {
+        let mut commits = self.server.engine.commits();
+        loop {
+            commits.borrow_and_update();
+            if holds(&self.get(&format!("/v1/runs/{id}?steps=false")).await.ok()["run"]) {
+                return;
+            }
+            commits.changed().await.expect("the engine runs");
+        }
+    }
+
     pub async fn post(&self, path: &str, body: Value) -> Reply {
         self.send(Method::POST, path, "application/json", Body::from(body.to_string())).await
     }

@@ -789,6 +789,15 @@ class Reason(TypedDict):
     reason: str
 
 
+class Refusal(TypedDict):
+    """A workflow that a signal did not start although the workflow subscribes to it."""
+
+    at: Timestamp
+    reason: str
+    signal_id: SignalId
+    workflow: Slug
+
+
 class Replayed(TypedDict):
     """What became of a signal that was offered again."""
 
@@ -899,6 +908,7 @@ class Run(_RunRequired, total=False):
     keys: FlowKeys
     output: Json
     parent: Parent | None
+    refusals: list[Refusal]
     signal_id: SignalId | None
     source: RunId | None
     standing: Standing | None
@@ -1169,6 +1179,7 @@ class _WorkflowRequired(TypedDict):
 class Workflow(_WorkflowRequired, total=False):
     active_version: str | None
     in_flight: list[InFlight]
+    refusals: list[Refusal]
 
 
 class _WorkflowVersionRequired(TypedDict):

@@ -2189,6 +2189,11 @@ export interface components {
                 keys?: components["schemas"]["FlowKeys"];
                 output?: components["schemas"]["Json"];
                 parent?: components["schemas"]["Parent"] | null;
+                /**
+                 * @description Workflows that its end, or a signal that it emitted, did not start although they subscribe to it; absent in
+                 *     lists.
+                 */
+                refusals?: components["schemas"]["Refusal"][];
                 signal_id?: components["schemas"]["SignalId"] | null;
                 source?: components["schemas"]["RunId"] | null;
                 standing?: components["schemas"]["Standing"] | null;
@@ -2344,6 +2349,8 @@ export interface components {
                 /** @description The runs that have not ended, of each version that has some; absent in lists. */
                 in_flight?: components["schemas"]["InFlight"][];
                 name: string;
+                /** @description The last ten signals that it refused, newest first; absent in lists. */
+                refusals?: components["schemas"]["Refusal"][];
                 /** @description The signals that start it. */
                 signals: components["schemas"]["Name"][];
                 slug: components["schemas"]["Slug"];
@@ -2436,6 +2443,13 @@ export interface components {
          * @example sig_01h455vb4pex5vsknk084sn02q
          */
         RecordId: string;
+        /** @description A workflow that a signal did not start although the workflow subscribes to it. */
+        Refusal: {
+            at: components["schemas"]["Timestamp"];
+            reason: string;
+            signal_id: components["schemas"]["SignalId"];
+            workflow: components["schemas"]["Slug"];
+        };
         /** @description What became of a signal that was offered again. */
         Replayed: {
             dispositions: components["schemas"]["Disposition"][];
@@ -2525,6 +2539,11 @@ export interface components {
             keys?: components["schemas"]["FlowKeys"];
             output?: components["schemas"]["Json"];
             parent?: components["schemas"]["Parent"] | null;
+            /**
+             * @description Workflows that its end, or a signal that it emitted, did not start although they subscribe to it; absent in
+             *     lists.
+             */
+            refusals?: components["schemas"]["Refusal"][];
             signal_id?: components["schemas"]["SignalId"] | null;
             source?: components["schemas"]["RunId"] | null;
             standing?: components["schemas"]["Standing"] | null;
@@ -2839,6 +2858,8 @@ export interface components {
             /** @description The runs that have not ended, of each version that has some; absent in lists. */
             in_flight?: components["schemas"]["InFlight"][];
             name: string;
+            /** @description The last ten signals that it refused, newest first; absent in lists. */
+            refusals?: components["schemas"]["Refusal"][];
             /** @description The signals that start it. */
             signals: components["schemas"]["Name"][];
             slug: components["schemas"]["Slug"];
