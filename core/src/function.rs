@@ -8,6 +8,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::json::StrictJson;
 use crate::performs::{Labels, check_labels};
 use crate::retry::RetryPolicy;
 use crate::schema::Schema;
@@ -144,6 +145,13 @@ struct Fields {
 }
 
 impl Function {
+    /// Reads a document that is new. One that is stored may be of a time when arrays were accepted for objects.
+    pub fn read_new(document: &Json) -> Result<Self, InvalidFunction> {
+        let shape = Document::deserialize(StrictJson(document.text()));
+        shape.map_err(|error| InvalidFunction::Shape(error.to_string()))?;
+        Self::read(document)
+    }
+
     /// Reads `{"function": {"name", "description", "handler", "input_schema", "output_schema", "retry", "timeout"}}`.
     pub fn read(document: &Json) -> Result<Self, InvalidFunction> {
         let bytes = document.text().len();

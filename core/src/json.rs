@@ -3,12 +3,18 @@
 //! Facts must not change by being stored: a number with more digits than a double holds stays as
 //! the caller wrote it. Cloning is a reference count.
 
+mod canonical;
+mod strict;
+
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
+
+pub use strict::StrictJson;
 
 #[derive(Clone)]
 pub struct Json(Arc<Inner>);
@@ -24,21 +30,18 @@ pub enum InvalidJson {
     Syntax(String),
     #[error("nested deeper than {max} levels")]
     TooDeep { max: usize },
+    #[error("an object has the key `{0}` twice: readers disagree about which of them counts")]
+    RepeatedKey(String),
 }
 
 impl Json {
     /// Deeper than any document people write, and shallow enough for every reader's stack.
     pub const DEPTH_MAX: usize = 64;
 
-    /// Reads and checks a stranger's text.
+    /// Reads and checks text of unknown origin.
     pub fn parse(text: &str) -> Result<Self, InvalidJson> {
-        if depth(text) > Self::DEPTH_MAX {
-            return Err(InvalidJson::TooDeep { max: Self::DEPTH_MAX });
-        }
-        let value: Value = serde_json::from_str(text).map_err(|error| InvalidJson::Syntax(error.to_string()))?;
-        let text =
-            RawValue::from_string(text.trim().to_owned()).map_err(|error| InvalidJson::Syntax(error.to_string()))?;
-        Ok(Self(Arc::new(Inner { text, value: OnceLock::from(value) })))
+        let text = RawValue::from_string(text.trim().to_owned());
+        Self::with_value(text.map_err(|error| InvalidJson::Syntax(error.to_string()))?)
     }
 
     /// Takes text that this process, or the store, wrote.
@@ -69,6 +72,14 @@ impl Json {
     pub fn value(&self) -> &Value {
         self.0.value.get_or_init(|| serde_json::from_str(self.text()).expect("checked when it was read"))
     }
+
+    fn with_value(text: Box<RawValue>) -> Result<Self, InvalidJson> {
+        if depth(text.get()) > Self::DEPTH_MAX {
+            return Err(InvalidJson::TooDeep { max: Self::DEPTH_MAX });
+        }
+        let value: Value = serde_json::from_str(text.get()).map_err(|error| InvalidJson::Syntax(error.to_string()))?;
+        Ok(Self(Arc::new(Inner { text, value: OnceLock::from(value) })))
+    }
 }
 
 impl From<Value> for Json {
@@ -78,9 +89,12 @@ impl From<Value> for Json {
     }
 }
 
+/// Two texts of the same value are equal. No digit of a number is ignored.
 impl PartialEq for Json {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.text() == other.text() || self.value() == other.value()
+        let same_text = || self.text() == other.text();
+        let same_value = || canonical::canonical(self.text()) == canonical::canonical(other.text());
+        Arc::ptr_eq(&self.0, &other.0) || same_text() || same_value()
     }
 }
 
@@ -98,8 +112,8 @@ impl Serialize for Json {
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Box::<RawValue>::deserialize(deserializer)?;
-        Self::parse(raw.get()).map_err(serde::de::Error::custom)
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        Self::with_value(text).map_err(serde::de::Error::custom)
     }
 }
 
@@ -107,6 +121,45 @@ impl<'de> Deserialize<'de> for Json {
 /// not the same as nothing.
 pub fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
     Json::deserialize(deserializer).map(Some)
+}
+
+/// Checks what callers sent before it is read: that it does not nest deeper than `depth_max`, and that no object has a key
+/// twice. What is no JSON at all is for the reader to refuse.
+pub fn check(text: &str, depth_max: usize) -> Result<(), InvalidJson> {
+    let (mut keys, mut open) = (Vec::<Cow<'_, str>>::new(), Vec::new());
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                let end = canonical::string_end(text, at);
+                if bytes[end..].iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':') {
+                    let raw = &text[at..end];
+                    keys.push(canonical::unescaped(raw).unwrap_or(Cow::Borrowed(raw)));
+                }
+                at = end;
+                continue;
+            }
+            b'[' | b'{' if open.len() == depth_max => return Err(InvalidJson::TooDeep { max: depth_max }),
+            b'[' | b'{' => open.push(keys.len()),
+            b']' | b'}' => {
+                let first = open.pop().unwrap_or_default();
+                check_keys(&mut keys[first..])?;
+                keys.truncate(first);
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    Ok(())
+}
+
+fn check_keys(keys: &mut [Cow<'_, str>]) -> Result<(), InvalidJson> {
+    keys.sort_unstable();
+    match keys.array_windows::<2>().find(|[one, next]| one == next) {
+        Some([key, _]) => Err(InvalidJson::RepeatedKey(crate::diagnostic::shown(key))),
+        None => Ok(()),
+    }
 }
 
 /// How deep the brackets of a text nest, without reading it: a recursive reader may trust it then.
@@ -143,6 +196,37 @@ mod tests {
     fn depth_counts_brackets_outside_strings() {
         assert_eq!(depth(r#"{"a": ["]]]", "\"[["]}"#), 2);
         assert_eq!(depth(&"[".repeat(10_000)), 10_000);
+    }
+
+    #[test]
+    fn a_key_that_occurs_twice_in_one_object_is_found() {
+        for text in [
+            r#"{"a": 1, "a": 1}"#,
+            r#"[{"x": {"b": 1, "a": {"b": 2}, "b" : 3}}]"#,
+            r#"{"a": 1, "\u0061": 2}"#,
+            r#"{"": 1, "": 2}"#,
+        ] {
+            assert!(matches!(check(text, 64), Err(InvalidJson::RepeatedKey(_))), "{text}");
+        }
+        for text in [
+            r#"{"a": {"a": [{"a": 1}, {"a": 2}]}, "b": "a"}"#,
+            r#"["a", "a", ":", "\":", "{\"a\":1,\"a\":2}"]"#,
+            r#"{"a": "a", "b": "a"}"#,
+            "\"unfinished",
+            "\"\\",
+            "]}",
+        ] {
+            assert_eq!(check(text, 64), Ok(()), "{text}");
+        }
+        assert_eq!(check("[[[]]]", 2), Err(InvalidJson::TooDeep { max: 2 }));
+    }
+
+    #[test]
+    fn values_are_compared_to_the_last_digit_and_not_by_their_form() {
+        let json = |text| Json::parse(text).expect("JSON");
+        assert_eq!(json(r#"{"a": 1.0, "b": []}"#), json(r#"{"b":[],"a":1}"#));
+        assert_ne!(json("12345678901234567890"), json("12345678901234567891"));
+        assert_ne!(json("0.1"), json("0.1000000000000000000001"));
     }
 
     #[test]

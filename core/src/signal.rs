@@ -32,9 +32,10 @@ pub struct Signal {
 impl Signal {
     pub const PAYLOAD_BYTES_MAX: usize = 1 << 20;
 
-    /// As it had when it was told.
+    /// The keys that it was emitted with.
     pub fn dedupe_keys(&self) -> Vec<DedupeKey> {
-        DedupeKey::all(self.dedupe_key.as_deref(), self.source.as_deref().zip(self.source_event_id.as_deref()))
+        let event = self.source.as_deref().zip(self.source_event_id.as_deref());
+        DedupeKey::all(&self.name, self.dedupe_key.as_deref(), event)
     }
 
     pub fn subject(&self) -> Option<Party> {
@@ -90,6 +91,8 @@ pub enum InvalidSignal {
     ReservedSource(String),
     #[error("`source_event_id` needs `source`: two systems may give the same id to different events")]
     SourceMissing,
+    #[error("`occurred_at` must be in the years 0 to 9999, which are those of RFC 3339")]
+    OccurredAt,
     #[error("the payload has {bytes} bytes; at most {max} are allowed")]
     PayloadTooLarge { bytes: usize, max: usize },
 }
@@ -123,6 +126,9 @@ impl NewSignal {
         if self.source_event_id.is_some() && self.source.is_none() {
             return Err(InvalidSignal::SourceMissing);
         }
+        if self.occurred_at.is_some_and(|at| !at.is_rfc_3339()) {
+            return Err(InvalidSignal::OccurredAt);
+        }
         let bytes = self.payload.text().len();
         if bytes > Signal::PAYLOAD_BYTES_MAX {
             return Err(InvalidSignal::PayloadTooLarge { bytes, max: Signal::PAYLOAD_BYTES_MAX });
@@ -130,25 +136,28 @@ impl NewSignal {
         Ok(())
     }
 
-    /// What this fact must share with no other: its own dedupe key, and its source's name for it.
+    /// The keys that no other signal of the same name may have: its own dedupe key, and the id that its source gave it.
     pub fn dedupe_keys(&self) -> Vec<DedupeKey> {
-        DedupeKey::all(self.dedupe_key.as_deref(), self.source.as_deref().zip(self.source_event_id.as_deref()))
+        let event = self.source.as_deref().zip(self.source_event_id.as_deref());
+        DedupeKey::all(&self.name, self.dedupe_key.as_deref(), event)
     }
 }
 
-/// Unique within a tenant, for ever.
+/// Unique within a tenant, forever. The name of the signal is a part of it: one key may stand for `ticket.opened` and for
+/// `ticket.closed`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DedupeKey(pub String);
 
 impl DedupeKey {
-    fn all(own: Option<&str>, event: Option<(&str, &str)>) -> Vec<Self> {
-        let own = own.map(|key| Self(format!("key:{key}")));
-        own.into_iter().chain(event.map(|(source, id)| Self::of_event(source, id))).collect()
+    fn all(name: &Name, own: Option<&str>, event: Option<(&str, &str)>) -> Vec<Self> {
+        // A name has no colon.
+        let own = own.map(|key| Self(format!("{name}:key:{key}")));
+        own.into_iter().chain(event.map(|(source, id)| Self::of_event(name, source, id))).collect()
     }
 
-    /// What a source calls an event of its own.
-    pub fn of_event(source: &str, id: &str) -> Self {
-        Self(format!("event:{}:{source}:{id}", source.len()))
+    /// The key of an event by the id that its source gave it.
+    pub fn of_event(name: &Name, source: &str, id: &str) -> Self {
+        Self(format!("{name}:event:{}:{source}:{id}", source.len()))
     }
 }
 

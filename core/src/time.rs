@@ -16,6 +16,15 @@ pub struct Timestamp(pub i64);
 pub struct InvalidTimestamp;
 
 impl Timestamp {
+    /// The first microsecond of the year 0.
+    const FIRST: Self = Self(-62_167_219_200_000_000);
+
+    /// Returns `true` if RFC 3339 can express the time: its years are 0 to 9999.
+    pub fn is_rfc_3339(self) -> bool {
+        // Times that are read do not come after the year 9999.
+        self >= Self::FIRST
+    }
+
     pub fn millis(self) -> i64 {
         self.0.div_euclid(1000)
     }
@@ -176,6 +185,24 @@ mod tests {
     fn times_are_rfc_3339_with_microseconds() {
         let time: Timestamp = "2026-11-22T09:30:00.25+01:00".parse().expect("a time");
         assert_eq!(time.to_string(), "2026-11-22T08:30:00.250000Z");
+    }
+
+    #[test]
+    fn what_rfc_3339_cannot_express_is_known_as_such() {
+        let is_rfc_3339 = |text: &str| text.parse::<Timestamp>().expect(text).is_rfc_3339();
+        for text in ["0000-01-01T00:00:00Z", "9999-12-30T21:59:59.999999Z", "1969-07-20T20:17:40Z"] {
+            assert!(is_rfc_3339(text), "{text}");
+        }
+        for text in ["-000001-12-31T23:59:59.999999Z", "-009999-01-03T00:00:00Z"] {
+            assert!(!is_rfc_3339(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn digits_beyond_microseconds_are_cut_and_a_leap_second_is_the_second_before() {
+        let time = |text: &str| text.parse::<Timestamp>().expect(text);
+        assert_eq!(time("2026-11-22T09:30:00.123456999Z"), time("2026-11-22T09:30:00.123456Z"));
+        assert_eq!(time("2016-12-31T23:59:60Z"), time("2016-12-31T23:59:59Z"));
     }
 
     #[test]

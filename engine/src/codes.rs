@@ -103,6 +103,12 @@ r#"Name the id of a signal, run or directive of this tenant, or leave `causation
 r#"It has moved on meanwhile: another attempt is under way, or nothing waits for this any more."#
 r#"Look at it again with `fleetprompt run show ID` or `fleetprompt directive show ID`, and decide anew."#
 
+"dedupe_key_reused" [Of::Problem(422), Of::Failure],
+r#"A signal of this name was emitted before under the same dedupe key, or with the same `source` and `source_event_id`, and
+with another payload. Payloads are compared by value, to the last digit of each number."#
+r#"Take a new key for a new event, for example by adding the version or the time of the change. A retry must send the same
+payload again. The same key under another name is another event."#
+
 "descendants_limit" [Of::Failure],
 r#"The root of this chain of causes may not lead to another run: too many of its descendants are open, or it led to too
 many runs, signals or bytes of payloads within ten minutes. That is nearly always a loop of workflows that start each
@@ -429,6 +435,10 @@ r#"The message names the field and its limits."#
 "throttled" [Of::Failure],
 r#"The workflow's flow control lets no run begin: its `concurrency` or `singleton` drops what is too many."#
 r#"Wait for the runs under way, or let the workflow queue with `on_limit: queue`."#
+
+"time_invalid" [Of::Problem(422)],
+r#"A time is outside of the years 0 to 9999, which are all that RFC 3339 can express."#
+r#"Correct the time. Where a system has no time for an event, leave `occurred_at` out."#
 
 "timeout" [Of::Failure],
 r#"An attempt, a wait or the whole run did not end within its `timeout`."#

@@ -3,13 +3,13 @@
 
 mod support;
 
-use fleetprompt_core::run::{Status, StepStatus};
-use fleetprompt_core::signal::DispositionKind;
+use fleetprompt_core::run::{Run, Status, StepStatus};
+use fleetprompt_core::signal::{DispositionKind, NewSignal};
 use fleetprompt_core::{Failure, Json, directive};
-use fleetprompt_engine::{Config, Engine, Error};
+use fleetprompt_engine::{Config, Engine, Error, NewDirective, RefusalKind};
 use fleetprompt_store::{DirectiveFilter, Page, RunFilter, SignalFilter, Store};
 use serde_json::json;
-use support::{House, greeting, refusal, shipping, signal, tenant};
+use support::{House, directive, greeting, refusal, shipping, signal, tenant};
 
 #[tokio::test]
 async fn a_signal_whose_workflow_is_pure_ends_in_the_commit_that_recorded_it() {
@@ -58,6 +58,75 @@ async fn a_fact_that_is_told_twice_is_recorded_once() {
     assert_eq!(third.dispositions, first.dispositions);
     let runs = house.store.runs(house.scope.tenant, &RunFilter::default(), Page::newest(10)).unwrap();
     assert_eq!(runs.len(), 1);
+}
+
+#[tokio::test]
+async fn a_dedupe_key_is_of_one_name_and_another_payload_under_it_is_refused() {
+    let house = House::new().await;
+    let keyed = |name: &str, payload: &str| NewSignal {
+        dedupe_key: Some("ticket-7".into()),
+        payload: Json::parse(payload).unwrap(),
+        ..signal(name, json!({}))
+    };
+    let event = |name: &str, id: &str, payload: &str| NewSignal {
+        source: Some("shop".into()),
+        source_event_id: Some(id.into()),
+        ..keyed(name, payload)
+    };
+    // All of it in one batch, then after the commit, then after a restart.
+    for house in [&house, &house, &house.restarted()] {
+        for (one, is_new) in [
+            (keyed("ticket.opened", r#"{"id": 12345678901234567890, "by": "ada"}"#), true),
+            (keyed("ticket.opened", r#"{"by":"ada","id":12345678901234567890.0}"#), false),
+            (event("ticket.closed", "e-1", "{}"), true),
+            (NewSignal { dedupe_key: None, ..event("ticket.closed", "e-1", " { } ") }, false),
+            (NewSignal { dedupe_key: None, ..event("ticket.opened", "e-1", "[1]") }, true),
+        ] {
+            let emitted = house.emit(one).await.unwrap();
+            assert!(is_new || emitted.deduplicated, "{emitted:?}");
+        }
+        for other in [
+            keyed("ticket.opened", r#"{"id": 12345678901234567891, "by": "ada"}"#),
+            keyed("ticket.closed", r#"{"a": 1}"#),
+            NewSignal { dedupe_key: None, ..event("ticket.opened", "e-1", "[1.00000000000000000001]") },
+            // One key stands for this payload, and the other for another one.
+            event("ticket.opened", "e-1", r#"{"id": 12345678901234567890, "by": "ada"}"#),
+        ] {
+            let refusal = refusal(house.emit(other).await);
+            assert_eq!((refusal.code, refusal.kind), ("dedupe_key_reused", RefusalKind::Invalid), "{refusal:?}");
+        }
+    }
+    let stored = house.store.signals(house.scope.tenant, &SignalFilter::default(), Page::newest(20)).unwrap();
+    assert_eq!(stored.iter().filter(|signal| signal.name.as_str().starts_with("ticket.")).count(), 3);
+    let both = vec![keyed("ticket.moved", "1"), keyed("ticket.moved", "2"), keyed("ticket.moved", "1.0")];
+    let results = house.engine.emit(&house.scope, both).await.unwrap();
+    assert_eq!(refusal(results[1].clone()).code, "dedupe_key_reused");
+    assert!(results[2].as_ref().is_ok_and(|emitted| emitted.deduplicated), "{results:?}");
+}
+
+#[tokio::test]
+async fn a_step_that_emits_under_a_used_key_learns_whether_it_is_the_same_signal() {
+    let house = House::new().await;
+    let emits = |slug: &str, name: &str| {
+        json!({"name": slug, "slug": slug, "version": "1.0.0", "trigger": {"signal": format!("{slug}.due")},
+            "steps": [{"id": "emit", "type": "directive", "directive": "signal.emit",
+                "payload": {"name": name, "dedupe_key": "k", "payload": "${signal.payload}"}}]})
+    };
+    house.workflow(emits("opens", "ticket.opened")).await;
+    house.workflow(emits("closes", "ticket.closed")).await;
+    let mut ended = Vec::new();
+    for (name, payload) in
+        [("opens", json!({"n": 1})), ("opens", json!({"n": 1})), ("closes", json!(null)), ("opens", json!({"n": 2}))]
+    {
+        let emitted = house.emit(signal(&format!("{name}.due"), payload)).await.unwrap();
+        ended.push(house.ended(emitted.dispositions[0].run_id.unwrap()).await);
+    }
+    let output = |run: &Run| run.steps[0].output.clone().map(|output| output.value()["deduplicated"].clone());
+    assert_eq!(ended[..3].iter().map(output).collect::<Vec<_>>(), [false, true, false].map(|it| Some(json!(it))));
+    let failed = ended[3].steps[0].error.as_ref().unwrap();
+    assert_eq!(failed.code, "dedupe_key_reused");
+    assert!(failed.message.contains("ticket.opened"), "{failed:?}");
+    house.verified();
 }
 
 #[tokio::test]
@@ -140,6 +209,14 @@ async fn the_same_key_is_the_same_intent_and_another_payload_is_refused() {
     assert_eq!((first.replayed, second.replayed, first.directive.id), (false, true, second.directive.id));
     let other = refusal(house.request("parcel.ship", "k", json!({"to": "Grace"})).await);
     assert_eq!(other.code, "idempotency_key_reused");
+    let ask = async |payload: &str| {
+        let payload = Json::parse(payload).unwrap();
+        house.engine.request(&house.scope, NewDirective { payload, ..directive("parcel.ship", "n", json!({})) }).await
+    };
+    assert!(!ask(r#"{"n": 0.1, "to": "Ada"}"#).await.unwrap().replayed);
+    assert!(ask(r#"{"to":"Ada","n":1e-1}"#).await.unwrap().replayed);
+    let other = refusal(ask(r#"{"n": 0.1000000000000000000001, "to": "Ada"}"#).await);
+    assert_eq!(other.code, "idempotency_key_reused", "also where only doubles are equal");
     let reserved = refusal(
         house
             .request(

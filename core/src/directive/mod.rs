@@ -102,7 +102,7 @@ impl Directive {
 
     /// Whether a second request under the same key is the same intent.
     pub fn is_same_intent(&self, name: &Name, payload: &Json) -> bool {
-        self.name == *name && self.payload.value() == payload.value()
+        self.name == *name && self.payload == *payload
     }
 
     /// The keys that the engine makes from positions in runs; no caller may take one.

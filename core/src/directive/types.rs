@@ -6,6 +6,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::json::StrictJson;
 use crate::performs::{Labels, check_labels};
 use crate::retry::RetryPolicy;
 use crate::schema::Schema;
@@ -125,6 +126,13 @@ struct Fields {
 }
 
 impl DirectiveType {
+    /// Reads a document that is new. One that is stored may be of a time when arrays were accepted for objects.
+    pub fn read_new(document: &Json) -> Result<Self, InvalidType> {
+        let shape = Document::deserialize(StrictJson(document.text()));
+        shape.map_err(|error| InvalidType::Shape(error.to_string()))?;
+        Self::read(document)
+    }
+
     /// Reads `{"directive_type": {"name", "description", "handler", "payload_schema", "retry", "timeout",
     /// "callback_timeout"}}`.
     pub fn read(document: &Json) -> Result<Self, InvalidType> {

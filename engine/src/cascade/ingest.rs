@@ -16,7 +16,7 @@ impl Cascade<'_> {
     pub fn emit(&mut self, scope: &Scope, new: NewSignal, known: &KnownKeys) -> Result<Emitted, Error> {
         new.check().map_err(refused)?;
         check_actor(new.actor.as_ref())?;
-        if let Some(first) = self.first_of(scope.tenant, &new, known) {
+        if let Some(first) = self.find_duplicated(scope.tenant, &new, known)? {
             return self.deduplicated(scope.tenant, first);
         }
         let signal = self.ingest(scope.tenant, &scope.actor, new)?;
@@ -61,22 +61,46 @@ impl Cascade<'_> {
         self.settle()
     }
 
-    /// The signal that told this fact first, if one did.
-    pub(crate) fn first_of(&self, tenant: TenantId, new: &NewSignal, known: &KnownKeys) -> Option<SignalId> {
-        new.dedupe_keys().into_iter().find_map(|key| {
+    /// The signal that was recorded first under one of the keys; another payload under a used key is refused.
+    pub(crate) fn find_duplicated(
+        &mut self,
+        tenant: TenantId,
+        new: &NewSignal,
+        known: &KnownKeys,
+    ) -> Result<Option<Arc<Signal>>, Error> {
+        let mut first: Option<Arc<Signal>> = None;
+        for key in new.dedupe_keys() {
             let key = (tenant, key);
             let staged = self.stage.dedupe_keys.get(&key).or_else(|| self.before.dedupe_keys.get(&key));
-            staged.or_else(|| known.get(&key)).copied()
-        })
+            let Some(id) = staged.or_else(|| known.get(&key)).copied() else { continue };
+            if first.as_ref().is_some_and(|first| first.id == id) {
+                continue;
+            }
+            let signal = self.find_signal(tenant, id)?.ok_or_else(|| Refusal::not_found("signal", id))?;
+            self.meter.charge_bytes(signal.payload.text().len() + new.payload.text().len());
+            if signal.payload != new.payload {
+                return Err(key_reused(&signal).into());
+            }
+            first.get_or_insert(signal);
+        }
+        Ok(first)
     }
 
-    fn deduplicated(&mut self, tenant: TenantId, first: SignalId) -> Result<Emitted, Error> {
-        let signal = self.find_signal(tenant, first)?.ok_or_else(|| Refusal::not_found("signal", first))?;
-        let mut dispositions = self.store.dispositions(tenant, first, usize::MAX)?;
-        let uncommitted = self.before.dispositions.iter().filter(|disposition| disposition.signal_id == first);
+    fn deduplicated(&mut self, tenant: TenantId, signal: Arc<Signal>) -> Result<Emitted, Error> {
+        let mut dispositions = self.store.dispositions(tenant, signal.id, usize::MAX)?;
+        let uncommitted = self.before.dispositions.iter().filter(|disposition| disposition.signal_id == signal.id);
         dispositions.extend(uncommitted.cloned());
         Ok(Emitted { signal, deduplicated: true, dispositions })
     }
+}
+
+fn key_reused(first: &Signal) -> Refusal {
+    let message = format!(
+        "the dedupe key, or the id of the event at its source, belongs to {} ({}), which was emitted with another \
+         payload; a new event needs a new key",
+        first.id, first.name
+    );
+    Refusal::invalid("dedupe_key_reused", message)
 }
 
 /// Whom only the engine can name, since it knows them by their credential or by itself.
@@ -98,6 +122,7 @@ pub(crate) fn refused(invalid: InvalidSignal) -> Refusal {
         InvalidSignal::Text { .. } => "text_invalid",
         InvalidSignal::ReservedSource(_) => "source_reserved",
         InvalidSignal::SourceMissing => "source_missing",
+        InvalidSignal::OccurredAt => "time_invalid",
         InvalidSignal::PayloadTooLarge { .. } => "payload_too_large",
     };
     Refusal::invalid(code, invalid.to_string())

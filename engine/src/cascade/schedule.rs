@@ -200,7 +200,7 @@ pub(crate) fn schedule_of(fire: &Signal) -> Option<Slug> {
 }
 
 fn key_of(fire: &Signal) -> Option<DedupeKey> {
-    Some(DedupeKey::of_event(fire.source.as_deref()?, fire.source_event_id.as_deref()?))
+    Some(DedupeKey::of_event(&fire.name, fire.source.as_deref()?, fire.source_event_id.as_deref()?))
 }
 
 fn refused(illegal: Illegal) -> Refusal {

@@ -17,6 +17,7 @@ mod workflow_step_report;
 mod workflow_step_skip;
 
 use fleetprompt_core::directive::Directive;
+use fleetprompt_core::json::StrictJson;
 use fleetprompt_core::name::nearest;
 use fleetprompt_core::{Failure, Json, Name};
 
@@ -105,5 +106,5 @@ pub(crate) fn unknown<'a>(name: &Name, registered: impl Iterator<Item = &'a Name
 
 /// Reads a payload of a built-in directive.
 fn read<T: serde::de::DeserializeOwned>(name: &str, payload: &Json) -> Result<T, String> {
-    serde_json::from_str(payload.text()).map_err(|error| format!("the payload of `{name}`: {error}"))
+    T::deserialize(StrictJson(payload.text())).map_err(|error| format!("the payload of `{name}`: {error}"))
 }

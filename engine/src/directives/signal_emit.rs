@@ -21,7 +21,8 @@ struct Payload {
     subject: Option<Party>,
     #[serde(default)]
     dedupe_key: Option<String>,
-    #[serde(default)]
+    /// A null is a payload, and not the same as none.
+    #[serde(default, deserialize_with = "fleetprompt_core::json::present")]
     payload: Option<Json>,
 }
 
@@ -62,8 +63,8 @@ impl BuiltIn for SignalEmit {
         let signal = payload.signal(Some(directive));
         signal.check().map_err(|error| crate::Error::from(refused(error)))?;
         let known = cascade.known_keys(directive.tenant, &signal)?;
-        let (id, deduplicated) = match cascade.first_of(directive.tenant, &signal, &known) {
-            Some(first) => (first, true),
+        let (id, deduplicated) = match cascade.find_duplicated(directive.tenant, &signal, &known)? {
+            Some(first) => (first.id, true),
             None => {
                 let signal = cascade.ingest(directive.tenant, &directive.actor, signal)?;
                 cascade.count_directive(directive, std::slice::from_ref(&signal));

@@ -28,7 +28,8 @@ struct Payload {
     /// The version of the same workflow to take instead.
     #[serde(default)]
     version: Option<String>,
-    #[serde(default)]
+    /// A null is an input, and not the same as none.
+    #[serde(default, deserialize_with = "fleetprompt_core::json::present")]
     input: Option<Json>,
     /// The step to begin with: what does not lie behind it keeps its output.
     #[serde(default)]

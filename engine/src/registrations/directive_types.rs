@@ -50,7 +50,7 @@ impl Decider {
 }
 
 fn read(document: &Json) -> Result<DirectiveType, Refusal> {
-    DirectiveType::read(document).map_err(|error| Refusal::invalid("directive_type_invalid", error.to_string()))
+    DirectiveType::read_new(document).map_err(|error| Refusal::invalid("directive_type_invalid", error.to_string()))
 }
 
 fn secret(handler: &Handler) -> Option<String> {

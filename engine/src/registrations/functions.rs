@@ -16,7 +16,7 @@ impl Decider {
     pub(super) fn function_apply(&mut self, scope: &Scope, document: &Json) -> Result<Change<AppliedFunction>, Error> {
         let (mut directory, mut open) = self.begin();
         let tenant = directory.tenant_mut(scope.tenant).ok_or_else(|| Refusal::not_found("tenant", scope.tenant))?;
-        let function = Function::read(document)
+        let function = Function::read_new(document)
             .map_err(|error| Refusal::invalid("function_invalid", format!("the function cannot be used: {error}")))?;
         if let Some(module) = function.module().filter(|module| !tenant.modules.contains_key(module)) {
             let message = format!("handler.module: there is no module {module}; upload it first");

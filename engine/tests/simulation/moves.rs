@@ -158,8 +158,11 @@ impl World {
         for (signal, answer) in signals.iter().zip(answers) {
             let Ok(emitted) = answer else { continue };
             if let Some(key) = &signal.dedupe_key {
-                let first = self.told.dedupe_keys.entry((scope.tenant, key.clone())).or_insert(emitted.signal.id);
-                hold(*first == emitted.signal.id, || format!("the dedupe key {key} stands for two signals"))?;
+                let (name, told) = (signal.name.clone(), &emitted.signal);
+                let first = self.told.dedupe_keys.entry((scope.tenant, name, key.clone())).or_insert(told.id);
+                hold(*first == told.id, || format!("the dedupe key {key} stands for two signals"))?;
+                let is_same = told.name == signal.name && told.payload == signal.payload;
+                hold(is_same, || format!("{} was acknowledged as {}, which is another signal", signal.name, told.id))?;
             }
             hold(emitted.signal.tenant == scope.tenant, || "an answer shows another tenant's signal".to_owned())?;
             self.told.signals.insert(emitted.signal.id, (scope.tenant, emitted.signal.payload.text().to_owned()));

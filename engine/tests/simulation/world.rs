@@ -72,7 +72,7 @@ pub struct House {
 #[derive(Default)]
 pub struct Told {
     pub signals: BTreeMap<SignalId, (TenantId, String)>,
-    pub dedupe_keys: BTreeMap<(TenantId, String), SignalId>,
+    pub dedupe_keys: BTreeMap<(TenantId, Name, String), SignalId>,
     /// Under which name and idempotency key each was asked for.
     pub directives: BTreeMap<DirectiveId, (TenantId, Name, String)>,
 }

@@ -24,6 +24,24 @@ async fn a_signal_is_recorded_once_whatever_is_told_twice() {
 }
 
 #[tokio::test]
+async fn a_used_key_is_of_its_name_and_refuses_another_payload() {
+    let server = Server::start();
+    let forum = server.tenant("forum", Role::Member).await;
+    let ticket = |name: &str, id: &str| {
+        let text = format!(r#"{{"name": "ticket.{name}", "dedupe_key": "7", "payload": {{"id": {id}}}}}"#);
+        Body::from(text)
+    };
+    let emit = async |body: Body| forum.send(Method::POST, "/v1/signals", "application/json", body).await;
+    let opened = emit(ticket("opened", "12345678901234567890")).await.is(201);
+    let closed = emit(ticket("closed", "12345678901234567890")).await.is(201);
+    assert_ne!(opened["signal"]["id"], closed["signal"]["id"]);
+    let again = emit(ticket("opened", "1.2345678901234567890e19")).await.ok();
+    assert_eq!((&again["deduplicated"], &again["signal"]), (&json!(true), &opened["signal"]));
+    let other = emit(ticket("opened", "12345678901234567891")).await.is_problem(422, "dedupe_key_reused");
+    assert!(text(&other, "/detail").contains(text(&opened, "/signal/id")), "{other}");
+}
+
+#[tokio::test]
 async fn numbers_stay_as_they_were_written() {
     let server = Server::start();
     let forum = server.tenant("forum", Role::Member).await;

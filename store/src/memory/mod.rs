@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 
 use crate::rows::{ReadBudget, bytes_of_directive, bytes_of_run};
 use crate::{
-    Batch, DirectiveFilter, Directory, ModuleWrite, OpenWork, Page, Result, RootUsage, RunFilter, RunPart,
+    Batch, DirectiveFilter, Directory, Error, ModuleWrite, OpenWork, Page, Result, RootUsage, RunFilter, RunPart,
     SignalFilter, StepRange, Store, TriggeredRun, WaitingFilter,
 };
 
@@ -41,6 +41,8 @@ struct State {
     unstorable: Option<String>,
     commits_refused: usize,
     refused_before_commit: usize,
+    /// A run that cannot be read.
+    damaged: Option<RunId>,
     signals: BTreeMap<(TenantId, SignalId), Arc<Signal>>,
     dedupe_keys: BTreeMap<(TenantId, DedupeKey), SignalId>,
     dispositions: BTreeMap<(TenantId, SignalId, Slug, Option<RunId>), Disposition>,
@@ -67,6 +69,11 @@ impl MemoryStore {
     /// From now on every commit with a value that has this text is refused, as by a database that cannot hold it.
     pub fn refuse_values_with(&self, text: &str) {
         self.state.lock().unstorable = Some(text.to_owned());
+    }
+
+    /// From now on no bulk read with this run succeeds; with `None`, all of them do again.
+    pub fn damage_run(&self, id: Option<RunId>) {
+        self.state.lock().damaged = id;
     }
 
     /// Number of commits that were refused for their values.
@@ -110,6 +117,9 @@ impl Store for MemoryStore {
 
     fn runs_by_id(&self, ids: &[(TenantId, RunId)]) -> Result<Vec<Option<TriggeredRun>>> {
         let state = self.state.lock();
+        if let Some(id) = state.damaged.filter(|damaged| ids.iter().any(|(_, id)| id == damaged)) {
+            return Err(Error::Damaged(format!("run {id} is declared damaged")));
+        }
         let triggered = |id: &(TenantId, RunId)| {
             let run = state.runs.get(id)?.clone();
             let signal = run.signal_id.and_then(|signal| state.signals.get(&(run.tenant, signal)));

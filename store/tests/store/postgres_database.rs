@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use fleetprompt_core::Signal;
 use fleetprompt_store::postgres::{Database, Options, PostgresStore, Request};
 use fleetprompt_store::{Batch, Error, Page, SignalFilter, Store};
 use fleetprompt_testing::Postgres;
@@ -251,6 +252,28 @@ fn a_schema_that_is_newer_or_was_changed_is_refused() {
     server.ask("DELETE FROM migrations WHERE version = 99; UPDATE migrations SET checksum = 'x' WHERE version = 1");
     let changed = PostgresStore::open(&url, options("a")).err().expect("it was changed");
     assert!(matches!(changed, Error::Damaged(_)), "{changed}");
+}
+
+#[test]
+fn dedupe_keys_of_an_older_schema_are_known_under_the_names_of_their_signals() {
+    const MIGRATION: &str = include_str!("../../src/postgres/migrations/0005_dedupe_by_name.sql");
+    let (server, mut samples) = (Postgres::start(), Samples::new());
+    let url = server.database();
+    let store = PostgresStore::open(&url, options("a")).expect("a new database");
+    let tenant = samples.tenant("acme");
+    let fact = samples.fact(tenant.id, "forum.thread.created");
+    let (source, source_event_id) = (Some("shop".into()), Some("17".into()));
+    let fact = Signal { dedupe_key: Some("a:b".into()), source, source_event_id, ..fact };
+    let keys: Vec<_> = fact.dedupe_keys().into_iter().map(|key| (tenant.id, key)).collect();
+    let dedupe_keys = keys.iter().map(|(tenant, key)| (*tenant, key.clone(), fact.id)).collect();
+    let id = fact.id;
+    store.commit(&Batch { tenants: vec![tenant], dedupe_keys, ..facts([fact]) }).expect("committed");
+
+    // Keys did not begin with the name of their signal.
+    server.ask("UPDATE dedupe_keys SET key = substr(key, position(':' in key) + 1)");
+    assert_eq!(store.deduplicate(&keys).expect("read"), [None, None]);
+    server.ask(&format!("BEGIN; {MIGRATION} COMMIT"));
+    assert_eq!(store.deduplicate(&keys).expect("read"), [Some(id), Some(id)]);
 }
 
 #[test]

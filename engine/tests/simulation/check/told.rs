@@ -54,9 +54,9 @@ pub fn all_there(world: &World) -> Held {
         let is_there = found.is_some_and(|signal| signal.payload.text() == payload);
         hold(is_there, || format!("{id} was acknowledged, and is not there as it was told"))?;
     }
-    for ((tenant, key), id) in &world.told.dedupe_keys {
+    for ((tenant, name, key), id) in &world.told.dedupe_keys {
         let found = world.store.signal(*tenant, *id).map_err(|error| error.to_string())?;
-        let is_there = found.is_some_and(|signal| signal.dedupe_key.as_ref() == Some(key));
+        let is_there = found.is_some_and(|signal| signal.dedupe_key.as_ref() == Some(key) && signal.name == *name);
         hold(is_there, || format!("{id} was the first under the dedupe key {key}, and is not there with it"))?;
     }
     for (id, (tenant, name, key)) in &world.told.directives {
