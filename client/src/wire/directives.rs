@@ -13,12 +13,15 @@ use super::schema;
 pub struct RequestDirective {
     #[cfg_attr(feature = "openapi", schema(value_type = schema::Name))]
     pub name: Name,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Any JSON up to 1 MiB and 64 levels; `{}` unless given. `null` is a payload as well.
+    #[serde(default, deserialize_with = "fleetprompt_core::json::present", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = schema::Json, required = false))]
     pub payload: Option<Json>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 255))]
     pub idempotency_key: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 255))]
     pub correlation_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::RecordId>))]
@@ -136,6 +139,7 @@ impl<'de> Deserialize<'de> for Report {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReportedFailure {
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 255))]
     pub code: String,
     pub message: String,
 }
@@ -145,6 +149,7 @@ pub struct ReportedFailure {
 #[serde(deny_unknown_fields)]
 pub struct Cancel {
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_length = 2000))]
     pub reason: Option<String>,
 }
 

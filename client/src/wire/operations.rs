@@ -14,6 +14,7 @@ use super::{Directive, Problem, Run};
 #[serde(deny_unknown_fields)]
 pub struct CancelRun {
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 1000))]
     pub reason: Option<String>,
     /// Whether what it did is undone before it ends.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -52,8 +53,8 @@ pub struct RerunRun {
     /// Another version of the same workflow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// A corrected input; the same one unless given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// A corrected input, which may be `null`; the same one unless given.
+    #[serde(default, deserialize_with = "fleetprompt_core::json::present", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = schema::Json, required = false))]
     pub input: Option<Json>,
     /// The step to begin with: what does not lie behind it keeps its output.
@@ -178,6 +179,7 @@ pub struct Bulk {
     pub preview: bool,
     /// Kept on record with each; needed unless it is a preview.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 1000))]
     pub reason: Option<String>,
     /// 1 to 1,000 runs; 1,000 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]

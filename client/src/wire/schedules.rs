@@ -71,6 +71,7 @@ pub struct AppliedSchedule {
 pub struct OrderSchedule {
     /// At most 1,000 characters; it is put on record.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_length = 1000))]
     pub reason: Option<String>,
 }
 
@@ -86,6 +87,7 @@ pub struct BackfillSchedule {
     pub to: Timestamp,
     /// At most 1,000 characters; it is put on record.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_length = 1000))]
     pub reason: Option<String>,
 }
 

@@ -9,7 +9,7 @@ use utoipa::openapi::{KnownFormat, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 macro_rules! texts {
-    ($($name:ident $pattern:literal $example:literal $description:literal;)*) => {$(
+    ($($name:ident $pattern:literal $length_max:literal $example:literal $description:literal;)*) => {$(
         pub struct $name;
 
         impl PartialSchema for $name {
@@ -17,6 +17,7 @@ macro_rules! texts {
                 ObjectBuilder::new()
                     .schema_type(Type::String)
                     .pattern(Some($pattern))
+                    .max_length(Some($length_max))
                     .examples([$example])
                     .description(Some($description))
                     .into()
@@ -32,18 +33,18 @@ macro_rules! texts {
 }
 
 texts! {
-    Name r"^[a-z0-9_]+(\.[a-z0-9_]+)+$" "forum.thread.created"
+    Name r"^[a-z0-9_]+(\.[a-z0-9_]+)+$" 255 "forum.thread.created"
         "The name of a signal or directive: segments of `a-z`, `0-9` and `_` joined by dots, two at least.";
-    Slug "^[a-z0-9][a-z0-9_-]{0,99}$" "forum-new-thread-triage" "How one thing of a tenant is addressed.";
-    TenantId "^tnt_[0-7][0-9a-hjkmnp-tv-z]{25}$" "tnt_01h455vb4pex5vsknk084sn02q" "A tenant's id.";
-    KeyId "^key_[0-7][0-9a-hjkmnp-tv-z]{25}$" "key_01h455vb4pex5vsknk084sn02q" "An API key's id; never its secret.";
-    ModuleDigest "^sha256:[0-9a-f]{64}$"
+    Slug "^[a-z0-9][a-z0-9_-]{0,99}$" 100 "forum-new-thread-triage" "How one thing of a tenant is addressed.";
+    TenantId "^tnt_[0-7][0-9a-hjkmnp-tv-z]{25}$" 30 "tnt_01h455vb4pex5vsknk084sn02q" "A tenant's id.";
+    KeyId "^key_[0-7][0-9a-hjkmnp-tv-z]{25}$" 30 "key_01h455vb4pex5vsknk084sn02q" "An API key's id; never its secret.";
+    ModuleDigest "^sha256:[0-9a-f]{64}$" 71
         "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
         "The digest of a module's bytes, by which functions name it.";
-    SignalId "^sig_[0-7][0-9a-hjkmnp-tv-z]{25}$" "sig_01h455vb4pex5vsknk084sn02q" "A signal's id.";
-    DirectiveId "^dir_[0-7][0-9a-hjkmnp-tv-z]{25}$" "dir_01h455vb4pex5vsknk084sn02q" "A directive's id.";
-    RunId "^run_[0-7][0-9a-hjkmnp-tv-z]{25}$" "run_01h455vb4pex5vsknk084sn02q" "A run's id.";
-    RecordId "^(sig|dir|run)_[0-7][0-9a-hjkmnp-tv-z]{25}$" "sig_01h455vb4pex5vsknk084sn02q"
+    SignalId "^sig_[0-7][0-9a-hjkmnp-tv-z]{25}$" 30 "sig_01h455vb4pex5vsknk084sn02q" "A signal's id.";
+    DirectiveId "^dir_[0-7][0-9a-hjkmnp-tv-z]{25}$" 30 "dir_01h455vb4pex5vsknk084sn02q" "A directive's id.";
+    RunId "^run_[0-7][0-9a-hjkmnp-tv-z]{25}$" 30 "run_01h455vb4pex5vsknk084sn02q" "A run's id.";
+    RecordId "^(sig|dir|run)_[0-7][0-9a-hjkmnp-tv-z]{25}$" 30 "sig_01h455vb4pex5vsknk084sn02q"
         "The id of a signal, directive or run.";
 }
 
@@ -91,7 +92,10 @@ impl PartialSchema for Timestamp {
             .schema_type(Type::String)
             .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
             .examples(["2026-11-22T09:30:00.000000Z"])
-            .description(Some("RFC 3339; answers are in UTC with microseconds."))
+            .description(Some(
+                "RFC 3339, in the years 0 to 9999. Responses are in UTC with microseconds: further digits are cut off, and \
+                 the second 60 of a leap second is read as the second 59 before it.",
+            ))
             .into()
     }
 }
@@ -108,7 +112,9 @@ impl PartialSchema for Json {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
             .schema_type(SchemaType::AnyValue)
-            .description(Some("Any JSON, at most 64 levels deep. It is kept as it was written."))
+            .description(Some(
+                "Any JSON, at most 64 levels deep, in which no object has a key twice. It is kept as it was written.",
+            ))
             .into()
     }
 }

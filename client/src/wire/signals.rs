@@ -8,7 +8,8 @@ use super::Problem;
 #[cfg(feature = "openapi")]
 use super::schema;
 
-/// A fact to record. `name` is required; what has no `dedupe_key` and no `source_event_id` is always new.
+/// A fact to record. `name` is required; what has no `dedupe_key` and no `source_event_id` is always new. Under a used key
+/// of the same name, the same payload is the same signal, and another payload is refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
@@ -23,12 +24,18 @@ pub struct EmitSignal {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::Party>))]
     pub actor: Option<Party>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 255))]
     pub source: Option<String>,
+    /// Unique for each `source` and name of a signal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 255))]
     pub source_event_id: Option<String>,
+    /// Unique for each name of a signal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 255))]
     pub dedupe_key: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 255))]
     pub correlation_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::RecordId>))]
@@ -36,8 +43,8 @@ pub struct EmitSignal {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::Timestamp>))]
     pub occurred_at: Option<Timestamp>,
-    /// Any JSON up to 1 MiB and 64 levels; `{}` unless given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Any JSON up to 1 MiB and 64 levels; `{}` unless given. `null` is a payload as well.
+    #[serde(default, deserialize_with = "fleetprompt_core::json::present", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = schema::Json, required = false))]
     pub payload: Option<Json>,
 }

@@ -31,6 +31,7 @@ pub struct CreateTenant {
     #[cfg_attr(feature = "openapi", schema(value_type = schema::Slug))]
     pub slug: Slug,
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 255))]
     pub name: Option<String>,
 }
 
@@ -40,6 +41,7 @@ pub struct CreateTenant {
 #[serde(deny_unknown_fields)]
 pub struct UpdateTenant {
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 255))]
     pub name: Option<String>,
     #[cfg_attr(feature = "openapi", schema(value_type = Option<u16>, minimum = 1, maximum = 10_000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,6 +60,7 @@ pub struct CreatedTenant {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreateKey {
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 255))]
     pub name: String,
     /// `member` unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]

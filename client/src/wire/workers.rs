@@ -16,8 +16,10 @@ use super::schema;
 #[serde(deny_unknown_fields)]
 pub struct WorkerAbout {
     /// Tells it from other workers with the same key.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 255))]
     pub name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 255))]
     pub version: Option<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[cfg_attr(feature = "openapi", schema(required = false))]
@@ -33,7 +35,7 @@ pub struct WorkerAbout {
 pub struct TakeAttempts {
     pub worker: WorkerAbout,
     /// Names of functions and directives: `mail.send`, `mail.*` or `*`.
-    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>, min_items = 1, max_items = 200))]
     pub performs: Vec<Pattern>,
     /// How many it takes at most; 1 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,7 +43,7 @@ pub struct TakeAttempts {
     pub limit: Option<u32>,
     /// The ids of the attempts that it is at.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[cfg_attr(feature = "openapi", schema(required = false))]
+    #[cfg_attr(feature = "openapi", schema(required = false, max_items = 1000))]
     pub holding: Vec<String>,
     /// How long it waits for something to do, up to `60s`; not at all unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -116,6 +118,7 @@ pub struct Attempt {
 #[serde(deny_unknown_fields)]
 pub struct KeepAttempts {
     pub worker: WorkerAbout,
+    #[cfg_attr(feature = "openapi", schema(max_items = 1000))]
     pub attempts: Vec<KeepAttempt>,
 }
 
@@ -159,6 +162,7 @@ pub enum KeptAttempt {
 #[serde(deny_unknown_fields)]
 pub struct ReportAttempts {
     pub worker: WorkerAbout,
+    #[cfg_attr(feature = "openapi", schema(max_items = 100))]
     pub outcomes: Vec<AttemptOutcome>,
 }
 
@@ -182,7 +186,7 @@ pub struct AttemptOutcome {
     pub delay: Option<Span>,
     /// Lines that belong to it; up to 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[cfg_attr(feature = "openapi", schema(required = false))]
+    #[cfg_attr(feature = "openapi", schema(required = false, max_items = 100))]
     pub logs: Vec<String>,
 }
 
@@ -246,7 +250,7 @@ pub struct Callback {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub delay: Option<Span>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[cfg_attr(feature = "openapi", schema(required = false))]
+    #[cfg_attr(feature = "openapi", schema(required = false, max_items = 100))]
     pub logs: Vec<String>,
     /// While it is working, how far it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,12 +8,14 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use bytes::BytesMut;
 use fleetprompt_core::document::{self, Format};
+use fleetprompt_core::json::{InvalidJson, StrictJson};
 use fleetprompt_core::{Json, TenantId, json};
 use fleetprompt_engine::memory::{self, RequestMemory, Reservation};
 use fleetprompt_engine::modules;
 use futures_util::StreamExt;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_json::error::Category;
 
 use super::{Api, Problem};
@@ -41,7 +43,7 @@ pub enum Media {
 /// A JSON body.
 pub struct Sent<T>(pub T);
 
-/// A JSON body that may be left out.
+/// A JSON body that may be left out, or be `null`.
 pub struct SentOrNot<T>(pub T);
 
 /// A definition as a person wrote it.
@@ -70,7 +72,7 @@ impl<T: DeserializeOwned + Default> FromRequest<Api> for SentOrNot<T> {
             return Ok(Self(T::default()));
         }
         media?;
-        parse(text(&bytes)?).map(Self)
+        parse::<Option<T>>(text(&bytes)?).map(|sent| Self(sent.unwrap_or_default()))
     }
 }
 
@@ -241,23 +243,36 @@ pub fn text(bytes: &[u8]) -> Result<&str, Problem> {
     std::str::from_utf8(bytes).map_err(|error| Problem::not_utf8(error.valid_up_to()))
 }
 
-/// Reads one JSON text. Only when that fails is it read again, to learn which field was wrong.
+/// Reads one JSON text, in which no object may have a key twice.
 pub fn parse<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, Problem> {
-    if json::depth(text) > LEVELS_MAX {
-        return Err(Problem::too_deep(LEVELS_MAX));
+    match json::check(text, LEVELS_MAX) {
+        Ok(()) => read_json(text),
+        Err(InvalidJson::TooDeep { max }) => Err(Problem::too_deep(max)),
+        Err(invalid) => Err(Problem::invalid_request(format!("the body cannot be accepted: {invalid}"))),
     }
-    serde_json::from_str(text).map_err(|error| explained::<T>(text, error))
+}
+
+/// Reads one JSON text whose parts are checked when they are read. Only if that fails is it read again, to learn which
+/// field was wrong.
+pub fn read_json<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, Problem> {
+    T::deserialize(StrictJson(text)).map_err(|error| explained::<T>(text, error))
 }
 
 fn explained<'t, T: Deserialize<'t>>(text: &'t str, error: serde_json::Error) -> Problem {
     if matches!(error.classify(), Category::Syntax | Category::Eof) {
-        return Problem::malformed_json(error);
+        // A place in a part of the text is none that the caller knows.
+        return Problem::malformed_json(serde_json::from_str::<Value>(text).err().unwrap_or(error));
     }
-    let reader = &mut serde_json::Deserializer::from_str(text);
-    match serde_path_to_error::deserialize::<_, T>(reader) {
+    match serde_path_to_error::deserialize::<_, T>(StrictJson(text)) {
         Err(error) if error.path().iter().next().is_some() => {
-            Problem::invalid_request(format!("`{}`: {}", error.path(), error.inner()))
+            Problem::invalid_request(format!("`{}`: {}", error.path(), without_place(error.inner())))
         }
-        _ => Problem::invalid_request(error.to_string()),
+        _ => Problem::invalid_request(without_place(&error)),
     }
+}
+
+fn without_place(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    message.strip_suffix(&place).map_or(message.clone(), str::to_owned)
 }

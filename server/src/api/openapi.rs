@@ -43,7 +43,7 @@ const TAGS: [(&str, &str); 8] = [
 const PROBLEMS: [(&str, &str, &str); 12] = [
     ("400", "BadRequest", "The request cannot be read: `malformed_json`, `invalid_request`, `not_utf8`, `too_deep`."),
     ("401", "Unauthorized", "`unauthorized`: there is no key, or it is unknown, expired or revoked."),
-    ("403", "Forbidden", "`forbidden`, `role_missing`: the key's role does not allow it."),
+    ("403", "Forbidden", "`forbidden`, `role_missing`: the key does not allow it."),
     ("404", "NotFound", "`not_found`: this tenant has no such thing."),
     ("408", "RequestTimeout", "`body_too_slow`: the body did not arrive in time."),
     ("409", "Conflict", "It does not fit what is there now; the code says how."),
@@ -105,16 +105,16 @@ fn finish(path: &str, operation: &mut Operation, is_change: bool) {
     let is_open = operation.security.is_some();
     let has_body = operation.request_body.is_some();
     let has_parameters = operation.parameters.as_ref().is_some_and(|parameters| !parameters.is_empty());
-    let is_stream = path.ends_with("/live") || path.ends_with("/tail");
-    let takes_a_role = path.starts_with("/v1/keys") || path.starts_with("/v1/tenants");
+    // It may name a tenant that does not exist.
+    let names_a_tenant = path == "/v1/keys";
     let may_be = |status: &str| match status {
         "400" => has_body || has_parameters,
-        "401" => !is_open,
-        "403" => is_change || takes_a_role,
-        "404" => path.contains('{'),
+        // A worker's key may take and report attempts and nothing else.
+        "401" | "403" => !is_open,
+        "404" => path.contains('{') || names_a_tenant,
         "408" | "413" | "415" => has_body,
         "409" | "422" => is_change,
-        "429" => is_change || is_stream,
+        "429" => is_change || !is_open,
         "500" => true,
         "503" => !is_open || path == "/readyz",
         _ => false,

@@ -35,7 +35,8 @@ const READ_AT_ONCE: usize = 16;
 /// JSON array, or one object a line as `application/x-ndjson`, is up to 1,000 signals in 10 MiB: 200,
 /// with one result for each, in order; one that is refused has its `error` and keeps no other out.
 /// An answer means that the signals are on disk, and says what became of each; without one, some of them may be, and
-/// whoever tells them again gives each its `dedupe_key`. With the header `traceparent`
+/// whoever tells them again gives each its `dedupe_key`. A key that was used for another payload of the same name is
+/// answered by 422 `dedupe_key_reused`. With the header `traceparent`
 /// and no `correlation_id` or `causation_id`, a signal and all that follows from it belong to the caller's trace.
 #[utoipa::path(
     post, path = "/v1/signals", tag = "signals",

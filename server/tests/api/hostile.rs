@@ -34,6 +34,19 @@ async fn bad_signals_are_refused_and_nothing_is_recorded() {
         ("a field twice", br#"{"name": "a.b", "name": "a.c"}"#.to_vec(), 400, "invalid_request"),
         ("a name out of rule", br#"{"name": "Thread Created"}"#.to_vec(), 400, "invalid_request"),
         ("a bad time", br#"{"name": "a.b", "occurred_at": "yesterday"}"#.to_vec(), 400, "invalid_request"),
+        (
+            "a year below 0",
+            br#"{"name": "a.b", "occurred_at": "-000001-01-01T00:00:00Z"}"#.to_vec(),
+            422,
+            "time_invalid",
+        ),
+        (
+            "a key twice",
+            br#"{"name": "a.b", "payload": {"a": [{"x": 1, "\u0078": 1}]}}"#.to_vec(),
+            400,
+            "invalid_request",
+        ),
+        ("parts by position", br#"{"name": "a.b", "subject": ["thread", "42"]}"#.to_vec(), 400, "invalid_request"),
         ("a bad id", br#"{"name": "a.b", "causation_id": "sig_x"}"#.to_vec(), 400, "invalid_request"),
         ("bytes that are no text", b"{\"name\": \"a.b\xff\"}".to_vec(), 400, "not_utf8"),
         ("10,000 levels", deep(10_000).into_bytes(), 200, ""),
@@ -62,6 +75,21 @@ async fn bad_signals_are_refused_and_nothing_is_recorded() {
 }
 
 #[tokio::test]
+async fn null_is_a_payload_and_stands_for_a_body_that_may_be_left_out() {
+    let server = Server::start();
+    let forum = server.tenant("forum", Role::Member).await;
+    let told = forum.post("/v1/signals", json!({"name": "a.b", "payload": null})).await.is(201);
+    let got = forum.get(&format!("/v1/signals/{}", text(&told, "/signal/id"))).await.ok();
+    assert_eq!(got["signal"].get("payload"), Some(&json!(null)));
+    forum.post("/v1/directive-types", manual_type()).await.is(201);
+    let asked = json!({"name": "forum.review.ask", "idempotency_key": "k", "payload": null});
+    let asked = forum.post("/v1/directives", asked).await.is(201);
+    assert_eq!(asked["directive"].get("payload"), Some(&json!(null)));
+    let path = format!("/v1/directives/{}/cancel", text(&asked, "/directive/id"));
+    assert_eq!(forum.post(&path, json!(null)).await.ok()["status"], "canceled");
+}
+
+#[tokio::test]
 async fn a_problem_names_the_field_and_what_would_be_right() {
     let server = Server::start();
     let forum = server.tenant("forum", Role::Member).await;
@@ -70,6 +98,9 @@ async fn a_problem_names_the_field_and_what_would_be_right() {
     assert!(text(&detail, "/detail").starts_with("`subject.type`: invalid type: integer `5`"), "{detail}");
     let unknown = forum.post("/v1/signals", json!({"name": "a.b", "nmae": 1})).await.is_problem(400, "invalid_request");
     assert!(text(&unknown, "/detail").contains("unknown field `nmae`, expected one of `name`, `subject`"), "{unknown}");
+    let twice = r#"{"name": "a.b", "payload": {"a": 1, "a": 1}}"#;
+    let twice = post(&forum, "/v1/signals", JSON, twice).await.is_problem(400, "invalid_request");
+    assert!(text(&twice, "/detail").contains("the key `a` twice"), "{twice}");
     let query = forum.get("/v1/signals?colour=red").await.is_problem(400, "invalid_request");
     assert!(text(&query, "/detail").contains("unknown field `colour`, expected one of `name`"), "{query}");
 }

@@ -2,6 +2,7 @@
 //! see each other, and that nothing hostile gets further than a problem.
 
 mod directives;
+mod document;
 mod hostile;
 mod isolation;
 mod operating;
