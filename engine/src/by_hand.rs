@@ -326,7 +326,7 @@ impl ByHand {
         result: Result<Json, Failure>,
     ) -> Result<Result<(), Refused>, Error> {
         let Some(workers) = self.hands.workers() else { return Ok(Err(Refused::Settled)) };
-        let attempt = match workers.report(worker, id) {
+        let attempt = match workers.report(worker, id, &result) {
             Ok(Reported::New(attempt)) => attempt,
             Ok(Reported::Known) => return Ok(Ok(())),
             Err(refused) => return Ok(Err(refused)),
@@ -334,7 +334,7 @@ impl ByHand {
         let by = json!({"worker": worker.id.name}).into();
         let outcome = workers::outcome(attempt.tenant, id.of, result, Some((by, Vec::new())));
         let decided = self.ask(|reply| Input::Outcome { outcome, reply });
-        self.hands.workers().into_iter().for_each(|workers| workers.reported(id, decided.is_ok()));
+        self.hands.workers().into_iter().for_each(|workers| workers.reported(id, decided.as_ref().ok().copied()));
         decided
     }
 

@@ -198,41 +198,43 @@ impl Engine {
         self.ask(|reply| Input::Heartbeat { scope: scope.clone(), id, reply }).await
     }
 
-    /// How attempts that a worker had taken ended; `by` says on record who tells it. The answer comes when it is
-    /// on record; what was told before is known.
+    /// How attempts that a worker had taken ended; `by` says on record who reports it. One answer each, in order, once
+    /// it is recorded. An outcome that is refused, or cannot be decided, keeps no other one from being recorded.
     pub async fn attempts_report(
         &self,
         worker: &Worker,
         by: &Json,
         reports: Vec<AttemptReport>,
-    ) -> Result<Vec<Result<(), Refused>>, Error> {
+    ) -> Vec<Result<(), Error>> {
         let (mut answers, mut outcomes, mut ids) = (Vec::with_capacity(reports.len()), Vec::new(), Vec::new());
         for AttemptReport { id, result, logs } in reports {
-            let accepted = self.workers.report(worker, &id);
-            answers.push(accepted.as_ref().map(drop).map_err(|refused| *refused));
-            if let Ok(Reported::New(attempt)) = accepted {
-                ids.push((answers.len() - 1, id));
+            let accepted = self.workers.report(worker, &id, &result);
+            if let Ok(Reported::New(attempt)) = &accepted {
+                ids.push((answers.len(), id));
                 outcomes.push(workers::outcome(attempt.tenant, id.of, result, Some((by.clone(), logs))));
             }
+            answers.push(accepted.map(drop).map_err(Error::from));
         }
         if ids.is_empty() {
-            return Ok(answers);
+            return answers;
         }
         // Whatever becomes of this request: what was to be decided is decided, and then given free.
         let (engine, all) = (self.clone(), ids.clone());
         let work = async move {
             let decided = engine.decide_outcomes(outcomes).await;
             for ((_, id), decided) in all.iter().zip(&decided) {
-                engine.workers.reported(id, decided.is_ok());
+                engine.workers.reported(id, decided.as_ref().ok().copied());
             }
             decided
         };
-        let decided = tokio::spawn(memory::with(memory::held(), work)).await;
-        let decided = decided.map_err(|error| Error::Unavailable(error.to_string()))?;
+        let decided = tokio::spawn(memory::with(memory::held(), work)).await.unwrap_or_else(|error| {
+            let error = Error::Unavailable(error.to_string());
+            ids.iter().map(|_| Err(error.clone())).collect()
+        });
         for ((at, _), decided) in ids.into_iter().zip(decided) {
-            answers[at] = decided?;
+            answers[at] = decided.and_then(|decided| decided.map_err(Error::from));
         }
-        Ok(answers)
+        answers
     }
 
     /// Each by itself, so that one which cannot be written does not keep its neighbours out; in order.

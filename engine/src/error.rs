@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use fleetprompt_core::diagnostic::Located;
 
+use crate::workers::Refused;
+
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Error {
     /// The queue is full. Nothing was accepted; the same request may be made again.
@@ -66,6 +68,13 @@ impl Refusal {
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(Box::new(refusal))
+    }
+}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        let kind = if refused == Refused::NotYours { RefusalKind::Forbidden } else { RefusalKind::Conflict };
+        Refusal::new(kind, refused.code(), refused.to_string()).into()
     }
 }
 

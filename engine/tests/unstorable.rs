@@ -11,12 +11,11 @@ use fleetprompt_core::registration::WorkflowStatus;
 use fleetprompt_core::run::{Run, Status, StepStatus};
 use fleetprompt_core::tenant::Role;
 use fleetprompt_core::{Json, Party, RunId, Scope, Timestamp};
-use fleetprompt_engine::workers::{Delivered, Taker, Worker, WorkerId};
 use fleetprompt_engine::{AttemptReport, ByHand, Emitted, Task, verify};
 use fleetprompt_store::memory::MemoryStore;
 use fleetprompt_store::{Page, SignalFilter, Store};
 use serde_json::{Value, json};
-use support::{House, refusal, shipping, signal};
+use support::{House, codes_of, refusal, shipper, shipping, signal};
 
 /// No value with this text can be written.
 const UNSTORABLE: &str = "UNSTORABLE";
@@ -273,31 +272,19 @@ async fn of_what_a_worker_reports_the_outcome_at_fault_is_refused_and_fails_its_
     for _ in 0..3 {
         runs.push(run_of(&house.emit(signal("order.placed", json!({}))).await.unwrap()));
     }
-    let worker = Worker {
-        id: WorkerId { key: fleetprompt_core::KeyId(runs[0].0), name: "mailer".into() },
-        version: None,
-        taker: Taker::new(Some(house.scope.tenant), vec!["parcel.ship".parse().unwrap()], Default::default()),
-        slots: 10,
-    };
-    let worker = std::sync::Arc::new(worker);
-    let mut attempts = Vec::new();
-    while attempts.len() < 3 {
-        let holding = attempts.iter().map(|delivered: &Delivered| delivered.id).collect();
-        let taken = house.engine.workers().take(worker.clone(), 10, holding, std::time::Duration::from_secs(20)).await;
-        attempts.extend(taken.unwrap().attempts);
-    }
+    let worker = shipper(&house);
+    let attempts = house.take_attempts(&worker, 3).await;
     let reports = attempts.iter().enumerate().map(|(number, delivered)| {
         let text = if number == 1 { UNSTORABLE } else { "fine" };
         AttemptReport { id: delivered.id, result: Ok(Json::from(json!({"parcel": text}))), logs: Vec::new() }
     });
     let reports: Vec<AttemptReport> = reports.collect();
-    let answers = house.engine.attempts_report(&worker, &Json::null(), reports.clone()).await.unwrap();
-    let codes: Vec<Option<&str>> = answers.iter().map(|answer| answer.err().map(|refused| refused.code())).collect();
-    assert_eq!(codes, [None, Some("unstorable_outcome"), None]);
+    let answers = house.engine.attempts_report(&worker, &Json::null(), reports.clone()).await;
+    assert_eq!(codes_of(&answers), [None, Some("unstorable_outcome"), None]);
     let statuses: Vec<Status> = runs.iter().map(|run| house.run(*run).status).collect();
     assert_eq!(statuses, [Status::Completed, Status::Failed, Status::Completed]);
     assert_eq!(house.run(runs[1]).error.unwrap().code, "unstorable_outcome");
-    let again = house.engine.attempts_report(&worker, &Json::null(), reports).await.unwrap();
-    assert!(again.iter().all(Result::is_ok), "what is reported twice is recorded once");
+    let again = house.engine.attempts_report(&worker, &Json::null(), reports).await;
+    assert_eq!(again, answers, "what is reported twice is recorded once, and answered alike");
     house.verified();
 }

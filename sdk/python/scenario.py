@@ -7,6 +7,7 @@ and ends at SIGTERM.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from typing import Any
 
@@ -14,6 +15,8 @@ from fleetprompt import Attempt, Canceled, Failed, Retry, Worker
 
 slots = int(os.environ.get("WORKER_SLOTS", "4"))
 worker = Worker(name=os.environ.get("WORKER_NAME", "python"), slots=slots)
+meeting = threading.Condition()
+present: set[str] = set()
 
 
 @worker.performs("scenario.echo")
@@ -60,6 +63,19 @@ def tell(input: Any, attempt: Attempt) -> Any:
     attempt.log("two")
     attempt.progress({"done": 1})
     return {"ok": True}
+
+
+@worker.performs("scenario.together")
+def meet(input: Any, attempt: Attempt) -> Any:
+    """Ends when `of` attempts are being made, so that their outcomes are reported together."""
+    with meeting:
+        present.add(attempt.id)
+        meeting.notify_all()
+        meeting.wait_for(lambda: len(present) >= input["of"])
+    output: Any = {"number": input["number"], "delivery": attempt.delivery}
+    for _ in range(input.get("levels", 0)):
+        output = [output]
+    return output
 
 
 @worker.performs("scenario.notify")

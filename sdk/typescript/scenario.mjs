@@ -38,6 +38,20 @@ worker.performs("scenario.log", (_, attempt) => {
   return { ok: true };
 });
 
+// Ends when `of` attempts are being made, so that their outcomes are reported together.
+let present = 0;
+let allPresent;
+const meeting = new Promise((resolve) => {
+  allPresent = resolve;
+});
+worker.performs("scenario.together", async ({ number, of, levels = 0 }, { delivery }) => {
+  if (++present === of) allPresent();
+  await meeting;
+  let output = { number, delivery };
+  for (let level = 0; level < levels; level++) output = [output];
+  return output;
+});
+
 worker.performs("scenario.notify", (_, { idempotencyKey, delivery }) => ({ key: idempotencyKey, delivery }));
 
 console.log("ready");

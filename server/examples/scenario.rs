@@ -5,12 +5,14 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use fleetprompt_client::Client;
 use fleetprompt_client::worker::{Attempt, Failed, Worker};
 use fleetprompt_core::Json;
 use serde_json::json;
+use tokio::sync::Barrier;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -36,6 +38,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             attempt.progress(json!({"done": 1}));
             Ok(json!({"ok": true}).into())
         })
+        .performs("scenario.together", together)
         .performs("scenario.notify", notify);
     println!("ready");
     let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
@@ -69,6 +72,16 @@ async fn slow(attempt: Attempt) -> Result<Json, Failed> {
         () = tokio::time::sleep(Duration::from_millis(millis)) => Ok(json!({"slept": millis}).into()),
         () = attempt.canceled() => Err(Failed::canceled()),
     }
+}
+
+/// Ends when `of` attempts are being made, so that their outcomes are reported together.
+async fn together(attempt: Attempt) -> Result<Json, Failed> {
+    static ALL: OnceLock<Barrier> = OnceLock::new();
+    let input = attempt.input.value();
+    let number = |field: &str| input[field].as_u64().unwrap_or_default();
+    ALL.get_or_init(|| Barrier::new(number("of") as usize)).wait().await;
+    let output = json!({"number": number("number"), "delivery": attempt.delivery});
+    Ok((0..number("levels")).fold(output, |inner, _| json!([inner])).into())
 }
 
 async fn notify(attempt: Attempt) -> Result<Json, Failed> {

@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 use support::{BINARY, Server, create_tenant, file, free_port};
 
 const LEASE_S: &str = "1";
+/// As many as items of a case are made at the same time.
+const SLOTS: usize = 100;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_of_every_sdk_does_what_the_scenario_says() {
@@ -36,7 +38,7 @@ async fn a_worker_of_every_sdk_does_what_the_scenario_says() {
         }
         let workers = server.get("/v1/workers").await;
         let own = workers["items"].as_array().unwrap().iter().find(|worker| worker["name"] == sdk);
-        assert!(own.is_some_and(|worker| worker["slots"] == 4), "{workers:#}");
+        assert!(own.is_some_and(|worker| worker["slots"] == SLOTS), "{workers:#}");
         worker.stop();
     }
 }
@@ -53,6 +55,10 @@ async fn register(server: &Server, scenario: &Value) {
         let kind = case["kind"].as_str().unwrap();
         let input = if kind == "directive" { "payload" } else { "input" };
         let mut step = json!({"id": "it", "type": kind, kind: case["name"], input: "${signal.payload.input}"});
+        if case.get("items").is_some() {
+            step[input] = json!("${item}");
+            step["for_each"] = json!({"items": "${signal.payload.input}", "tolerate": 1});
+        }
         for field in ["retry", "timeout"] {
             if let Some(value) = case.get(field) {
                 step[field] = value.clone();
@@ -69,7 +75,7 @@ async fn register(server: &Server, scenario: &Value) {
 async fn play(server: &Server, sdk: &str, number: usize, case: &Value) -> (Value, Duration) {
     let begun = Instant::now();
     let signal = json!({"name": format!("scenario.c{number}"), "dedupe_key": format!("{sdk}-{number}"),
-        "payload": {"input": case["input"]}});
+        "payload": {"input": input_of(case)}});
     let told = server.post("/v1/signals", &signal).await;
     let path = format!("/v1/runs/{}", told["dispositions"][0]["run_id"].as_str().unwrap());
     let is_canceled = case["cancel"] == true;
@@ -88,9 +94,34 @@ async fn play(server: &Server, sdk: &str, number: usize, case: &Value) -> (Value
     }
 }
 
+fn input_of(case: &Value) -> Value {
+    let Some(count) = case["items"].as_u64() else { return case["input"].clone() };
+    let levels = |number| if case["bad"] == number { 100 } else { 0 };
+    (0..count).map(|number| json!({"number": number, "of": count, "levels": levels(number)})).collect()
+}
+
+/// Every item was made once, and one of them failed.
+async fn judge_items(server: &Server, is: &str, case: &Value, run: &Value) {
+    let output = |number| match case["bad"] == number {
+        true => Value::Null,
+        false => json!({"number": number, "delivery": 1}),
+    };
+    let outputs: Vec<Value> = (0..case["items"].as_u64().unwrap()).map(output).collect();
+    assert_eq!(run["steps"][0]["output"], json!(outputs), "{is}");
+    let timeline = server.get(&format!("/v1/runs/{}/timeline?limit=1000", run["id"].as_str().unwrap())).await;
+    let signals = timeline["signals"].as_array().unwrap().iter();
+    let failed: Vec<&Value> = signals.filter(|signal| signal["name"] == "workflow.step.failed").collect();
+    assert_eq!(failed.len(), 1, "{is}: {failed:?}");
+    let payload = &failed[0]["payload"];
+    assert_eq!((&payload["item"], &payload["error"]["code"]), (&case["bad"], &case["code"]), "{is}");
+}
+
 async fn judge(server: &Server, is: &str, case: &Value, run: &Value, took: Duration) {
     let step = &run["steps"][0];
     assert_eq!(run["status"], case["status"], "{is}: {run:#}");
+    if case.get("items").is_some() {
+        return judge_items(server, is, case, run).await;
+    }
     if let Some(output) = case.get("output") {
         assert_eq!(&step["output"], output, "{is}");
     }
@@ -139,6 +170,7 @@ impl WorkerProcess {
             }
             other => panic!("there is no SDK `{other}`: rust, python, typescript"),
         };
+        command.env("WORKER_SLOTS", SLOTS.to_string());
         command.env("FLEETPROMPT_URL", url).env("FLEETPROMPT_KEY", key).env("WORKER_NAME", sdk).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

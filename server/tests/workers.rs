@@ -230,6 +230,12 @@ async fn another_tenants_attempts_are_not_there_unless_the_key_is_for_all() {
     assert_eq!(taken[0]["tenant"], "acme");
     let stolen = house.report(&others, json!({"id": taken[0]["id"], "status": "succeeded"})).await;
     assert_eq!(stolen["error"]["code"], "attempt_not_yours");
+    let done = json!({"id": taken[0]["id"], "status": "succeeded", "output": {"score": 1}});
+    assert_eq!(house.report(&all, done.clone()).await["status"], "recorded");
+    assert_eq!(house.report(&all, done.clone()).await["status"], "recorded");
+    assert_eq!(house.report(&others, done).await["error"]["code"], "attempt_not_yours", "also once it is settled");
+    let late = house.report(&all, json!({"id": taken[0]["id"], "status": "canceled"})).await;
+    assert_eq!((&late["status"], &late["error"]["code"]), (&json!("refused"), &json!("attempt_settled")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -245,7 +251,8 @@ async fn bad_requests_are_refused_by_name_and_change_nothing() {
         ("take", json!({"performs": ["*"], "holding": vec!["x"; 1_001]}), "holding"),
         ("take", json!({"performs": ["*"], "extra": 1}), "extra"),
         ("report", json!({"outcomes": vec![json!({"id": "x", "status": "canceled"}); 101]}), "outcomes"),
-        ("report", json!({"outcomes": [{"id": "x", "status": "done"}]}), "status"),
+        ("report", json!({"outcomes": {"id": "x", "status": "canceled"}}), "outcomes"),
+        ("report", json!({"outcomes": [], "more": 1}), "more"),
         ("heartbeat", json!({"attempts": vec![json!({"id": "x"}); 1_001]}), "attempts"),
     ] {
         let (status, refused) = house.ask(&key, what, body).await;
@@ -259,8 +266,16 @@ async fn bad_requests_are_refused_by_name_and_change_nothing() {
         json!({"id": id, "status": "failed", "error": {"code": "", "message": "y"}}),
         json!({"id": id, "status": "succeeded", "logs": vec!["x"; 101]}),
         json!({"id": id, "status": "succeeded", "output": "x".repeat(1_100_000)}),
+        json!({"id": id, "status": "succeeded", "output": (0..100).fold(json!(1), |inner, _| json!([inner]))}),
+        json!({"id": id, "status": "done"}),
+        json!({"id": id, "status": "succeeded", "colour": "red"}),
+        json!({"id": id}),
+        json!([id, "succeeded"]),
+        json!(17),
     ] {
-        assert_eq!(house.report(&key, outcome).await["status"], "refused");
+        let (status, reported) = house.ask(&key, "report", json!({"outcomes": [outcome.clone()]})).await;
+        assert_eq!((status, &reported["results"][0]["status"]), (200, &json!("refused")), "{outcome}: {reported}");
+        assert_eq!(reported["results"][0]["id"], if outcome.is_object() { id.clone() } else { json!("") });
     }
     assert_eq!(house.run(&run).await["steps"][0]["status"], "running");
     assert_eq!(house.report(&key, json!({"id": id, "status": "succeeded"})).await["status"], "recorded");

@@ -1,11 +1,12 @@
 //! The worker against a server that answers as it is told.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Barrier, Notify, watch};
 use wiremock::matchers::{method, path};
-use wiremock::{Mock, MockServer, Request, ResponseTemplate};
+use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
 use super::testing::attempt_of;
 use super::{Attempt, Failed, Worker};
@@ -95,6 +96,86 @@ async fn what_handlers_give_is_reported_until_it_is_answered() {
     assert_eq!((&broken["status"], &broken["error"]["message"]), (&json!("failed"), &json!("never")));
     assert_eq!(off["status"], "canceled");
     assert_eq!((&panicked["status"], &panicked["error"]["code"]), (&json!("retry"), &json!("panic")));
+}
+
+/// Answers the outcome with the id `bad` by what is next in the list, and all others by `recorded`.
+struct Judge(Mutex<Vec<(u16, &'static str)>>);
+
+impl Respond for Judge {
+    fn respond(&self, request: &Request) -> ResponseTemplate {
+        let asked: Value = request.body_json().expect("JSON");
+        let one = |outcome: &Value| {
+            let id = &outcome["id"];
+            let refusal = (id == "bad").then(|| self.0.lock().expect("no panic").pop()).flatten();
+            match refusal {
+                Some((status, code)) => json!({"id": id, "status": "refused", "error": {
+                    "type": "t", "title": "T", "status": status, "code": code, "detail": "why"}}),
+                None => json!({"id": id, "status": "recorded"}),
+            }
+        };
+        let results: Vec<Value> = asked["outcomes"].as_array().expect("outcomes").iter().map(one).collect();
+        ResponseTemplate::new(200).set_body_json(json!({"results": results}))
+    }
+}
+
+/// Has 100 attempts made that end at the same time, and gives the ids and codes of each report.
+async fn reports_of_100(answers: &[(u16, &'static str)]) -> Vec<Vec<(String, Value)>> {
+    let server = MockServer::start().await;
+    let at = |at: &str| Mock::given(method("POST")).and(path(format!("/v1/attempts/{at}")));
+    let id = |number: usize| if number == 57 { "bad".to_owned() } else { format!("a{number:02}") };
+    let attempts: Vec<Value> = (0..100).map(|number| attempt(&id(number), "work.do", &json!(null))).collect();
+    at("take").respond_with(taken(&attempts)).up_to_n_times(1).mount(&server).await;
+    at("take").respond_with(taken(&[]).set_delay(Duration::from_secs(30))).mount(&server).await;
+    let answers: Vec<_> = answers.iter().rev().copied().collect();
+    let expected = answers.len();
+    at("report").respond_with(Judge(Mutex::new(answers))).mount(&server).await;
+    let barrier = Arc::new(Barrier::new(100));
+    let worker = worker(&server).slots(100).performs("work.do", move |_| {
+        let barrier = barrier.clone();
+        async move {
+            barrier.wait().await;
+            Ok(json!(1).into())
+        }
+    });
+    let stop = Notify::new();
+    let reports = async || {
+        let requests = server.received_requests().await.unwrap_or_default();
+        let bodies = requests.iter().filter(|request| request.url.path() == "/v1/attempts/report");
+        let one =
+            |outcome: &Value| (outcome["id"].as_str().expect("an id").to_owned(), outcome["error"]["code"].clone());
+        let outcomes = |request: &Request| {
+            let body: Value = request.body_json().expect("JSON");
+            body["outcomes"].as_array().expect("outcomes").iter().map(one).collect::<Vec<_>>()
+        };
+        bodies.map(outcomes).collect::<Vec<_>>()
+    };
+    let until_all = async {
+        // Each answer that is not the last brings another report of the one that is bad.
+        while reports().await.iter().flatten().count() < 100 + expected {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        stop.notify_one();
+    };
+    let (worked, ()) = tokio::join!(worker.run(stop.notified()), until_all);
+    worked.expect("it works until it is stopped");
+    reports().await
+}
+
+#[tokio::test]
+async fn of_100_outcomes_the_99_that_are_recorded_are_not_sent_again_with_the_one_that_is_not() {
+    for (answers, codes) in [
+        (&[(503, "unavailable"), (409, "attempt_reported")][..], vec![json!(null), json!(null), json!(null)]),
+        (&[(400, "too_deep")][..], vec![json!(null), json!("too_deep")]),
+    ] {
+        let reports = reports_of_100(answers).await;
+        let mut sent: Vec<(String, Value)> = reports.into_iter().flatten().collect();
+        sent.sort_by_key(|(id, _)| id.clone());
+        let bad: Vec<Value> = sent.extract_if(.., |(id, _)| id == "bad").map(|(_, code)| code).collect();
+        assert_eq!(bad, codes, "{answers:?}");
+        let ids: Vec<String> = sent.into_iter().map(|(id, _)| id).collect();
+        let others = (0..100).filter(|number| *number != 57).map(|number| format!("a{number:02}"));
+        assert_eq!(ids, others.collect::<Vec<_>>(), "{answers:?}");
+    }
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use fleetprompt_core::signal::NewSignal;
 use fleetprompt_core::tenant::Weight;
 use fleetprompt_core::workflow::Workflow;
 use fleetprompt_core::{Meter, Moment, TenantId, Timestamp};
-use fleetprompt_store::Store;
+use fleetprompt_store::{Error as StoreError, Store};
 use tokio::sync::watch;
 
 use self::refusals::RefusalLog;
@@ -700,7 +700,14 @@ impl Decider {
                 Outcome::ScheduleDue { .. } => {}
             }
         }
-        Ok(self.cache.read_ahead(runs, directives)?)
+        match self.cache.read_ahead(runs, directives) {
+            // What depends on a damaged record fails when it reads that record, and nothing else does.
+            Err(error @ StoreError::Damaged(_)) => {
+                tracing::warn!(target: "store", %error, "records are read one by one");
+                Ok(())
+            }
+            read => Ok(read?),
+        }
     }
 
     /// One question to the store for the dedupe keys of all signals among these.

@@ -10,6 +10,7 @@ mod state;
 mod taker;
 mod wait_list;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -253,12 +254,14 @@ impl Workers {
     }
 
     /// What is to be decided, if it is not known already. `reported` must follow.
-    pub fn report(&self, worker: &Worker, id: &AttemptId) -> Result<Reported, Refused> {
-        self.state.lock().report(worker, id, self.clock.now())
+    pub fn report(&self, worker: &Worker, id: &AttemptId, result: &Result<Json, Failure>) -> Result<Reported, Refused> {
+        let outcome = digest(result);
+        self.state.lock().report(worker, id, outcome, self.clock.now())
     }
 
-    pub fn reported(&self, id: &AttemptId, held: bool) {
-        self.with(|state, now| state.reported(id, held, now));
+    /// What was decided about a report; `None` if nothing was, so that it may be reported again.
+    pub fn reported(&self, id: &AttemptId, decided: Option<Result<(), Refused>>) {
+        self.with(|state, now| state.reported(id, decided, now));
     }
 
     // Questions
@@ -346,6 +349,16 @@ impl Gauges {
         self.without_worker.set(state.without_worker as i64);
         self.leases_lost.set(state.leases_lost as i64);
     }
+}
+
+/// Tells whether two reports say the same. A worker that repeats a report sends the same text.
+fn digest(result: &Result<Json, Failure>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    match result {
+        Ok(output) => (true, output.text()).hash(&mut hasher),
+        Err(failure) => (false, Json::of(failure).text()).hash(&mut hasher),
+    }
+    hasher.finish()
 }
 
 /// How an attempt ended, for the engine. `by` says who made it.

@@ -6,10 +6,11 @@
 //! belongs to whoever says that they are at it, and after a while to whoever comes.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fleetprompt_core::performs::Labels;
 use fleetprompt_core::run::Place;
 use fleetprompt_core::{DirectiveId, Failure, Json, KeyId, RunId, SignalId, TenantId};
 use uuid::Uuid;
@@ -22,7 +23,7 @@ use super::wait_list::{Crowded, WaitList, Waiter};
 
 /// An attempt that so many workers were lost with has failed: it may be what they are lost by.
 pub const DELIVERIES_MAX: u32 = 5;
-/// Outcomes that are known again when they are told twice.
+/// Outcomes that are known again when they are reported twice.
 const SETTLED_MAX: usize = 20_000;
 /// Attempts, workers and lines that are looked at before the lock is released for others.
 const SLICE: usize = 2_000;
@@ -60,8 +61,8 @@ pub struct Taken {
     pub progress: Option<Json>,
     pub deliveries: u32,
     is_unwanted: bool,
-    /// Its outcome is being committed.
-    is_reported: bool,
+    /// The digest of its outcome, which is being committed.
+    reported: Option<u64>,
     /// An endpoint has it, and nobody else gets it.
     is_held: bool,
     /// How long whoever has it may be silent, where that is not as long as a lease.
@@ -79,7 +80,7 @@ impl Taken {
             progress: None,
             deliveries: 1,
             is_unwanted: false,
-            is_reported: false,
+            reported: None,
             is_held: false,
             heartbeat: attempt.heartbeat,
             attempt,
@@ -142,6 +143,8 @@ pub enum Refused {
     LeaseLost,
     #[error("nothing waits for this attempt any more: it has an outcome, or was called off")]
     Settled,
+    #[error("this attempt has another outcome, which was reported before and is recorded: this one is not")]
+    Contradicted,
     #[error("this key may not take that, so it cannot report it either")]
     NotYours,
     #[error("the outcome of this attempt is being recorded")]
@@ -154,12 +157,23 @@ impl Refused {
     pub fn code(self) -> &'static str {
         match self {
             Self::LeaseLost => "lease_lost",
-            Self::Settled => "attempt_settled",
+            Self::Settled | Self::Contradicted => "attempt_settled",
             Self::NotYours => "attempt_not_yours",
             Self::Reported => "attempt_reported",
             Self::Unstorable => "unstorable_outcome",
         }
     }
+}
+
+/// An attempt whose outcome was decided.
+struct Settled {
+    tenant: TenantId,
+    name: Arc<str>,
+    labels: Labels,
+    /// Digest of the outcome.
+    outcome: u64,
+    /// The answer to its report, and to any other report of the same outcome.
+    answer: Result<(), Refused>,
 }
 
 pub struct State {
@@ -174,7 +188,7 @@ pub struct State {
     pub workers: Registry,
     /// When what is taken must be looked at: one entry each, however often it is kept.
     pub due: BTreeSet<(Instant, AttemptOf)>,
-    settled: HashSet<AttemptId>,
+    settled: HashMap<AttemptId, Settled>,
     settled_in_order: VecDeque<AttemptId>,
     pub leases_lost: u64,
     /// Lines in which something waits that no worker performs, as last measured.
@@ -198,7 +212,7 @@ impl State {
             waiters: WaitList::default(),
             workers: Registry::default(),
             due: BTreeSet::new(),
-            settled: HashSet::new(),
+            settled: HashMap::new(),
             settled_in_order: VecDeque::new(),
             leases_lost: 0,
             without_worker: 0,
@@ -281,7 +295,7 @@ impl State {
     /// It has an outcome, from wherever it came.
     pub fn forget(&mut self, of: &AttemptOf) {
         self.ready.remove(of);
-        if self.taken.get(of).is_some_and(|taken| !taken.is_reported) {
+        if self.taken.get(of).is_some_and(|taken| taken.reported.is_none()) {
             self.take_away(of);
             self.call_off(of);
         }
@@ -416,34 +430,37 @@ impl State {
         Ok(kept)
     }
 
-    /// An outcome is about to be decided: until that is committed, nobody else gets the attempt.
-    pub fn report(&mut self, worker: &Worker, id: &AttemptId, now: Instant) -> Result<Reported, Refused> {
+    /// An outcome is about to be decided: until that is committed, no other worker gets the attempt. The same outcome is
+    /// known by its digest.
+    pub fn report(&mut self, worker: &Worker, id: &AttemptId, outcome: u64, now: Instant) -> Result<Reported, Refused> {
         self.workers.hear(&worker.id, now);
-        if self.settled.contains(id) {
-            return Ok(Reported::Known);
+        if let Some(settled) = self.settled.get(id) {
+            return match worker.taker.may_take_named(settled.tenant, &settled.name, &settled.labels) {
+                false => Err(Refused::NotYours),
+                true if settled.outcome != outcome => Err(Refused::Contradicted),
+                true => settled.answer.map(|()| Reported::Known),
+            };
         }
         self.claim(id, worker, now);
         let taken = self.own(&worker.taker, id)?;
-        if taken.is_reported {
+        if taken.reported.is_some() {
             return Err(Refused::Reported);
         }
-        taken.is_reported = true;
+        taken.reported = Some(outcome);
         Ok(Reported::New(taken.attempt.clone()))
     }
 
-    /// The commit that has the outcome held, or did not.
-    pub fn reported(&mut self, id: &AttemptId, held: bool, now: Instant) {
-        if !held {
+    /// The commit with the outcome has ended. `None` if nothing was decided: it may be reported again.
+    pub fn reported(&mut self, id: &AttemptId, decided: Option<Result<(), Refused>>, now: Instant) {
+        let Some(answer) = decided else {
             let until = now + self.lease;
-            self.reschedule(&id.of, |taken| (taken.is_reported, taken.until) = (false, until));
+            self.reschedule(&id.of, |taken| (taken.reported, taken.until) = (None, until));
             return;
-        }
-        if !self.taken.contains_key(&id.of) {
-            return;
-        }
-        self.take_away(&id.of);
+        };
+        let Some(Taken { attempt, reported: Some(outcome), .. }) = self.take_away(&id.of) else { return };
         self.unknow(&id.of);
-        self.settled.insert(*id);
+        let (tenant, name, labels) = (attempt.tenant, attempt.name.clone(), attempt.labels.clone());
+        self.settled.insert(*id, Settled { tenant, name, labels, outcome, answer });
         self.settled_in_order.push_back(*id);
         if self.settled_in_order.len() > SETTLED_MAX
             && let Some(oldest) = self.settled_in_order.pop_front()
@@ -487,7 +504,7 @@ impl State {
         for _ in 0..SLICE {
             let Some((at, of)) = self.due.first().copied().filter(|(at, _)| *at <= now) else { break };
             self.due.remove(&(at, of));
-            let Some(taken) = self.taken.get(&of).filter(|taken| !taken.is_reported) else { continue };
+            let Some(taken) = self.taken.get(&of).filter(|taken| taken.reported.is_none()) else { continue };
             let (tenant, deliveries) = (taken.attempt.tenant, taken.deliveries);
             if taken.end.is_some_and(|end| end <= now) {
                 let limit = taken.attempt.timeout.unwrap_or_default().as_secs_f64();
@@ -535,7 +552,7 @@ impl State {
 
     /// What a worker has.
     pub fn knows(&self, id: &AttemptId) -> bool {
-        self.taken.contains_key(&id.of) || self.ready.get(&id.of).is_some() || self.settled.contains(id)
+        self.taken.contains_key(&id.of) || self.ready.get(&id.of).is_some() || self.settled.contains_key(id)
     }
 
     pub fn taken(&self, of: &AttemptOf) -> Option<&Taken> {

@@ -34,7 +34,12 @@ impl Taker {
     }
 
     pub fn may_take(&self, attempt: &Attempt) -> bool {
-        self.is_of(attempt.tenant) && self.performs(&attempt.name) && self.has(&attempt.labels)
+        self.may_take_named(attempt.tenant, &attempt.name, &attempt.labels)
+    }
+
+    /// The same for an attempt that is known by what decides about it.
+    pub fn may_take_named(&self, tenant: TenantId, name: &str, labels: &Labels) -> bool {
+        self.is_of(tenant) && self.performs(name) && self.has(labels)
     }
 
     pub fn is_of(&self, tenant: TenantId) -> bool {

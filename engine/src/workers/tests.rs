@@ -109,7 +109,12 @@ impl World {
     }
 
     fn report(&mut self, name: &str, id: &AttemptId) -> Result<bool, Refused> {
-        let reported = self.state.report(&worker(name), id, self.now)?;
+        self.report_as(&worker(name), id, 1)
+    }
+
+    /// Returns whether the outcome with this digest is new.
+    fn report_as(&mut self, worker: &Worker, id: &AttemptId, outcome: u64) -> Result<bool, Refused> {
+        let reported = self.state.report(worker, id, outcome, self.now)?;
         Ok(matches!(reported, Reported::New(_)))
     }
 
@@ -131,10 +136,30 @@ fn what_is_taken_is_with_one_worker_until_it_reports() {
     assert!(world.take("b").is_empty());
     assert_eq!(world.report("a", &id), Ok(true));
     assert!(world.pass(LEASE * 9).is_empty(), "its outcome is being recorded");
-    world.state.reported(&id, true, world.now);
+    world.state.reported(&id, Some(Ok(())), world.now);
     assert!(world.take("b").is_empty());
     assert_eq!(world.report("a", &id), Ok(false), "it is known");
     assert_eq!(world.beat("a", &id), Err(Refused::Settled));
+}
+
+#[test]
+fn a_late_report_is_answered_to_its_owner_alone_and_only_if_it_says_the_same() {
+    let mut world = World::with([one(), attempt(2, TENANT, "mail.send")]);
+    let ids = world.take("a");
+    for (id, answer) in ids.iter().zip([Ok(()), Err(Refused::Unstorable)]) {
+        assert_eq!(world.report("a", id), Ok(true));
+        world.state.reported(id, Some(answer), world.now);
+        assert_eq!(world.report("a", id), answer.map(|()| false), "the same outcome has the same answer");
+        assert_eq!(world.report_as(&worker("a"), id, 2), Err(Refused::Contradicted));
+        let another = TenantId(Uuid::from_u128(2));
+        for foreign in [
+            worker_of(Some(another), "a", vec![Pattern::Any], Labels::new()),
+            worker_of(Some(TENANT), "a", vec![pattern("sms.*")], Labels::new()),
+        ] {
+            assert_eq!(world.report_as(&foreign, id, 1), Err(Refused::NotYours));
+            assert_eq!(world.report_as(&foreign, id, 2), Err(Refused::NotYours));
+        }
+    }
 }
 
 #[test]
@@ -196,7 +221,7 @@ fn an_outcome_that_could_not_be_recorded_may_be_told_again() {
     let id = world.one("a");
     assert_eq!(world.report("a", &id), Ok(true));
     assert_eq!(world.report("a", &id), Err(Refused::Reported));
-    world.state.reported(&id, false, world.now);
+    world.state.reported(&id, None, world.now);
     assert_eq!(world.report("a", &id), Ok(true));
 }
 
@@ -393,7 +418,7 @@ fn an_endpoint_may_call_back_before_it_has_answered_and_must_in_time() {
     world.state.hold(Arc::new(Attempt { timeout: Some(LEASE), ..one() }), &callback, world.now);
     assert!(world.state.held(&AttemptId { lease: callback.lease ^ 1, ..callback }).is_none(), "only under its name");
     assert_eq!(world.report("x", &callback), Ok(true));
-    world.state.reported(&callback, true, world.now);
+    world.state.reported(&callback, Some(Ok(())), world.now);
     assert!(world.state.held(&callback).is_none());
     world.state.hold(Arc::new(Attempt { timeout: Some(LEASE), ..one() }), &callback, world.now);
     assert_eq!(world.pass(LEASE), ["timeout"]);

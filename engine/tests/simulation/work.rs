@@ -93,13 +93,30 @@ impl World {
     fn report_attempt(&mut self, taken: &Taken, outcome: Result<Json, Failure>) -> Held {
         let worker = taken.worker.id.name.clone();
         self.story.tell(|| format!("worker {worker} reports {:?}: {}", taken.id.of, said(&outcome)));
-        let reported = self.engine(taken.partition).attempt_report(&taken.worker, &taken.id, outcome);
+        let reported = self.engine(taken.partition).attempt_report(&taken.worker, &taken.id, outcome.clone());
+        if matches!(reported, Ok(Ok(()))) {
+            self.report_again(taken, outcome)?;
+        }
         let mut since = self.taken.iter().skip_while(|other| other.id != taken.id).skip(1);
         let life = self.partitions[taken.partition].life;
         let has_another = since.any(|other| other.id.of == taken.id.of && other.life == life);
         hold(!has_another || !matches!(reported, Ok(Ok(()))), || {
             format!("{:?} was reported by a worker that had lost it", taken.id.of)
         })
+    }
+
+    /// What is recorded is known to its worker alone, and does not change.
+    fn report_again(&mut self, taken: &Taken, outcome: Result<Json, Failure>) -> Held {
+        let stranger = self.houses.iter().find(|house| house.tenant != taken.attempt.tenant);
+        let stranger = stranger.map(|house| worker(house, "one"));
+        let (id, contradiction) = (&taken.id, Err(Failure::fatal("late", "it was otherwise")));
+        let engine = self.engine(taken.partition);
+        let changed = engine.attempt_report(&taken.worker, id, contradiction);
+        let stolen = stranger.map(|stranger| engine.attempt_report(&stranger, id, outcome.clone()));
+        let again = engine.attempt_report(&taken.worker, id, outcome);
+        hold(matches!(again, Ok(Ok(()))), || format!("{:?} is recorded, and not known again: {again:?}", id.of))?;
+        hold(matches!(changed, Ok(Err(_))), || format!("{:?} was contradicted: {changed:?}", id.of))?;
+        hold(!matches!(stolen, Some(Ok(Ok(())))), || format!("{:?} is known to another tenant", id.of))
     }
 
     /// Each house has a worker that takes everything, and does it well.

@@ -8,7 +8,8 @@ use fleetprompt_core::document::Format;
 use fleetprompt_core::run::Run;
 use fleetprompt_core::signal::NewSignal;
 use fleetprompt_core::tenant::Role;
-use fleetprompt_core::{Json, Party, RunId, Scope, Timestamp};
+use fleetprompt_core::{Json, KeyId, Party, RunId, Scope, TenantId, Timestamp};
+use fleetprompt_engine::workers::{Delivered, Taker, Worker, WorkerId};
 use fleetprompt_engine::{Config, Emitted, Engine, Error, NewDirective, Refusal, verify};
 use fleetprompt_store::Store;
 use fleetprompt_store::memory::MemoryStore;
@@ -86,6 +87,17 @@ impl House {
         self.until(id, |run| run.status.has_ended()).await
     }
 
+    /// Takes so many attempts, once they are there.
+    pub async fn take_attempts(&self, worker: &Arc<Worker>, count: usize) -> Vec<Delivered> {
+        let mut taken = Vec::<Delivered>::new();
+        while taken.len() < count {
+            let holding = taken.iter().map(|delivered| delivered.id).collect();
+            let more = self.engine.workers().take(worker.clone(), count, holding, Duration::from_secs(20)).await;
+            taken.extend(more.unwrap().attempts);
+        }
+        taken
+    }
+
     /// Every row is what the log says.
     pub fn verified(&self) {
         let report = verify(self.store.as_ref()).unwrap();
@@ -102,6 +114,27 @@ pub async fn tenant(engine: &Engine, slug: &str) -> Scope {
     let actor = Party::new("operator", "test");
     let created = engine.tenant_create(actor.clone(), slug.parse().unwrap(), slug.into(), Role::Owner).await;
     Scope { tenant: created.unwrap().0.id, actor }
+}
+
+pub fn worker_of(tenant: TenantId, performs: &str) -> Arc<Worker> {
+    let taker = Taker::new(Some(tenant), vec![performs.parse().unwrap()], Default::default());
+    let id = WorkerId { key: KeyId(tenant.0), name: "mailer".into() };
+    Arc::new(Worker { id, version: None, taker, slots: 10 })
+}
+
+/// A worker for the step of `shipping`.
+pub fn shipper(house: &House) -> Arc<Worker> {
+    worker_of(house.scope.tenant, "parcel.ship")
+}
+
+/// The codes of what was refused.
+pub fn codes_of(answers: &[Result<(), Error>]) -> Vec<Option<&'static str>> {
+    let code = |answer: &Result<(), Error>| match answer {
+        Ok(()) => None,
+        Err(Error::Refused(refusal)) => Some(refusal.code),
+        Err(other) => panic!("not refused: {other:?}"),
+    };
+    answers.iter().map(code).collect()
 }
 
 pub fn signal(name: &str, payload: Value) -> NewSignal {

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from conftest import Running
-from fake_server import PATIENCE_S, FakeServer, refused
+from fake_server import PATIENCE_S, FakeServer, Work, problem, refused
 
 from fleetprompt import ApiError, Attempt, Canceled, Failed, Retry, Worker
 
@@ -283,6 +283,47 @@ def test_one_outcome_that_cannot_be_read_fails_and_keeps_no_other_out(
     }
 
 
+@pytest.mark.parametrize(
+    ("refusals", "status", "code"),
+    [
+        ([(503, "unavailable"), (409, "attempt_reported")], "succeeded", None),
+        ([(400, "too_deep")], "failed", "too_deep"),
+    ],
+)
+def test_of_100_outcomes_the_99_that_are_recorded_are_not_sent_again_with_the_one_that_is_not(
+    server: FakeServer,
+    running: Run,
+    refusals: list[tuple[int, str]],
+    status: str,
+    code: str | None,
+) -> None:
+    worker = Worker(server.url, slots=100)
+    all_there = threading.Barrier(100)
+
+    @worker.performs("*")
+    def meet(input: Any) -> Any:
+        all_there.wait(PATIENCE_S)
+        return input
+
+    record, left = server._record, list(refusals)
+    works: list[Work] = []
+
+    def refusing(entry: Any) -> dict[str, Any]:
+        if entry["id"] == works[57].id and left:
+            return {"id": entry["id"], "status": "refused", "error": problem(*left.pop(0))}
+        return record(entry)
+
+    server._record = refusing  # type: ignore[method-assign]
+    works.extend(server.add("meet.here", n) for n in range(100))
+    running(worker)
+    outcomes = [server.outcome(work) for work in works]
+    bad = outcomes.pop(57)
+    assert (bad["status"], bad.get("error", {}).get("code")) == (status, code)
+    assert [outcome["output"] for outcome in outcomes] == [n for n in range(100) if n != 57]
+    sent = [each["id"] for body in server.requests["report"] for each in body["outcomes"]]
+    assert sorted(sent) == sorted([work.id for work in works] + [works[57].id] * len(refusals))
+
+
 def test_outcomes_that_end_during_a_report_are_the_next_report(
     server: FakeServer, running: Run
 ) -> None:
@@ -456,6 +497,7 @@ def test_the_scenario_worker_says_ready_and_ends_at_a_signal(
         "scenario.large": ("succeeded", {"text": "xxx"}),
         "scenario.log": ("succeeded", {"ok": True}),
         "scenario.notify": ("succeeded", {"key": "work.7", "delivery": 1}),
+        "scenario.together": ("succeeded", [[{"number": 3, "delivery": 1}]]),
     }
     assert works[6].outcomes[0]["logs"] == ["one", "two"]
     assert works[2].outcomes[0]["delay"] == "1ms"
@@ -472,6 +514,7 @@ def scenario(server: FakeServer) -> list[Any]:
         server.add("scenario.large", {"bytes": 3}),
         server.add("scenario.log", {}),
         server.add("scenario.notify", {}, kind="directive"),
+        server.add("scenario.together", {"number": 3, "of": 1, "levels": 2}),
     ]
 
 

@@ -23,6 +23,8 @@ test("the scenario goes as it is described, and ends at SIGTERM", async () => {
     server.ask("scenario.large", { bytes: 2_000_000 }),
     server.ask("scenario.log"),
     server.ask("scenario.notify", {}, { kind: "directive" }),
+    server.ask("scenario.together", { number: 0, of: 2 }),
+    server.ask("scenario.together", { number: 1, of: 2, levels: 2 }),
   ];
   await server.until(() => asked.every(({ outcome }) => outcome), "all are reported");
   expect(asked.map(({ outcome }) => outcome)).toMatchObject([
@@ -37,6 +39,8 @@ test("the scenario goes as it is described, and ends at SIGTERM", async () => {
     { status: "failed", error: { code: "output_too_large" } },
     { status: "succeeded", output: { ok: true }, logs: ["one", "two"] },
     { status: "succeeded", output: { key: "run_11:step", delivery: 1 } },
+    { status: "succeeded", output: { number: 0, delivery: 1 } },
+    { status: "succeeded", output: [[{ number: 1, delivery: 1 }]] },
   ]);
   server.cancel(slow);
   await server.until(() => slow.outcome, "what was called off is reported");

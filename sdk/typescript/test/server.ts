@@ -60,6 +60,8 @@ export class FakeServer {
   seen: Seen[] = [];
   asked: Asked[] = [];
   isStopping = false;
+  /** What the next reports of single attempts are refused with, by input, beside others that are recorded. */
+  refusals: { input: unknown; status: number; code: string }[] = [];
   /** How many takes wait for an answer. */
   waiting = 0;
   /** Answers of everything that is not of workers: `GET /v1/runs`. */
@@ -280,6 +282,9 @@ export class FakeServer {
     const one = this.#byId(String(id));
     if (!one) return refused("lease_lost");
     one.reports++;
+    const at = this.refusals.findIndex(({ input }) => input === one.input);
+    const [refusal] = at < 0 ? [] : this.refusals.splice(at, 1);
+    if (refusal) return refused(refusal.code, refusal.status);
     if (one.outcome) return same(one.outcome, outcome) ? { status: "recorded" } : refused("attempt_settled");
     if (!one.holder) return refused("lease_lost");
     one.outcome = outcome;
@@ -300,8 +305,8 @@ function same(one: unknown, other: unknown): boolean {
   return JSON.stringify(one) === JSON.stringify(other);
 }
 
-function refused(code: string): Json {
-  return { status: "refused", error: { type: "about:blank", title: code, status: 409, code, detail: code } };
+function refused(code: string, status = 409): Json {
+  return { status: "refused", error: { type: "about:blank", title: code, status, code, detail: code } };
 }
 
 const CODES: Record<number, string> = {

@@ -308,7 +308,34 @@ describe("reporting", () => {
     await server.until(() => asked.every(({ outcome }) => outcome), "all are reported");
     expect(asked.map(({ outcome }) => outcome?.status).sort()).toEqual(["failed", "succeeded", "succeeded"]);
     const failed = asked.find(({ outcome }) => outcome?.status === "failed");
-    expect(failed?.outcome?.error).toMatchObject({ code: "outcome_refused" });
+    expect(failed?.outcome?.error).toMatchObject({ code: "invalid_request" });
+  });
+
+  test("of 100 outcomes the 99 that are recorded are not sent again with the one that is not", async () => {
+    const BAD = 57;
+    for (const [refusals, ends] of [
+      [["unavailable", "attempt_reported"], { status: "succeeded" }],
+      [["too_deep"], { status: "failed", error: { code: "too_deep" } }],
+    ] as const) {
+      const server = await fakeServer();
+      const statuses = { unavailable: 503, attempt_reported: 409, too_deep: 400 };
+      server.refusals = refusals.map((code) => ({ input: BAD, code, status: statuses[code] }));
+      const all = gate();
+      let side = 0;
+      const many = Array.from({ length: 100 }, (_, input) => server.ask("job", input));
+      const perform = async () => {
+        if (++side === 100) all.open();
+        await all.opened;
+      };
+      const { worker } = run(server, (worker) => worker.performs("job", perform), { slots: 100 });
+      await server.until(() => many.every(({ outcome }) => outcome), "all are reported");
+      await worker.stop();
+      expect(many[BAD]?.outcome).toMatchObject(ends);
+      const expected = many.map((_, input) => (input === BAD ? refusals.length + 1 : 1));
+      expect(many.map(({ reports }) => reports)).toEqual(expected);
+      const sizes = server.requests("report").map(({ body }) => (body.outcomes as unknown[]).length);
+      expect(sizes.reduce((sum, size) => sum + size)).toBe(100 + refusals.length);
+    }
   });
 
   test("outcomes wait for a server that was killed", async () => {

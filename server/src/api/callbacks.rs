@@ -8,6 +8,7 @@ use fleetprompt_core::directive::Handler;
 use fleetprompt_core::performs::{Labels, Pattern};
 use fleetprompt_core::signature::is_signed;
 use fleetprompt_core::{KeyId, TenantId};
+use fleetprompt_engine::Error;
 use fleetprompt_engine::workers::{Attempt, Taker, Worker, WorkerId};
 use serde_json::json;
 
@@ -41,14 +42,14 @@ pub async fn callback(State(api): State<Api>, At(callback): At<String>, request:
     let worker = endpoint(attempt.tenant);
     match said.status {
         wire::CallbackStatus::Working => {
-            let kept = api.engine().workers().heartbeat(&worker, &id, said.progress).map_err(workers::refused)?;
+            let kept = api.engine().workers().heartbeat(&worker, &id, said.progress).map_err(Error::from)?;
             ok(&wire::CalledBack { cancel_requested: kept.is_unwanted })
         }
         _ => {
             let report = workers::report(said.outcome(callback))?;
             let by = json!({"callback": true}).into();
-            let reported = api.engine().attempts_report(&worker, &by, vec![report]).await?;
-            reported.into_iter().collect::<Result<Vec<()>, _>>().map_err(workers::refused)?;
+            let reported = api.engine().attempts_report(&worker, &by, vec![report]).await;
+            reported.into_iter().collect::<Result<(), _>>()?;
             ok(&wire::CalledBack { cancel_requested: false })
         }
     }

@@ -8,11 +8,11 @@ use fleetprompt_client::wire;
 use fleetprompt_core::performs::{Pattern, check_labels};
 use fleetprompt_core::signal::is_plain_text;
 use fleetprompt_core::{Failure, Json, Name, Span, Timestamp};
-use fleetprompt_engine::AttemptReport;
-use fleetprompt_engine::workers::{
-    AttemptId, Delivered, Handed, Kind, Refused, Taker, WAIT_MAX, Worker, WorkerId, WorkerSeen,
-};
+use fleetprompt_engine::workers::{AttemptId, Delivered, Handed, Kind, Taker, WAIT_MAX, Worker, WorkerId, WorkerSeen};
+use fleetprompt_engine::{AttemptReport, Error};
+use serde::Deserialize;
 use serde_json::json;
+use serde_json::value::RawValue;
 use wire::{AttemptOutcome, AttemptStatus};
 
 use super::answer::{Answer, ok};
@@ -107,7 +107,7 @@ pub async fn attempt_heartbeat(
             if one.progress.as_ref().is_some_and(|progress| progress.text().len() > PROGRESS_BYTES_MAX) {
                 return Err(Problem::invalid_request(format!("`progress` has at most {PROGRESS_BYTES_MAX} bytes")));
             }
-            engines.heartbeat(&worker, &id, one.progress).map_err(refused)
+            engines.heartbeat(&worker, &id, one.progress).map_err(|refused| Problem::from(Error::from(refused)))
         });
         match kept {
             Ok(kept) => {
@@ -120,9 +120,20 @@ pub async fn attempt_heartbeat(
     ok(&wire::KeptAttempts { results, shutdown: *api.config().stopping.borrow() })
 }
 
+/// A report, with its outcomes as they were sent.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SentReport<'t> {
+    worker: wire::WorkerAbout,
+    #[serde(borrow)]
+    outcomes: Vec<&'t RawValue>,
+}
+
 /// Report attempts
 ///
-/// How they ended. The answer comes when it is on record; what is told twice is recorded once.
+/// How they ended. The answer comes when they are recorded, and has one result for each, in order: one outcome that is
+/// refused keeps no other from being recorded. An outcome that is reported twice is recorded once. Send again those whose
+/// `error` has the status 429 or 503 or the code `attempt_reported`, and no others.
 #[utoipa::path(
     post, path = "/v1/attempts/report", tag = "workers",
     request_body(content = wire::ReportAttempts, example = json!({
@@ -137,18 +148,15 @@ pub async fn attempt_heartbeat(
 pub async fn attempt_report(State(api): State<Api>, performer: Performer, request: Request) -> Answer {
     body::media(request.headers(), &[body::Media::Json])?;
     let bytes = body::read(&api, Some(performer.caller().tenant()), request, body::MANY_BYTES_MAX).await?;
-    let request: wire::ReportAttempts = body::parse(body::text(&bytes)?)?;
-    drop(bytes);
-    if request.outcomes.len() > OUTCOMES_MAX {
+    let sent: SentReport<'_> = body::read_json(body::text(&bytes)?)?;
+    if sent.outcomes.len() > OUTCOMES_MAX {
         return Err(Problem::invalid_request(format!("`outcomes` has at most {OUTCOMES_MAX} entries")));
     }
-    let worker = performer.worker(request.worker, &[Pattern::Any])?;
-    let ids: Vec<String> = request.outcomes.iter().map(|outcome| outcome.id.clone()).collect();
-    let mut results: Vec<Result<(), Problem>> = Vec::with_capacity(ids.len());
-    let (mut reports, mut places) = (Vec::new(), Vec::new());
-    for (place, outcome) in request.outcomes.into_iter().enumerate() {
-        let read = report(outcome);
-        match read {
+    let worker = performer.worker(sent.worker, &[Pattern::Any])?;
+    let ids: Vec<String> = sent.outcomes.iter().map(|outcome| id_of(outcome.get())).collect();
+    let (mut results, mut reports, mut places) = (Vec::with_capacity(ids.len()), Vec::new(), Vec::new());
+    for (place, outcome) in sent.outcomes.into_iter().enumerate() {
+        match body::parse(outcome.get()).and_then(report) {
             Ok(report) => {
                 places.push(place);
                 reports.push(report);
@@ -157,16 +165,27 @@ pub async fn attempt_report(State(api): State<Api>, performer: Performer, reques
             Err(problem) => results.push(Err(problem)),
         }
     }
+    drop(bytes);
     let by = json!({"worker": worker.id.name, "version": worker.version, "key": worker.id.key});
-    let reported = Engines::of(&api, &worker).report(&worker, &by.into(), reports).await?;
+    let reported = Engines::of(&api, &worker).report(&worker, &by.into(), reports).await;
     for (place, reported) in places.into_iter().zip(reported) {
-        results[place] = reported.map_err(refused);
+        results[place] = reported.map_err(Problem::from);
     }
     let result = |(id, result): (String, Result<(), Problem>)| match result {
         Ok(()) => wire::ReportedAttempt::Recorded { id },
         Err(error) => wire::ReportedAttempt::Refused { id, error: error.into_wire() },
     };
     ok(&wire::ReportedAttempts { results: ids.into_iter().zip(results).map(result).collect() })
+}
+
+/// The id of an outcome, also of one that cannot be read otherwise; the empty text where it has none.
+fn id_of(outcome: &str) -> String {
+    #[derive(Deserialize)]
+    struct Named {
+        id: String,
+    }
+
+    serde_json::from_str(outcome).map_or_else(|_| String::new(), |Named { id }| id)
 }
 
 /// List workers
@@ -227,11 +246,6 @@ pub fn read_id(text: &str) -> Result<AttemptId, Problem> {
     text.parse().map_err(|error: fleetprompt_engine::workers::InvalidAttemptId| {
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "attempt_id_invalid", error.to_string())
     })
-}
-
-pub fn refused(refused: Refused) -> Problem {
-    let status = if refused == Refused::NotYours { StatusCode::FORBIDDEN } else { StatusCode::CONFLICT };
-    Problem::new(status, refused.code(), refused.to_string())
 }
 
 pub fn report(outcome: AttemptOutcome) -> Result<AttemptReport, Problem> {

@@ -56,17 +56,12 @@ impl Engines {
     }
 
     /// One answer each, in order.
-    pub async fn report(
-        &self,
-        worker: &Worker,
-        by: &Json,
-        reports: Vec<AttemptReport>,
-    ) -> Result<Vec<Result<(), Refused>>, Error> {
+    pub async fn report(&self, worker: &Worker, by: &Json, reports: Vec<AttemptReport>) -> Vec<Result<(), Error>> {
         let engines = self.now();
         if let [engine] = &*engines {
             return engine.attempts_report(worker, by, reports).await;
         }
-        let mut answers = vec![Err(Refused::Settled); reports.len()];
+        let mut answers = vec![Err(Error::from(Refused::Settled)); reports.len()];
         let mut left: Vec<(usize, AttemptReport)> = reports.into_iter().enumerate().collect();
         for engine in &engines {
             let (here, others) = left.into_iter().partition(|(_, report)| engine.workers().knows(&report.id));
@@ -75,10 +70,10 @@ impl Engines {
             if reports.is_empty() {
                 continue;
             }
-            let reported = engine.attempts_report(worker, by, reports).await?;
+            let reported = engine.attempts_report(worker, by, reports).await;
             places.into_iter().zip(reported).for_each(|(place, answer)| answers[place] = answer);
         }
-        Ok(answers)
+        answers
     }
 
     fn at<T>(&self, id: &AttemptId, act: impl Fn(&Engine) -> Result<T, Refused>) -> Result<T, Refused> {

@@ -12,7 +12,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
@@ -33,7 +33,14 @@ ANSWER_TIMEOUT_S = 15.0
 
 log = logging.getLogger("fleetprompt.worker")
 
-NOT_WANTED = ("lease_lost", "attempt_settled", "attempt_not_yours", "attempt_id_invalid")
+NOT_WANTED = (
+    "lease_lost",
+    "attempt_settled",
+    "attempt_not_yours",
+    "attempt_id_invalid",
+    "unstorable_outcome",
+)
+"""Codes of outcomes that nothing waits for any more."""
 
 Make = Callable[[Attempt], Awaitable[Outcome]]
 
@@ -66,6 +73,9 @@ class Held:
     """The server refused a report that it was part of: it is reported by itself."""
     is_replaced: bool = False
     """The server refused its report, which now says just that."""
+    report_at: float = 0.0
+    """When to report it again, after an answer that said to."""
+    backoff: Backoff = field(default_factory=Backoff)
 
     @property
     def beat_every_s(self) -> float:
@@ -293,23 +303,28 @@ class Duty:
                 if not self._refused(batch, error):
                     await self._report_again(error, backoff)
                 continue
-            pairs = zip(batch, answer["results"], strict=False)
-            settled = [self._reported(held, result) for held, result in pairs]
-            if all(settled):
-                backoff.reset()
-            else:
-                await asyncio.sleep(backoff.next_s(Unreachable("an outcome is being recorded")))
+            backoff.reset()
+            for held, result in zip(batch, answer["results"], strict=False):
+                self._reported(held, result)
 
     async def _until_finished(self) -> None:
-        while not self._unreported:
+        """Waits for an outcome to report: one that is new, or due again."""
+        while True:
             self._finished.clear()
-            await self._finished.wait()
+            due_at = min((held.report_at for held in self._unreported.values()), default=None)
+            remaining_s = None if due_at is None else due_at - monotonic()
+            if remaining_s is not None and remaining_s <= 0:
+                return
+            await happens(self._finished, remaining_s)
 
     def _next_batch(self) -> list[Held]:
-        """What is finished, oldest first, as much as fits into one request."""
+        """What is finished and due, oldest first, as much as fits into one request."""
         batch: list[Held] = []
         size = 4_096
+        now = monotonic()
         for held in self._unreported.values():
+            if held.report_at > now:
+                continue
             assert held.report is not None
             size += len(held.report) + 1
             if batch and (held.is_alone or size > REPORT_MAX_BYTES):
@@ -324,18 +339,16 @@ class Duty:
         outcomes = b",".join(held.report for held in batch if held.report is not None)
         return b'{"worker":' + worker + b',"outcomes":[' + outcomes + b"]}"
 
-    def _reported(self, held: Held, result: dict[str, Any]) -> bool:
-        """Whether it is settled. One that is being recorded may still come to nothing."""
-        code = code_of(result)
-        if result["status"] == "refused" and code == "attempt_reported":
-            self._unreported.pop(held.attempt.id)
-            self._unreported[held.attempt.id] = held
-            return False
+    def _reported(self, held: Held, result: dict[str, Any]) -> None:
+        """Each outcome has an answer of its own. One that may be recorded later is sent again,
+        without those that were sent with it."""
+        error = result.get("error") or {}
         if result["status"] == "recorded":
             self._forget(held)
+        elif is_passing(error):
+            held.report_at = monotonic() + held.backoff.next_s(Unreachable(str(error)))
         else:
-            self._refused_alone(held, code, str(result.get("error", {}).get("detail", "")))
-        return True
+            self._refused_alone(held, code_of(result), str(error.get("detail", "")))
 
     def _refused_alone(self, held: Held, code: str, detail: str) -> None:
         """Where nobody waits for it any more it is dropped. One that cannot be read becomes a
@@ -412,6 +425,12 @@ class Duty:
 
 def is_lasting(error: ApiError) -> bool:
     return 400 <= error.status < 500 and error.status not in (408, 425, 429)
+
+
+def is_passing(error: dict[str, Any]) -> bool:
+    """Whether the same outcome may be recorded later."""
+    status = int(error.get("status", 0))
+    return error.get("code") == "attempt_reported" or status in (408, 425, 429) or status >= 500
 
 
 def code_of(result: dict[str, Any]) -> str:

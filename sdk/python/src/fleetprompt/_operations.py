@@ -74,8 +74,10 @@ class Operations:
         return answer
 
     def attempt_report(self, body: ReportAttempts) -> ReportedAttempts:
-        """Report attempts. How they ended. The answer comes when it is on record; what is told
-        twice is recorded once.
+        """Report attempts. How they ended. The answer comes when they are recorded, and has one
+        result for each, in order: one outcome that is refused keeps no other from being
+        recorded. An outcome that is reported twice is recorded once. Send again those whose
+        `error` has the status 429 or 503 or the code `attempt_reported`, and no others.
         """
         answer: ReportedAttempts = self._call("POST", "/v1/attempts/report", body=body)
         return answer
@@ -644,7 +646,8 @@ class Operations:
         up to 1,000 signals in 10 MiB: 200, with one result for each, in order; one that is
         refused has its `error` and keeps no other out. An answer means that the signals are on
         disk, and says what became of each; without one, some of them may be, and whoever tells
-        them again gives each its `dedupe_key`. With the header `traceparent` and no
+        them again gives each its `dedupe_key`. A key that was used for another payload of the
+        same name is answered by 422 `dedupe_key_reused`. With the header `traceparent` and no
         `correlation_id` or `causation_id`, a signal and all that follows from it belong to the
         caller's trace.
         """
@@ -981,8 +984,10 @@ class AsyncOperations:
         return answer
 
     async def attempt_report(self, body: ReportAttempts) -> ReportedAttempts:
-        """Report attempts. How they ended. The answer comes when it is on record; what is told
-        twice is recorded once.
+        """Report attempts. How they ended. The answer comes when they are recorded, and has one
+        result for each, in order: one outcome that is refused keeps no other from being
+        recorded. An outcome that is reported twice is recorded once. Send again those whose
+        `error` has the status 429 or 503 or the code `attempt_reported`, and no others.
         """
         answer: ReportedAttempts = await self._call("POST", "/v1/attempts/report", body=body)
         return answer
@@ -1604,7 +1609,8 @@ class AsyncOperations:
         up to 1,000 signals in 10 MiB: 200, with one result for each, in order; one that is
         refused has its `error` and keeps no other out. An answer means that the signals are on
         disk, and says what became of each; without one, some of them may be, and whoever tells
-        them again gives each its `dedupe_key`. With the header `traceparent` and no
+        them again gives each its `dedupe_key`. A key that was used for another payload of the
+        same name is answered by 422 `dedupe_key_reused`. With the header `traceparent` and no
         `correlation_id` or `causation_id`, a signal and all that follows from it belong to the
         caller's trace.
         """

@@ -339,7 +339,7 @@ class _EmitSignalRequired(TypedDict):
 
 
 class EmitSignal(_EmitSignalRequired, total=False):
-    """A fact to record. `name` is required; what has no `dedupe_key` and no `source_event_id` is always new."""
+    """A fact to record. `name` is required; what has no `dedupe_key` and no `source_event_id` is always new. Under a used key of the same name, the same payload is the same signal, and another payload is refused."""
 
     actor: Party | None
     causation_id: RecordId | None

@@ -65,7 +65,9 @@ export interface Operations {
     /**
      * Report attempts.
      *
-     * How they ended. The answer comes when it is on record; what is told twice is recorded once.
+     * How they ended. The answer comes when they are recorded, and has one result for each, in order: one outcome that is
+     * refused keeps no other from being recorded. An outcome that is reported twice is recorded once. Send again those whose
+     * `error` has the status 429 or 503 or the code `attempt_reported`, and no others.
      */
     report: (body: operations["attempt_report"]["requestBody"]["content"]["application/json"], options?: CallOptions) => Promise<schemas["ReportedAttempts"]>;
     /**
@@ -416,7 +418,8 @@ export interface Operations {
      * JSON array, or one object a line as `application/x-ndjson`, is up to 1,000 signals in 10 MiB: 200,
      * with one result for each, in order; one that is refused has its `error` and keeps no other out.
      * An answer means that the signals are on disk, and says what became of each; without one, some of them may be, and
-     * whoever tells them again gives each its `dedupe_key`. With the header `traceparent`
+     * whoever tells them again gives each its `dedupe_key`. A key that was used for another payload of the same name is
+     * answered by 422 `dedupe_key_reused`. With the header `traceparent`
      * and no `correlation_id` or `causation_id`, a signal and all that follows from it belong to the caller's trace.
      */
     emit: (body: operations["signal_emit"]["requestBody"]["content"]["application/json"] | string, options?: CallOptions) => Promise<schemas["EmitAnswer"] | schemas["Emitted"]>;

@@ -51,6 +51,8 @@ export interface Recorded {
 export interface Refusal {
   code: string;
   detail?: string;
+  /** As of a response that says the same. */
+  status?: number;
 }
 
 export const TAKE_MAX = 100;

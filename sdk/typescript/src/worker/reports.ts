@@ -7,15 +7,29 @@ import { backoffMs } from "./backoff.js";
 import type { Exchange } from "./exchange.js";
 import { failed, type Outcome } from "./handler.js";
 import { type Logger, told } from "./logger.js";
-import { REPORT_BYTES_MAX, REPORT_MAX, type Recorded } from "./protocol.js";
+import { REPORT_BYTES_MAX, REPORT_MAX, type Recorded, type Refusal } from "./protocol.js";
 
 interface Report {
   attempt: AttemptInProgress;
   text: string;
   /** It was in a report that the server could not read: it goes by itself, to find which one it was. */
   isAlone: boolean;
+  /** The server refused it, and it says just that now. */
   isReplaced: boolean;
+  /** How often in a row its own answer was to send it again. */
+  failures: number;
+  /** When to send it again, in milliseconds since 1970. */
+  dueAt: number;
 }
+
+/** Codes of outcomes that nothing waits for any more. */
+const NOT_WANTED = [
+  "lease_lost",
+  "attempt_settled",
+  "attempt_not_yours",
+  "attempt_id_invalid",
+  "unstorable_outcome",
+];
 
 export class Reports {
   #queue: Report[] = [];
@@ -24,6 +38,7 @@ export class Reports {
   readonly #logger: Logger;
   readonly #settled: (attempt: AttemptInProgress) => void;
   readonly #stop = new AbortController();
+  #wake = () => {};
 
   /** `settled` is called for each that is recorded or refused. */
   constructor(exchange: Exchange, logger: Logger, settled: (attempt: AttemptInProgress) => void) {
@@ -36,7 +51,9 @@ export class Reports {
     if (this.#stop.signal.aborted) {
       this.#late(attempt);
     } else {
-      this.#queue.push({ attempt, text: textOf(attempt, outcome), isAlone: false, isReplaced: false });
+      const text = textOf(attempt, outcome);
+      this.#queue.push({ attempt, text, isAlone: false, isReplaced: false, failures: 0, dueAt: 0 });
+      this.#wake();
       this.#sending ??= this.#sendAll();
     }
   }
@@ -56,8 +73,20 @@ export class Reports {
   /** Nothing is awaited between finding nothing more to send and saying so: else one could be left behind. */
   async #sendAll(): Promise<void> {
     let failures = 0;
-    while (this.#queue.length > 0) failures = await this.#send(this.#batch(), failures);
+    while (this.#queue.length > 0) {
+      const batch = this.#batch();
+      if (batch.length > 0) failures = await this.#send(batch, failures);
+      else await this.#untilDue();
+    }
     this.#sending = undefined;
+  }
+
+  /** Waits until one is to be sent again, or another one is added. */
+  async #untilDue(): Promise<void> {
+    const added = new AbortController();
+    this.#wake = () => added.abort();
+    const ms = Math.min(...this.#queue.map(({ dueAt }) => dueAt)) - Date.now();
+    await sleep(Math.max(ms, 1), AbortSignal.any([added.signal, this.#stop.signal])).catch(() => {});
   }
 
   /** How many failures there are in a row, after this. */
@@ -81,11 +110,13 @@ export class Reports {
     await sleep(backoffMs(failures, error), this.#stop.signal).catch(() => {});
   }
 
-  /** They stay in the queue until they are answered. */
+  /** What is due. All of it stays in the queue until it is answered. */
   #batch(): Report[] {
     const batch: Report[] = [];
+    const now = Date.now();
     let bytes = 0;
     for (const report of this.#queue) {
+      if (report.dueAt > now) continue;
       bytes += Buffer.byteLength(report.text) + 1;
       const fits = bytes <= REPORT_BYTES_MAX && batch.length < REPORT_MAX && !report.isAlone;
       if (batch.length > 0 && !fits) break;
@@ -95,18 +126,30 @@ export class Reports {
     return batch;
   }
 
+  /** Each has an answer of its own: one that may be recorded later is sent again without the others. */
   #read(batch: Report[], results: Recorded[]): void {
     const byId = new Map(results.map((result) => [result.id, result]));
-    const answered = batch.filter(({ attempt }) => this.#isAnswered(attempt, byId.get(attempt.id)));
-    this.#remove(answered);
-    if (answered.length < batch.length) throw new Error("some outcomes are not recorded yet");
+    for (const report of batch) {
+      const result = byId.get(report.attempt.id);
+      if (result?.status === "recorded") this.#remove([report]);
+      else if (!result || isPassing(result.error)) report.dueAt = Date.now() + backoffMs(++report.failures);
+      else this.#refused(report, result.error);
+    }
   }
 
-  #isAnswered(attempt: AttemptInProgress, result: Recorded | undefined): boolean {
-    // An earlier report of it, whose answer was lost, is being recorded: how that ends is not known yet.
-    if (!result || result.error?.code === "attempt_reported") return false;
-    if (result.status === "refused") this.#say("warn", "an outcome was refused", attempt, result.error);
-    return true;
+  /**
+   * What nobody waits for is dropped. What cannot be recorded as it is becomes a failure that says so: else the
+   * attempt would be made again and again, to the same end.
+   */
+  #refused(report: Report, error: Refusal | undefined): void {
+    const { code = "refused", detail = "" } = error ?? {};
+    this.#say("warn", "an outcome was refused", report.attempt, { code, detail });
+    if (report.isReplaced || NOT_WANTED.includes(code)) {
+      this.#remove([report]);
+    } else {
+      report.text = textOf(report.attempt, failed(code, `the outcome was refused: ${detail}`));
+      report.isReplaced = report.isAlone = true;
+    }
   }
 
   #remove(answered: Report[]): void {
@@ -114,18 +157,11 @@ export class Reports {
     for (const { attempt } of answered) this.#settled(attempt);
   }
 
-  /** One that cannot be read by itself has failed, and says so; one that cannot even say that is dropped. */
-  #separate(batch: Report[], error: unknown): void {
+  /** A request that the server cannot read has an outcome that is at fault: each goes by itself, to find it. */
+  #separate(batch: Report[], error: ApiError): void {
     const [report] = batch;
-    if (batch.length > 1 || !report) {
-      for (const one of batch) one.isAlone = true;
-    } else if (report.isReplaced) {
-      this.#say("error", "an outcome cannot be reported", report.attempt, { code: told(error) });
-      this.#remove([report]);
-    } else {
-      report.text = textOf(report.attempt, failed("outcome_refused", told(error)));
-      report.isReplaced = true;
-    }
+    if (batch.length === 1 && report) this.#refused(report, error);
+    for (const one of batch) one.isAlone = true;
   }
 
   #late(attempt: AttemptInProgress): void {
@@ -146,8 +182,14 @@ function textOf({ id }: AttemptInProgress, outcome: Outcome): string {
   return JSON.stringify({ id, ...outcome });
 }
 
+/** Whether the same outcome may be recorded later. */
+function isPassing(error: Refusal | undefined): boolean {
+  const { code, status = 0 } = error ?? {};
+  return code === "attempt_reported" || [408, 425, 429].includes(status) || status >= 500;
+}
+
 /** What was sent is at fault, and not who sent it or when. */
-function isUnreadable(error: unknown): boolean {
+function isUnreadable(error: unknown): error is ApiError {
   return (
     error instanceof ApiError && [400, 413, 422].includes(error.status) && error.code !== "unexpected_answer"
   );
