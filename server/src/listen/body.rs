@@ -11,6 +11,7 @@ use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
+use super::watched::InFlight;
 use super::{Connections, Event};
 
 /// Why the rest of a body is not read.
@@ -108,20 +109,15 @@ impl HttpBody for RequestBody {
     }
 }
 
-/// Bytes that are handed to the connection at once, which takes more only when it has written most of them.
-const FRAME_BYTES_MAX: usize = 64 << 10;
-
 /// The body of a response, with something that is kept until it is written or given up.
 pub struct GuardedBody<G> {
     body: Body,
-    /// What is left of the last frame.
-    rest: Bytes,
     _guard: G,
 }
 
 impl<G> GuardedBody<G> {
     pub fn new(body: Body, guard: G) -> Self {
-        Self { body, rest: Bytes::new(), _guard: guard }
+        Self { body, _guard: guard }
     }
 }
 
@@ -130,18 +126,69 @@ impl<G: Unpin> HttpBody for GuardedBody<G> {
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        if self.rest.is_empty() {
-            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                Some(Ok(frame)) => match frame.into_data() {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Bytes that are handed to the connection at once, which takes more only when it has written most of them.
+const FRAME_BYTES_MAX: usize = 64 << 10;
+/// The same on HTTP/2: a client that does not take so many within the timeout for writing is cut off.
+const FRAME_BYTES_MAX_HTTP_2: usize = 16 << 10;
+
+/// The body of a response as its connection takes it, in frames. It is dropped, with all that it holds, when the
+/// connection has written it: the last byte is a frame of its own on HTTP/2, for which hyper has no room before those
+/// ahead of it were sent.
+pub struct ResponseBody {
+    body: Body,
+    /// What is left of the last frame.
+    rest: Bytes,
+    in_flight: InFlight,
+}
+
+impl ResponseBody {
+    pub fn new(body: Body, in_flight: InFlight) -> Self {
+        Self { body, rest: Bytes::new(), in_flight }
+    }
+
+    fn frame(&mut self) -> Bytes {
+        let length = self.rest.len();
+        let length = match self.in_flight.is_http_2() {
+            true if self.body.is_end_stream() && length > 1 => FRAME_BYTES_MAX_HTTP_2.min(length - 1),
+            true => FRAME_BYTES_MAX_HTTP_2.min(length),
+            false => FRAME_BYTES_MAX.min(length),
+        };
+        self.rest.split_to(length)
+    }
+}
+
+impl HttpBody for ResponseBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        while self.rest.is_empty() {
+            match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) => self.rest = data,
                     Err(other) => return Poll::Ready(Some(Ok(other))),
                 },
-                end => return Poll::Ready(end),
+                Poll::Ready(end) => return Poll::Ready(end),
+                Poll::Pending => {
+                    self.in_flight.waits_for_server();
+                    return Poll::Pending;
+                }
             }
         }
-        let length = self.rest.len().min(FRAME_BYTES_MAX);
-        let frame = Frame::data(self.rest.split_to(length));
-        Poll::Ready(Some(Ok(frame)))
+        self.in_flight.waits_for_client();
+        Poll::Ready(Some(Ok(Frame::data(self.frame()))))
     }
 
     fn is_end_stream(&self) -> bool {

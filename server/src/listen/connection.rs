@@ -19,8 +19,8 @@ use tokio::time::{Instant, sleep_until};
 use tower::ServiceExt;
 
 use super::Connections;
-use super::body::{GuardedBody, RequestBody};
-use super::watched::{Activity, InFlight, Watched};
+use super::body::{RequestBody, ResponseBody};
+use super::watched::{Activity, Watched};
 
 /// Bytes of a head, and of what one connection buffers.
 const BUFFER_BYTES_MAX: usize = 32 << 10;
@@ -28,8 +28,10 @@ const BUFFER_BYTES_MAX: usize = 32 << 10;
 const STREAMS_MAX: u32 = 128;
 const STREAM_WINDOW: u32 = 64 << 10;
 const CONNECTION_WINDOW: u32 = 256 << 10;
+const PONG_WITHIN: Duration = Duration::from_secs(20);
+/// Bytes that hyper buffers of one response: it asks for a frame when the one before it was written.
+const SEND_BUFFER_BYTES: usize = 1;
 const HEADER_LIST_BYTES_MAX: u32 = 16 << 10;
-const PING_EVERY: Duration = Duration::from_secs(20);
 
 /// How long a connection may wait for its client.
 #[derive(Debug, Clone, Copy)]
@@ -40,10 +42,12 @@ pub struct Timeouts {
     pub body: Duration,
     /// For the next request.
     pub idle: Duration,
-    /// For the client to read anything of what is written.
+    /// For the client to read anything of what is written; on HTTP/2, of each response.
     pub write: Duration,
     /// For the rest of a request, when the server stops.
     pub stop: Duration,
+    /// Between two pings on HTTP/2.
+    pub ping: Duration,
 }
 
 impl Default for Timeouts {
@@ -54,6 +58,7 @@ impl Default for Timeouts {
             idle: Duration::from_secs(75),
             write: Duration::from_secs(60),
             stop: Duration::from_secs(1),
+            ping: Duration::from_secs(20),
         }
     }
 }
@@ -73,7 +78,7 @@ impl Server {
         timeouts: Timeouts,
         stopped: watch::Receiver<bool>,
     ) -> Self {
-        Self { router, connections, timeouts, stopped, http: http() }
+        Self { router, connections, timeouts, stopped, http: http(timeouts.ping) }
     }
 
     pub async fn serve(&self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
@@ -122,27 +127,27 @@ impl Server {
         &self,
         request: Request<Incoming>,
         activity: &Arc<Activity>,
-    ) -> impl Future<Output = Result<axum::http::Response<GuardedBody<InFlight>>, Infallible>> + use<> {
+    ) -> impl Future<Output = Result<axum::http::Response<ResponseBody>, Infallible>> + use<> {
         let in_flight = activity.begin_request(request.version() == Version::HTTP_2);
         let stop = (&self.stopped, self.timeouts.stop);
         let request = request.map(|body| RequestBody::of(body, &self.connections, self.timeouts.body, stop));
         let answered = self.router.clone().oneshot(request);
-        async move { Ok(answered.await?.map(|body| GuardedBody::new(body, in_flight))) }
+        async move { Ok(answered.await?.map(|body| ResponseBody::new(body, in_flight))) }
     }
 }
 
-fn http() -> Builder<TokioExecutor> {
+fn http(ping: Duration) -> Builder<TokioExecutor> {
     let mut http = Builder::new(TokioExecutor::new());
     // The head's timeout is ours: hyper's is the same one as that of an idle connection.
     http.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(BUFFER_BYTES_MAX);
     http.http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(PING_EVERY)
+        .keep_alive_interval(ping)
+        .keep_alive_timeout(PONG_WITHIN)
         .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buf_size(STREAM_WINDOW as usize)
+        .max_send_buf_size(SEND_BUFFER_BYTES)
         .max_header_list_size(HEADER_LIST_BYTES_MAX);
     http
 }

@@ -1,11 +1,13 @@
 //! What happens on one connection, as far as its timeouts depend on it.
 
+use std::collections::BTreeSet;
 use std::io::{IoSlice, Result};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
@@ -19,6 +21,7 @@ const NEVER: u64 = u64::MAX;
 #[derive(Debug)]
 pub struct Activity {
     opened: Instant,
+    requests: AtomicU64,
     /// Requests whose response has not been written.
     in_flight: AtomicUsize,
     /// HTTP/2 sends frames of its own between requests, so bytes do not mean that a request begins.
@@ -27,17 +30,22 @@ pub struct Activity {
     head_since: AtomicU64,
     idle_since: AtomicU64,
     write_blocked_since: AtomicU64,
+    /// The requests on HTTP/2 whose client has yet to take a part of the response, by since when and by their number. The
+    /// connection is not blocked by them: a client grants room for each response by itself.
+    unread: Mutex<BTreeSet<(u64, u64)>>,
 }
 
 impl Activity {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             opened: Instant::now(),
+            requests: AtomicU64::new(0),
             in_flight: AtomicUsize::new(0),
             is_http2: AtomicBool::new(false),
             head_since: AtomicU64::new(0),
             idle_since: AtomicU64::new(0),
             write_blocked_since: AtomicU64::new(NEVER),
+            unread: Mutex::default(),
         })
     }
 
@@ -46,17 +54,21 @@ impl Activity {
         self.in_flight.fetch_add(1, Relaxed);
         self.is_http2.store(is_http2, Relaxed);
         self.head_since.store(NEVER, Relaxed);
-        InFlight(self.clone())
+        let number = self.requests.fetch_add(1, Relaxed);
+        InFlight { activity: self.clone(), number, is_http2, unread_since: None }
     }
 
     pub fn is_idle(&self) -> bool {
         self.in_flight.load(Relaxed) == 0
     }
 
-    /// When the connection is to be closed, and why, if nothing else happens; `None` while a request is in flight.
+    /// When the connection is to be closed, and why, if nothing else happens; `None` while a request is in flight and its
+    /// client reads.
     pub fn deadline(&self, timeouts: &Timeouts) -> Option<(Instant, Event)> {
         let at = |moment: u64, within| self.opened + std::time::Duration::from_millis(moment) + within;
-        let blocked = Some(self.write_blocked_since.load(Relaxed)).filter(|since| *since != NEVER);
+        let unread = self.is_http2.load(Relaxed).then(|| self.unread.lock().first().map(|(since, _)| *since)).flatten();
+        let blocked = Some(self.write_blocked_since.load(Relaxed).min(unread.unwrap_or(NEVER)));
+        let blocked = blocked.filter(|since| *since != NEVER);
         let blocked = blocked.map(|since| (at(since, timeouts.write), Event::WriteTimedOut));
         let waiting = self.is_idle().then(|| match self.head_since.load(Relaxed) {
             NEVER => (at(self.idle_since.load(Relaxed), timeouts.idle), Event::IdleTimedOut),
@@ -77,8 +89,8 @@ impl Activity {
 
     fn has_written(&self, is_blocked: bool) {
         let was_blocked = self.write_blocked_since.load(Relaxed) != NEVER;
-        // The end of a response may be written after its body was taken.
-        if !is_blocked && self.is_idle() {
+        // The end of a response may be written after its body was taken. HTTP/2 also writes pings, which mean nothing.
+        if !is_blocked && self.is_idle() && !self.is_http2.load(Relaxed) {
             self.idle_since.store(self.now(), Relaxed);
         }
         if is_blocked != was_blocked {
@@ -88,12 +100,50 @@ impl Activity {
 }
 
 /// A request, until its response is written.
-pub struct InFlight(Arc<Activity>);
+pub struct InFlight {
+    activity: Arc<Activity>,
+    number: u64,
+    is_http2: bool,
+    unread_since: Option<u64>,
+}
+
+impl InFlight {
+    pub fn is_http_2(&self) -> bool {
+        self.is_http2
+    }
+
+    /// The connection has a part of the response, and asks for the next one when its client has room for that.
+    pub fn waits_for_client(&mut self) {
+        // On HTTP/1 a client that does not read blocks the connection, which is noted there.
+        if self.is_http2 {
+            self.set_unread(Some(self.activity.now()));
+        }
+    }
+
+    /// The client has taken everything that there is of the response so far.
+    pub fn waits_for_server(&mut self) {
+        self.set_unread(None);
+    }
+
+    fn set_unread(&mut self, since: Option<u64>) {
+        if self.unread_since == since {
+            return;
+        }
+        let mut unread = self.activity.unread.lock();
+        if let Some(before) = self.unread_since {
+            unread.remove(&(before, self.number));
+        }
+        unread.extend(since.map(|since| (since, self.number)));
+        drop(unread);
+        self.unread_since = since;
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.idle_since.store(self.0.now(), Relaxed);
-        self.0.in_flight.fetch_sub(1, Relaxed);
+        self.set_unread(None);
+        self.activity.idle_since.store(self.activity.now(), Relaxed);
+        self.activity.in_flight.fetch_sub(1, Relaxed);
     }
 }
 

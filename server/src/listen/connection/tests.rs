@@ -4,24 +4,27 @@ use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use futures_util::stream;
+use hyper::client::conn::http2;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
 
 use super::*;
 use crate::api::Problem;
-use crate::listen::Event;
+use crate::listen::{Event, GuardedBody};
 
 const SHORT: Duration = Duration::from_millis(40);
 const LONG: Duration = Duration::from_secs(60);
 
 /// Nothing ends by itself unless a test says so.
-const PATIENT: Timeouts = Timeouts { head: LONG, body: LONG, idle: LONG, write: LONG, stop: LONG };
+const PATIENT: Timeouts = Timeouts { head: LONG, body: LONG, idle: LONG, write: LONG, stop: LONG, ping: LONG };
 
 struct Client {
     io: DuplexStream,
     served: JoinHandle<()>,
     connections: Arc<Connections>,
     stop: watch::Sender<bool>,
+    /// Held by the server and by each response at `/large`.
+    held: Arc<()>,
 }
 
 async fn read_all(body: Body) -> Result<String, Problem> {
@@ -30,8 +33,8 @@ async fn read_all(body: Body) -> Result<String, Problem> {
 }
 
 /// Far more than a connection buffers.
-async fn large() -> Vec<u8> {
-    vec![b'x'; 4 << 20]
+fn large(held: Arc<()>) -> Body {
+    Body::new(GuardedBody::new(Body::from(vec![b'x'; 4 << 20]), held))
 }
 
 /// Longer than each short timeout, in pieces.
@@ -49,13 +52,16 @@ async fn silence() -> &'static str {
 
 impl Client {
     fn connect(timeouts: Timeouts) -> Self {
+        let held = Arc::new(());
+        let of_routes = held.clone();
+        let large = move || std::future::ready(large(of_routes.clone()));
         let routes = Router::new().route("/read", post(read_all)).route("/large", get(large));
         let routes = routes.route("/pieces", get(pieces)).route("/silence", get(silence));
         let connections = Arc::new(Connections::default());
         let (stop, stopped) = watch::channel(false);
         let server = Server::new(routes, connections.clone(), timeouts, stopped);
         let (io, served) = tokio::io::duplex(16 << 10);
-        Self { io, served: tokio::spawn(async move { server.serve(served).await }), connections, stop }
+        Self { io, served: tokio::spawn(async move { server.serve(served).await }), connections, stop, held }
     }
 
     async fn send(&mut self, text: &str) {
@@ -68,6 +74,17 @@ impl Client {
         self.io.read_to_end(&mut bytes).await.expect("the connection is closed");
         self.served.await.expect("it does not panic");
         (String::from_utf8_lossy(&bytes).into_owned(), self.connections)
+    }
+
+    /// As a client of HTTP/2 that grants so many bytes of each response before it reads any. Its connection goes on by
+    /// itself.
+    async fn http_2(&mut self, window: u32) -> http2::SendRequest<Body> {
+        let mut http = http2::Builder::new(TokioExecutor::new());
+        http.initial_stream_window_size(window);
+        let io = std::mem::replace(&mut self.io, tokio::io::duplex(1).0);
+        let (requests, connection) = http.handshake(TokioIo::new(io)).await.expect("a connection");
+        tokio::spawn(connection);
+        requests
     }
 
     async fn expect_closed_for(self, event: Event) {
@@ -155,4 +172,38 @@ async fn a_head_beyond_the_buffer_is_refused() {
     let _ = client.io.write_all(head.as_bytes()).await;
     let (text, _) = client.rest().await;
     assert!(text.starts_with(&format!("HTTP/1.1 {}", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.as_u16())), "{text}");
+}
+
+fn get_of(path: &str) -> Request<Body> {
+    Request::get(format!("http://x/{path}")).body(Body::empty()).expect("a request")
+}
+
+/// Pings are answered by clients that do nothing else, and the connection is not blocked by a stream that is.
+#[tokio::test]
+async fn a_client_of_http_2_that_does_not_read_is_cut_off() {
+    for (path, window) in [("large", 0), ("large", 100_000), ("silence", 0), ("silence", 3)] {
+        let mut client = Client::connect(Timeouts { write: SHORT, ping: SHORT / 4, ..PATIENT });
+        let mut requests = client.http_2(window).await;
+        let response = requests.send_request(get_of(path)).await.expect("the head of a response");
+        (&mut client.served).await.expect("it does not panic");
+        assert_eq!(client.connections.counted(Event::WriteTimedOut), 1, "{path} {window}");
+        // The stream ends in a task of its own.
+        while Arc::strong_count(&client.held) > 1 {
+            tokio::task::yield_now().await;
+        }
+        drop(response);
+    }
+}
+
+#[tokio::test]
+async fn a_client_of_http_2_that_reads_is_served_and_closed_when_it_is_idle() {
+    let mut client = Client::connect(Timeouts { idle: SHORT * 4, write: SHORT * 4, ping: SHORT, ..PATIENT });
+    let mut requests = client.http_2(40_000).await;
+    for (path, bytes) in [("large", 4 << 20), ("silence", 7), ("pieces", 30)] {
+        let response = requests.send_request(get_of(path)).await.expect("a response");
+        let body = axum::body::to_bytes(Body::new(response.into_body()), usize::MAX).await.expect("all of it");
+        assert_eq!(body.len(), bytes, "{path}");
+    }
+    (&mut client.served).await.expect("it does not panic");
+    assert_eq!(client.connections.counted(Event::IdleTimedOut), 1);
 }
