@@ -4,6 +4,8 @@
 //!
 //! A reservation belongs to the request until its input is answered, also when its client has left in the meantime: see
 //! `hold`.
+//!
+//! Responses have an account of their own, with a smaller share: clients that do not read theirs leave room for requests.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -35,25 +37,39 @@ struct Used {
     all: usize,
     /// The same, where each tenant counts for its share at most: what one has beyond it takes nothing from the others.
     within_shares: usize,
-    /// Tenants that have more than their share.
+    /// The part of `within_shares` that responses take.
+    responses_within_shares: usize,
+    /// Accounts that have more than their share.
     beyond_shares: usize,
-    /// `None`: requests of callers that are not known yet.
-    of_tenants: HashMap<Option<TenantId>, usize>,
+    of_accounts: HashMap<Account, usize>,
+}
+
+/// What memory is reserved for. Each account has a share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Account {
+    /// Requests of callers that are not known yet.
+    Unknown,
+    Requests(TenantId),
+    /// Responses that the clients of a tenant have not read yet.
+    Responses(TenantId),
 }
 
 impl Used {
-    fn of(&self, tenant: Option<TenantId>) -> usize {
-        self.of_tenants.get(&tenant).copied().unwrap_or(0)
+    fn of(&self, account: Account) -> usize {
+        self.of_accounts.get(&account).copied().unwrap_or(0)
     }
 
-    fn set(&mut self, tenant: Option<TenantId>, share: usize, after: usize) {
-        let before = self.of(tenant);
+    fn set(&mut self, account: Account, share: usize, after: usize) {
+        let before = self.of(account);
         self.all = self.all - before + after;
         self.within_shares = self.within_shares - before.min(share) + after.min(share);
+        if matches!(account, Account::Responses(_)) {
+            self.responses_within_shares = self.responses_within_shares - before.min(share) + after.min(share);
+        }
         self.beyond_shares = self.beyond_shares - usize::from(before > share) + usize::from(after > share);
         match after {
-            0 => self.of_tenants.remove(&tenant),
-            after => self.of_tenants.insert(tenant, after),
+            0 => self.of_accounts.remove(&account),
+            after => self.of_accounts.insert(account, after),
         };
     }
 }
@@ -67,6 +83,11 @@ pub enum Exhausted {
     )]
     Tenant { share_mib: usize },
     #[error(
+        "the responses that clients of this tenant have not read yet take their share of memory, {share_mib} MiB: read them, \
+         or ask for smaller pages or for fewer at once"
+    )]
+    Responses { share_mib: usize },
+    #[error(
         "the requests that are in flight take all memory that is set aside for them, {max_mib} MiB; nothing was accepted"
     )]
     Total { max_mib: usize },
@@ -77,7 +98,7 @@ pub enum Exhausted {
 /// Memory that is set aside until this is dropped.
 pub struct Reservation {
     memory: Arc<RequestMemory>,
-    tenant: Option<TenantId>,
+    account: Account,
     bytes: usize,
 }
 
@@ -86,27 +107,69 @@ impl RequestMemory {
         Self { max, used: Mutex::default(), metrics }
     }
 
-    /// Sets memory aside, or says why there is none. One request at a time may take more than the share of its tenant.
+    /// Sets memory aside for a request, or says why there is none. One request at a time may take more than the share of
+    /// its tenant.
     pub fn reserve(self: &Arc<Self>, tenant: Option<TenantId>, bytes: usize) -> Result<Reservation, Exhausted> {
-        let mut reservation = Reservation { memory: self.clone(), tenant, bytes: 0 };
+        let mut reservation = self.empty(tenant.map_or(Account::Unknown, Account::Requests));
         reservation.grow(bytes)?;
         Ok(reservation)
     }
 
     /// For what cannot be refused any more, like the outcome of an effect that has happened.
     pub fn reserve_always(self: &Arc<Self>, tenant: TenantId, bytes: usize) -> Reservation {
-        let mut reservation = Reservation { memory: self.clone(), tenant: Some(tenant), bytes: 0 };
-        reservation.change(&mut self.used.lock(), bytes);
+        let mut reservation = self.empty(Account::Requests(tenant));
+        reservation.grow_always(bytes);
         reservation
+    }
+
+    /// An empty reservation for responses to the clients of a tenant.
+    pub fn for_responses(self: &Arc<Self>, tenant: TenantId) -> Reservation {
+        self.empty(Account::Responses(tenant))
+    }
+
+    fn empty(self: &Arc<Self>, account: Account) -> Reservation {
+        Reservation { memory: self.clone(), account, bytes: 0 }
     }
 
     pub fn used(&self) -> usize {
         self.used.lock().all
     }
 
-    /// Three quarters for one tenant; an eighth for callers that are not known yet.
-    fn share(&self, tenant: Option<TenantId>) -> usize {
-        if tenant.is_some() { self.max - self.max / 4 } else { self.max / 8 }
+    /// Three quarters for the requests of one tenant, and for the responses of all; an eighth for the responses of one
+    /// tenant, and for callers that are not known yet.
+    fn share(&self, account: Account) -> usize {
+        match account {
+            Account::Requests(_) => self.three_quarters(),
+            Account::Responses(_) | Account::Unknown => self.max / 8,
+        }
+    }
+
+    fn three_quarters(&self) -> usize {
+        self.max - self.max / 4
+    }
+
+    /// Why a reservation cannot have so many bytes more.
+    fn refusal(&self, used: &Used, reservation: &Reservation, bytes: usize) -> Option<Exhausted> {
+        const MIB: usize = 1 << 20;
+        let (account, max, share) = (reservation.account, self.max, self.share(reservation.account));
+        let is_response = matches!(account, Account::Responses(_));
+        let before = used.of(account);
+        let after = before + bytes;
+        let is_alone = before == reservation.bytes;
+        let others_beyond = used.beyond_shares - usize::from(before > share);
+        let more_within_share = after.min(share) - before.min(share);
+        let is_full = used.within_shares + more_within_share > max
+            || is_response && used.responses_within_shares + more_within_share > self.three_quarters();
+        if !is_response && reservation.bytes + bytes > max * 2 {
+            Some(Exhausted::Request { max_mib: max * 2 / MIB })
+        } else if after > share && !is_alone {
+            let share_mib = share / MIB;
+            Some(if is_response { Exhausted::Responses { share_mib } } else { Exhausted::Tenant { share_mib } })
+        } else if is_full || after > share && others_beyond > 0 {
+            Some(Exhausted::Total { max_mib: max / MIB })
+        } else {
+            None
+        }
     }
 }
 
@@ -115,37 +178,32 @@ impl Reservation {
         self.bytes
     }
 
-    /// Sets more memory aside for the same request.
+    /// Sets more memory aside for the same request. A refusal is counted.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Exhausted> {
-        const MIB: usize = 1 << 20;
+        let grown = self.try_grow(bytes);
+        if let Err(exhausted) = &grown {
+            self.memory.metrics.requests_refused.get_or_create(&Refused { reason: exhausted.reason() }).inc();
+        }
+        grown
+    }
+
+    /// The same, for callers that wait and try again.
+    pub fn try_grow(&mut self, bytes: usize) -> Result<(), Exhausted> {
         let memory = self.memory.clone();
-        let (max, share) = (memory.max, memory.share(self.tenant));
         let mut used = memory.used.lock();
-        let before = used.of(self.tenant);
-        let after = before + bytes;
-        let is_alone = before == self.bytes;
-        let others_beyond = used.beyond_shares - usize::from(before > share);
-        let within_shares = used.within_shares - before.min(share) + after.min(share);
-        let exhausted = if self.bytes + bytes > max * 2 {
-            Some(Exhausted::Request { max_mib: max * 2 / MIB })
-        } else if after > share && !is_alone {
-            Some(Exhausted::Tenant { share_mib: share / MIB })
-        } else if within_shares > max || after > share && others_beyond > 0 {
-            Some(Exhausted::Total { max_mib: max / MIB })
-        } else {
-            None
-        };
-        match exhausted {
-            Some(exhausted) => {
-                drop(used);
-                memory.metrics.requests_refused.get_or_create(&Refused { reason: exhausted.reason() }).inc();
-                Err(exhausted)
-            }
+        match memory.refusal(&used, self, bytes) {
+            Some(exhausted) => Err(exhausted),
             None => {
                 self.change(&mut used, self.bytes + bytes);
                 Ok(())
             }
         }
+    }
+
+    /// The same, for what cannot be refused any more.
+    pub fn grow_always(&mut self, bytes: usize) {
+        let memory = self.memory.clone();
+        self.change(&mut memory.used.lock(), self.bytes + bytes);
     }
 
     /// Gives back what the request turned out not to need.
@@ -155,8 +213,8 @@ impl Reservation {
     }
 
     fn change(&mut self, used: &mut Used, bytes: usize) {
-        let of_tenant = used.of(self.tenant) - self.bytes + bytes;
-        used.set(self.tenant, self.memory.share(self.tenant), of_tenant);
+        let of_account = used.of(self.account) - self.bytes + bytes;
+        used.set(self.account, self.memory.share(self.account), of_account);
         self.bytes = bytes;
         self.memory.metrics.request_memory.set(used.all as i64);
     }
@@ -174,7 +232,7 @@ impl Exhausted {
 
     fn reason(self) -> &'static str {
         match self {
-            Self::Tenant { .. } => Self::REASONS[0],
+            Self::Tenant { .. } | Self::Responses { .. } => Self::REASONS[0],
             Self::Total { .. } => Self::REASONS[1],
             Self::Request { .. } => Self::REASONS[2],
         }
@@ -257,7 +315,7 @@ mod tests {
         second.shrink_to(5 * MIB);
         assert_eq!(memory.used(), 9 * MIB);
         drop((second, other));
-        assert_eq!((memory.used(), memory.used.lock().of_tenants.len()), (0, 0));
+        assert_eq!((memory.used(), memory.used.lock().of_accounts.len()), (0, 0));
     }
 
     #[test]
@@ -272,7 +330,7 @@ mod tests {
         let third = memory.reserve(tenant(3), 20 * MIB).expect("one at a time");
         drop((other, third));
         let used = memory.used.lock();
-        assert_eq!((used.all, used.within_shares, used.beyond_shares, used.of_tenants.len()), (0, 0, 0, 0));
+        assert_eq!((used.all, used.within_shares, used.beyond_shares, used.of_accounts.len()), (0, 0, 0, 0));
     }
 
     #[test]
@@ -281,6 +339,27 @@ mod tests {
         let unknown = memory.reserve(None, 2 * MIB).expect("room");
         assert_eq!(memory.reserve(None, 1).map(drop), Err(Exhausted::Tenant { share_mib: 2 }));
         drop(unknown);
+    }
+
+    #[test]
+    fn responses_that_are_not_read_leave_room_for_requests_and_for_the_responses_of_others() {
+        let memory = memory(32);
+        let respond = |number, mib: usize| {
+            let mut reservation = memory.for_responses(tenant(number).expect("a tenant"));
+            reservation.grow(mib * MIB).map(|()| reservation)
+        };
+        // Six tenants have as much as all responses may take.
+        let mut unread: Vec<_> = (0..6).map(|number| respond(number, 4).expect("its share")).collect();
+        assert_eq!(respond(0, 1).err(), Some(Exhausted::Responses { share_mib: 4 }));
+        assert_eq!(respond(6, 1).err(), Some(Exhausted::Total { max_mib: 32 }));
+        let request = memory.reserve(tenant(6), 8 * MIB).expect("a quarter is left for requests");
+        drop((unread.pop(), request));
+        // One that has no other may exceed the share.
+        let large = respond(5, 40).expect("it is alone");
+        assert_eq!(respond(6, 5).err(), Some(Exhausted::Total { max_mib: 32 }), "one at a time");
+        drop((unread, large));
+        let used = memory.used.lock();
+        assert_eq!((used.all, used.responses_within_shares, used.of_accounts.len()), (0, 0, 0));
     }
 
     #[tokio::test]

@@ -153,7 +153,8 @@ pub(crate) async fn read(
     Ok(bytes)
 }
 
-/// Reads a body, for which memory is set aside before: as much as it says that it has, or else as it arrives.
+/// Reads a body, for which memory is set aside before: as much as it says that it has, or else as it arrives. Callers that
+/// are not known have to send what they say.
 pub async fn read_reserved(
     memory: &Arc<RequestMemory>,
     tenant: Option<TenantId>,
@@ -162,8 +163,10 @@ pub async fn read_reserved(
     bytes_max: usize,
 ) -> Result<(Bytes, Reservation), Problem> {
     let told = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let is_too_large = told.is_some_and(|bytes| bytes > bytes_max);
+    let told = told.filter(|_| tenant.is_some());
     let reserved = match told {
-        Some(bytes) if bytes > bytes_max => Err(Problem::body_too_large(bytes_max)),
+        _ if is_too_large => Err(Problem::body_too_large(bytes_max)),
         told => memory.reserve(tenant, told.unwrap_or(0) * COPIES).map_err(Problem::from),
     };
     let mut pieces = body.into_data_stream();
@@ -275,4 +278,36 @@ fn without_place(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     message.strip_suffix(&place).map_or(message.clone(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::pin;
+
+    use axum::http::HeaderValue;
+    use futures_util::FutureExt;
+    use futures_util::stream::{self, StreamExt};
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// A body of which so many bytes arrive, and then nothing for ever.
+    fn stalled(bytes: usize) -> Body {
+        let arrived = Bytes::from(vec![b'x'; bytes]);
+        Body::from_stream(stream::iter([Ok::<_, Infallible>(arrived)]).chain(stream::pending()))
+    }
+
+    #[tokio::test]
+    async fn callers_without_a_key_take_memory_for_what_they_send_and_not_for_what_they_announce() {
+        let memory = Arc::new(RequestMemory::new(32 << 20, Arc::default()));
+        let headers = HeaderMap::from_iter([(header::CONTENT_LENGTH, HeaderValue::from(ONE_BYTES_MAX))]);
+        let tenant = Some(TenantId(Uuid::from_u128(1)));
+        for (tenant, expected) in [(None, GROWN_AT_ONCE), (tenant, ONE_BYTES_MAX * COPIES)] {
+            let mut read = pin!(read_reserved(&memory, tenant, &headers, stalled(100), ONE_BYTES_MAX));
+            assert!(read.as_mut().now_or_never().is_none(), "the rest has not arrived");
+            assert_eq!(memory.used(), expected, "{tenant:?}");
+        }
+        assert_eq!(memory.used(), 0);
+    }
 }

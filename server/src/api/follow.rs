@@ -1,8 +1,10 @@
 //! Following a tenant's log as it grows: what the SSE endpoints share.
 //!
 //! A follower reads a page after its cursor, which is limited by bytes, and reads the next one when its connection has
-//! taken that. When there is nothing more it waits for the next commit. It never holds a transaction or a thread while it waits, and it ends when the server
-//! stops, when its key is revoked, or with the run that it follows.
+//! taken that. When there is nothing more it waits for the next commit. It never holds a transaction or a thread while it
+//! waits, and it ends when the server stops, when its key is revoked, or with the run that it follows.
+//!
+//! A page takes memory of the responses of its tenant until the connection has taken it. Without room the follower waits.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -12,6 +14,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use fleetprompt_client::wire;
 use fleetprompt_core::{RunId, Signal, SignalId};
+use fleetprompt_engine::memory::Reservation;
 use fleetprompt_store::{Page, SignalFilter, StepRange};
 use futures_util::{StreamExt, stream};
 use tokio::sync::watch;
@@ -24,6 +27,8 @@ use super::{Api, Problem, runs_view, view};
 const PAGE: usize = 200;
 /// A page ends with the signal that exceeds them: what a stream holds that its client does not read.
 const PAGE_BYTES: usize = 64 << 10;
+/// What an event takes besides the payload of its signal, about.
+const EVENT_BYTES: usize = 1 << 10;
 /// A commit may be another tenant's: the more of those in a row, the longer the pause.
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(250);
@@ -41,13 +46,20 @@ pub struct Follower {
     /// Told once, so that a client that loses its connection before the first signal misses none.
     begins_after: Option<SignalId>,
     has_ended: bool,
+    /// Of the page that the connection is taking.
+    memory: Reservation,
     _pass: Pass,
 }
 
+/// Permission to open a stream: it is taken before anything is read for it.
+pub fn enter(api: &Api, caller: &Caller) -> Result<Pass, Problem> {
+    api.config().counted.streams.try_enter(caller.tenant())
+}
+
 impl Follower {
-    pub fn new(api: Api, caller: Caller, filter: SignalFilter, cursor: Option<SignalId>) -> Result<Self, Problem> {
-        let pass = api.config().counted.streams.try_enter(caller.tenant())?;
-        Ok(Self {
+    pub fn new(api: Api, caller: Caller, filter: SignalFilter, cursor: Option<SignalId>, pass: Pass) -> Self {
+        Self {
+            memory: api.engine().memory().for_responses(caller.tenant()),
             commits: api.engine().commits(),
             stopping: api.config().stopping.clone(),
             api,
@@ -59,7 +71,7 @@ impl Follower {
             begins_after: cursor,
             has_ended: false,
             _pass: pass,
-        })
+        }
     }
 
     pub fn into_response(self) -> Response {
@@ -75,12 +87,20 @@ impl Follower {
         if let Some(id) = self.begins_after.take() {
             return Some(vec![Event::default().id(id.to_string())]);
         }
+        // The connection has taken the page before.
+        self.memory.shrink_to(0);
         while !self.has_ended {
             // Seen before the read, so that a commit during the read wakes us again.
             self.commits.mark_unchanged();
             match self.events().await {
-                Ok(events) if events.is_empty() => {}
-                Ok(events) => {
+                Ok(None) => {
+                    self.memory.shrink_to(0);
+                    self.pause = PAUSE_MAX;
+                    // Memory is free again without a commit.
+                    self.commits.mark_changed();
+                }
+                Ok(Some(events)) if events.is_empty() => self.memory.shrink_to(0),
+                Ok(Some(events)) => {
                     self.pause = PAUSE_MIN;
                     return Some(events);
                 }
@@ -96,7 +116,11 @@ impl Follower {
         None
     }
 
-    async fn events(&mut self) -> Result<Vec<Event>, Problem> {
+    /// The events of the next page; `None` if there is no memory for it.
+    async fn events(&mut self) -> Result<Option<Vec<Event>>, Problem> {
+        if self.memory.try_grow(PAGE_BYTES).is_err() {
+            return Ok(None);
+        }
         let (tenant, filter, cursor) = (self.caller.tenant(), self.filter.clone(), self.cursor);
         // The run is read first, without its documents: if it has ended, its whole record was there to be read after it.
         let no_steps = StepRange { limit: 0, ..StepRange::one(0) };
@@ -111,6 +135,14 @@ impl Follower {
                 Ok((run, signals))
             })
             .await?;
+        let of_run =
+            run.iter().flat_map(|run| [&run.input, &run.output]).flatten().map(|document| document.text().len());
+        let of_signals = signals.iter().map(|signal| signal.payload.text().len() + EVENT_BYTES);
+        let bytes = of_signals.chain(of_run).sum();
+        self.memory.shrink_to(bytes);
+        if self.memory.try_grow(bytes - self.memory.bytes()).is_err() {
+            return Ok(None);
+        }
         if let Some(last) = signals.last() {
             self.cursor = Some(last.id.0);
         }
@@ -120,7 +152,7 @@ impl Follower {
             let run = wire::RunDetail { run: runs_view::run(&run), next_cursor: None };
             events.push(written(Event::default().event("end"), &run)?);
         }
-        Ok(events)
+        Ok(Some(events))
     }
 
     /// For the next commit; false when there is nothing to wait for any more.

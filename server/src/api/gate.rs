@@ -5,24 +5,24 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use fleetprompt_core::TenantId;
-use futures_util::{StreamExt, stream};
+use fleetprompt_engine::memory::RequestMemory;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
 
-use super::auth::{Caller, PassedOn};
+use super::auth::Caller;
 use super::{Api, Problem};
+use crate::listen::GuardedBody;
 
-/// The longest wait for a turn.
-const WAIT_MAX: Duration = Duration::from_secs(5);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// Bytes of a response that its connection is given at a time.
-const FRAME_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a response that does not use the share of its tenant while it is written.
+const SMALL_BYTES: usize = 64 << 10;
 /// Tenants whose shares are remembered before those that are not in use are forgotten.
 const SHARES_MANY: usize = 1_024;
 
@@ -33,10 +33,14 @@ pub struct Limits {
     pub total: usize,
     pub of_tenant: usize,
     pub waiting_of_tenant: usize,
+    /// The longest wait.
+    pub wait: Duration,
 }
 
-pub const READS: Limits = Limits { what: "reads", total: 16, of_tenant: 4, waiting_of_tenant: 1_000 };
-pub const STREAMS: Limits = Limits { what: "streams", total: 1_000, of_tenant: 100, waiting_of_tenant: 0 };
+pub const READS: Limits =
+    Limits { what: "reads", total: 16, of_tenant: 4, waiting_of_tenant: 1_000, wait: Duration::from_secs(5) };
+pub const STREAMS: Limits =
+    Limits { what: "streams", total: 1_000, of_tenant: 100, waiting_of_tenant: 0, wait: Duration::ZERO };
 
 pub struct Gate {
     limits: Limits,
@@ -56,7 +60,14 @@ struct Share {
 pub struct Pass {
     _place: OwnedSemaphorePermit,
     _running: OwnedSemaphorePermit,
-    _total: OwnedSemaphorePermit,
+    total: Option<OwnedSemaphorePermit>,
+}
+
+impl Pass {
+    /// The response is complete: what follows depends on its client, so it takes from its tenant alone.
+    fn release_total(&mut self) {
+        self.total = None;
+    }
 }
 
 impl Gate {
@@ -72,14 +83,12 @@ impl Gate {
     pub async fn enter(&self, tenant: TenantId) -> Result<Pass, Problem> {
         let share = self.share(tenant);
         let place = share.places.try_acquire_owned().map_err(|_| self.refusal_of_tenant())?;
-        let turn = async {
-            let running = share.running.acquire_owned().await.ok()?;
-            Some((running, self.total.clone().acquire_owned().await.ok()?))
-        };
-        match tokio::time::timeout(WAIT_MAX, turn).await {
-            Ok(Some((running, total))) => Ok(Pass { _place: place, _running: running, _total: total }),
-            Ok(None) | Err(_) => Err(self.refusal_of_tenant()),
-        }
+        let end = Instant::now() + self.limits.wait;
+        let running = timeout_at(end, share.running.acquire_owned()).await;
+        let running = running.ok().and_then(Result::ok).ok_or_else(|| self.refusal_of_tenant())?;
+        let total = timeout_at(end, self.total.clone().acquire_owned()).await;
+        let total = total.ok().and_then(Result::ok).ok_or_else(|| self.refusal_of_all())?;
+        Ok(Pass { _place: place, _running: running, total: Some(total) })
     }
 
     /// Without waiting.
@@ -88,7 +97,7 @@ impl Gate {
         let place = share.places.try_acquire_owned().map_err(|_| self.refusal_of_tenant())?;
         let running = share.running.try_acquire_owned().map_err(|_| self.refusal_of_tenant())?;
         let total = self.total.clone().try_acquire_owned().map_err(|_| self.refusal_of_all())?;
-        Ok(Pass { _place: place, _running: running, _total: total })
+        Ok(Pass { _place: place, _running: running, total: Some(total) })
     }
 
     fn share(&self, tenant: TenantId) -> Share {
@@ -117,43 +126,43 @@ impl Gate {
     }
 }
 
-/// Admits the reads of a tenant, each from its beginning until its response was written.
+/// Admits the reads of a tenant. A response holds its memory until it was written, and one that is not small its part of
+/// the tenant's share as well.
 pub async fn limit_reads(State(api): State<Api>, request: Request, next: Next) -> Response {
     let tenant = is_read(&request).then(|| Caller::tenant_of(&request, &api)).flatten();
     let Some(tenant) = tenant else { return next.run(request).await };
-    let is_passed_on = request.extensions().get::<PassedOn>().is_some();
     match api.config().reads().enter(tenant).await {
         Err(problem) => problem.into_response(),
-        // It is answered to another node, in one piece, and that node counts its bytes.
-        Ok(_pass) if is_passed_on => next.run(request).await,
-        Ok(pass) => {
-            let response = next.run(request).await;
-            let bytes = response.body().size_hint().upper();
-            let is_small = bytes.is_some_and(|bytes| bytes <= FRAME_BYTES_MAX as u64);
-            if is_small { response } else { response.map(|body| in_frames(body, pass)) }
-        }
+        Ok(pass) => held_until_written(next.run(request).await, pass, api.engine().memory(), tenant),
+    }
+}
+
+fn held_until_written(response: Response, mut pass: Pass, memory: &Arc<RequestMemory>, tenant: TenantId) -> Response {
+    pass.release_total();
+    let hint = response.body().size_hint();
+    let bytes = usize::try_from(hint.upper().unwrap_or(hint.lower())).unwrap_or(usize::MAX);
+    let reserved = if bytes <= SMALL_BYTES {
+        memory.reserve(Some(tenant), bytes).map(|reserved| (reserved, None))
+    } else {
+        let mut reserved = memory.for_responses(tenant);
+        reserved.grow(bytes).map(|()| (reserved, Some(pass)))
+    };
+    match reserved {
+        Ok(held) => response.map(|body| Body::new(GuardedBody::new(body, held))),
+        Err(exhausted) => Problem::from(exhausted).into_response(),
     }
 }
 
 /// Streams have a limit of their own.
 fn is_read(request: &Request) -> bool {
     let path = request.uri().path();
-    let is_stream = path == "/v1/signals/tail" || path.ends_with("/live");
-    matches!(*request.method(), Method::GET | Method::HEAD) && path.starts_with("/v1/") && !is_stream
+    matches!(*request.method(), Method::GET | Method::HEAD) && path.starts_with("/v1/") && !is_stream(path)
 }
 
-/// A body in frames that are small, so that its pass is dropped when nearly all of it was written.
-fn in_frames(body: Body, pass: Pass) -> Body {
-    let frames =
-        stream::try_unfold((body.into_data_stream(), Bytes::new(), pass), |(mut body, mut rest, pass)| async move {
-            while rest.is_empty() {
-                let Some(piece) = body.next().await else { return Ok::<_, axum::Error>(None) };
-                rest = piece?;
-            }
-            let frame = rest.split_to(rest.len().min(FRAME_BYTES_MAX));
-            Ok(Some((frame, (body, rest, pass))))
-        });
-    Body::from_stream(frames)
+/// `/v1/signals/tail` and `/v1/runs/{id}/live`. Other resources may have such names.
+fn is_stream(path: &str) -> bool {
+    let of_run = path.strip_prefix("/v1/runs/").and_then(|rest| rest.strip_suffix("/live"));
+    path == "/v1/signals/tail" || of_run.is_some_and(|id| !id.contains('/'))
 }
 
 #[cfg(test)]
@@ -164,7 +173,8 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits = Limits { what: "reads", total: 3, of_tenant: 2, waiting_of_tenant: 1 };
+    const LIMITS: Limits =
+        Limits { what: "reads", total: 3, of_tenant: 2, waiting_of_tenant: 1, wait: Duration::from_secs(5) };
 
     fn tenant(id: u128) -> TenantId {
         TenantId(uuid::Uuid::from_u128(id))
@@ -199,18 +209,58 @@ mod tests {
         assert!(problem.contains("this server has 3 reads"), "{problem}");
     }
 
+    const MIB: usize = 1 << 20;
+
+    /// A response of so many bytes whose client has read nothing of it yet.
+    fn unread(bytes: usize, pass: Pass, memory: &Arc<RequestMemory>, tenant: TenantId) -> Response {
+        held_until_written(Response::new(Body::from(vec![7; bytes])), pass, memory, tenant)
+    }
+
     #[tokio::test]
-    async fn a_large_body_keeps_its_pass_until_it_was_read() {
+    async fn responses_that_are_not_read_take_from_their_own_tenant_alone() {
         let gate = Gate::new(LIMITS);
-        let pass = gate.enter(tenant(1)).await.expect("a pass");
-        let mut frames = in_frames(Body::from(vec![7; FRAME_BYTES_MAX * 2 + 1]), pass).into_data_stream();
-        let mut bytes = 0;
-        while let Some(frame) = frames.next().await {
-            let frame = frame.expect("a frame");
-            assert!(frame.len() <= FRAME_BYTES_MAX);
-            bytes += frame.len();
-            assert_eq!(gate.running(), 1);
+        let memory = Arc::new(RequestMemory::new(32 * MIB, Arc::default()));
+        let mut held = Vec::new();
+        for slow in [1, 2, 3].map(tenant) {
+            for _ in 0..LIMITS.of_tenant {
+                held.push(unread(MIB, gate.enter(slow).await.expect("a pass"), &memory, slow));
+            }
         }
-        assert_eq!((bytes, gate.running()), (FRAME_BYTES_MAX * 2 + 1, 0));
+        assert_eq!((gate.running(), memory.used()), (0, 6 * MIB));
+        let refused = gate.try_enter(tenant(1)).expect_err("its clients do not read").text();
+        assert!(refused.contains("this tenant has 2 reads"), "{refused}");
+        gate.enter(tenant(4)).await.expect("another tenant reads");
+
+        let read = held.swap_remove(0);
+        axum::body::to_bytes(read.into_body(), MIB).await.expect("it is read");
+        assert_eq!(memory.used(), 5 * MIB);
+        let pass = gate.enter(tenant(1)).await.expect("there is room again");
+        let refused = unread(4 * MIB, pass, &memory, tenant(1));
+        assert_eq!(refused.status(), 429, "beyond its share of the memory for responses");
+        let pass = gate.enter(tenant(1)).await.expect("it was given back");
+        held.push(unread(SMALL_BYTES, pass, &memory, tenant(1)));
+        gate.enter(tenant(1)).await.expect("a small response uses none of the share");
+        drop(held);
+        assert_eq!(memory.used(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_read_that_waits_in_vain_says_for_what() {
+        let gate = Gate::new(Limits { wait: Duration::ZERO, ..LIMITS });
+        let _running = [gate.enter(tenant(1)).await, gate.enter(tenant(2)).await, gate.enter(tenant(3)).await];
+        let refused = gate.enter(tenant(4)).await.expect_err("as many run as may").text();
+        assert!(refused.contains("this server has 3 reads"), "{refused}");
+    }
+
+    #[test]
+    fn only_the_two_streams_are_streams() {
+        for path in ["/v1/signals/tail", "/v1/runs/run_1/live"] {
+            assert!(is_stream(path), "{path}");
+        }
+        for path in
+            ["/v1/workflows/live", "/v1/agents/live", "/v1/runs/live", "/v1/runs/run_1/steps/live", "/v1/runs/a/b/live"]
+        {
+            assert!(!is_stream(path), "{path}");
+        }
     }
 }

@@ -200,7 +200,7 @@ impl From<Error> for Problem {
 impl From<Exhausted> for Problem {
     fn from(exhausted: Exhausted) -> Self {
         match exhausted {
-            Exhausted::Tenant { .. } => Self::busy(&exhausted.to_string(), RETRY_AFTER),
+            Exhausted::Tenant { .. } | Exhausted::Responses { .. } => Self::busy(&exhausted.to_string(), RETRY_AFTER),
             Exhausted::Total { .. } => Self::unavailable(exhausted.to_string()),
             Exhausted::Request { .. } => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", exhausted.to_string())

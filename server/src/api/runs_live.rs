@@ -5,9 +5,10 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use fleetprompt_client::wire::schema;
 use fleetprompt_core::RunId;
+use fleetprompt_store::StepRange;
 
 use super::auth::Caller;
-use super::follow::{Follower, of_run, resumed};
+use super::follow::{self, Follower, of_run, resumed};
 use super::request::{At, LastEventId};
 use super::{Api, Problem};
 
@@ -30,8 +31,12 @@ pub async fn run_live(
     At(id): At<RunId>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let tenant = caller.tenant();
-    api.read(move |store| store.run_head(tenant, id)?.map(drop).ok_or_else(|| Problem::not_found("run", id))).await?;
+    let (pass, tenant) = (follow::enter(&api, &caller)?, caller.tenant());
+    let no_steps = StepRange { limit: 0, ..StepRange::one(0) };
+    let known = api.read(move |store| Ok(store.run_steps(tenant, id, no_steps)?.is_some())).await?;
+    if !known {
+        return Err(Problem::not_found("run", id));
+    }
     let cursor = resumed(&headers, None)?;
-    Ok(Follower::new(api, caller, of_run(id), cursor)?.into_response())
+    Ok(Follower::new(api, caller, of_run(id), cursor, pass).into_response())
 }

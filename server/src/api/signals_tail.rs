@@ -10,7 +10,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::auth::Caller;
-use super::follow::{Follower, resumed};
+use super::follow::{self, Follower, resumed};
 use super::request::{Asked, LastEventId};
 use super::{Api, Problem};
 
@@ -42,12 +42,13 @@ pub async fn signal_tail(
     Asked(query): Asked<TailQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let pass = follow::enter(&api, &caller)?;
     let cursor = match resumed(&headers, query.after)? {
         Some(id) => Some(id),
         None => newest(&api, &caller).await?,
     };
     let filter = SignalFilter { name: query.name, ..SignalFilter::default() };
-    Ok(Follower::new(api, caller, filter, cursor)?.into_response())
+    Ok(Follower::new(api, caller, filter, cursor, pass).into_response())
 }
 
 /// Of any name, so that the stream begins now and not at the last signal of the name.

@@ -25,7 +25,7 @@ use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
 
 use super::keys::{KeyLookups, KeyPartition};
-use super::mail::{Mail, Passed};
+use super::mail::{Mail, Passed, Recipient};
 use crate::api::{Elsewhere, PassedOn, Problem, body};
 
 /// Callbacks that wait at once to be known to another node: each is put into the database once for every node, before
@@ -214,9 +214,10 @@ impl Door {
     async fn ask_with(&self, home: KeyPartition, request: Request, by: PassedOn) -> Result<Response, Problem> {
         let (parts, body) = request.into_parts();
         let (bytes, _reserved) = self.read(Some(home.tenant), &parts, body, body::MANY_BYTES_MAX).await?;
-        let response = self.ask_for(home.partition, &parts, bytes.clone(), Some(by)).await;
+        let recipient = Recipient { tenant: Some(home.tenant), is_read: parts.method.is_safe() };
+        let response = self.ask_for(home.partition, &parts, bytes.clone(), by, recipient).await;
         match response.extensions().get::<Elsewhere>().cloned() {
-            Some(Elsewhere { partition, by }) => Ok(self.ask_for(partition, &parts, bytes, Some(by)).await),
+            Some(Elsewhere { partition, by }) => Ok(self.ask_for(partition, &parts, bytes, by, recipient).await),
             None => Ok(response),
         }
     }
@@ -232,22 +233,29 @@ impl Door {
         body::read_reserved(&self.memory, tenant, &parts.headers, body, bytes_max).await
     }
 
-    async fn ask_for(&self, partition: u16, parts: &request::Parts, body: Bytes, by: Option<PassedOn>) -> Response {
+    async fn ask_for(
+        &self,
+        partition: u16,
+        parts: &request::Parts,
+        body: Bytes,
+        by: PassedOn,
+        recipient: Recipient,
+    ) -> Response {
         match self.visit(partition) {
-            Some(visit) => visit.answer(again(parts, body, by)).await,
-            None => self.mail.ask(partition, parts, &body, by).await,
+            Some(visit) => visit.answer(again(parts, body, Some(by))).await,
+            None => self.mail.ask(partition, parts, &body, Some(by), recipient).await,
         }
     }
 
     /// Whoever calls back has no key, and its tenant is known to whoever waits for it: each node is asked.
     async fn call_back(&self, request: Request) -> Response {
-        let id = request.uri().path().trim_start_matches(CALLBACKS);
+        let id = attempt_called_back(&request);
         let is_signed = request.headers().contains_key("webhook-signature");
-        if request.method() != Method::POST || !is_signed || id.parse::<AttemptId>().is_err() {
+        let Some(id) = id.filter(|_| request.method() == Method::POST && is_signed) else {
             return self.in_the_lobby(request).await;
-        }
+        };
         let (parts, body) = request.into_parts();
-        let (bytes, _reserved) = match self.read(None, &parts, body, body::ONE_BYTES_MAX).await {
+        let (bytes, _reserved) = match self.read(self.tenant_of(&id), &parts, body, body::ONE_BYTES_MAX).await {
             Ok(read) => read,
             Err(problem) => return problem.into_response(),
         };
@@ -260,8 +268,9 @@ impl Door {
         };
         // Of each node one partition stands for all that it has.
         let elsewhere = self.mail.one_of_each_other_node();
-        let mut asked: FuturesUnordered<_> =
-            elsewhere.into_iter().map(|partition| self.mail.ask(partition, &parts, &bytes, None)).collect();
+        let recipient = Recipient { tenant: None, is_read: false };
+        let ask = |partition| self.mail.ask(partition, &parts, &bytes, None, recipient);
+        let mut asked: FuturesUnordered<_> = elsewhere.into_iter().map(ask).collect();
         let mut is_unavailable = None;
         while let Some(response) = asked.next().await {
             match response.status() {
@@ -274,6 +283,12 @@ impl Door {
             Some(response) => response,
             None => self.in_the_lobby(again(&parts, bytes.clone(), None)).await,
         }
+    }
+
+    /// The tenant of an attempt that waits here for a callback. Nothing that other callers send holds such a callback up.
+    fn tenant_of(&self, id: &AttemptId) -> Option<TenantId> {
+        let rooms = self.rooms.read();
+        rooms.values().find_map(|room| Some(room.engine.workers().held(id)?.tenant))
     }
 
     /// None: nobody here waits for it.
@@ -294,11 +309,9 @@ impl Door {
         let (id, asker) = (passed.id, passed.asker());
         let (door, request) = (self.clone(), passed.request);
         let answering = async move {
-            if !request.uri().path().starts_with(CALLBACKS) {
-                return visit.answer(request).await;
-            }
+            let Some(id) = attempt_called_back(&request) else { return visit.answer(request).await };
             let (parts, body) = request.into_parts();
-            let (bytes, _reserved) = match door.read(None, &parts, body, body::ONE_BYTES_MAX).await {
+            let (bytes, _reserved) = match door.read(door.tenant_of(&id), &parts, body, body::ONE_BYTES_MAX).await {
                 Ok(read) => read,
                 Err(problem) => return problem.into_response(),
             };
@@ -310,6 +323,11 @@ impl Door {
         // What it holds, its inputs hold as well; the response has room of its own.
         self.mail.answer(id, asker, async move { memory::of_one_request(answering).await.0 });
     }
+}
+
+/// The attempt that a callback is about.
+fn attempt_called_back(request: &Request) -> Option<AttemptId> {
+    request.uri().path().strip_prefix(CALLBACKS)?.parse().ok()
 }
 
 fn passed(mut request: Request, by: PassedOn) -> Request {

@@ -59,7 +59,7 @@ impl Member {
         lease: Duration,
     ) -> anyhow::Result<Running> {
         let (cluster, seen) = watch::channel(Cluster::default());
-        let mail = Mail::new(database.clone(), seen, lease);
+        let mail = Mail::new(database.clone(), resources.memory().clone(), seen, lease);
         let (leaving, left) = watch::channel(false);
         let door = door(&database, &resources, &api, left, &mail)?;
         let (stopping, _) = watch::channel(false);

@@ -40,7 +40,11 @@ impl Server {
     }
 
     pub fn start_over(store: Arc<dyn Store>) -> Self {
-        let engine = Engine::start(store, Config::default(), tokio::runtime::Handle::current()).expect("it starts");
+        Self::start_with(store, Config::default())
+    }
+
+    pub fn start_with(store: Arc<dyn Store>, config: Config) -> Self {
+        let engine = Engine::start(store, config, tokio::runtime::Handle::current()).expect("it starts");
         let (stopping, stopped) = watch::channel(false);
         let api = ApiConfig::new(stopped);
         let router = api.counting(router(engine.clone(), api.clone()));

@@ -4,6 +4,7 @@ use std::time::Duration;
 use axum::body::{Body, BodyDataStream};
 use axum::http::Method;
 use fleetprompt_core::tenant::Role;
+use fleetprompt_engine::Config;
 use fleetprompt_store::counting::CountingStore;
 use fleetprompt_store::memory::MemoryStore;
 use futures_util::StreamExt;
@@ -164,4 +165,40 @@ async fn one_tenant_cannot_open_all_the_streams_there_are() {
     Events::open(&other, "/v1/signals/tail", &[]).await;
     open.pop();
     Events::open(&forum, "/v1/signals/tail", &[]).await;
+}
+
+/// A page that a client does not take uses memory of its tenant; the other streams of the tenant wait for room.
+#[tokio::test]
+async fn streams_share_the_memory_for_responses_of_their_tenant() {
+    const LARGE: usize = 600_000;
+    // An eighth of it is for the responses of one tenant.
+    let config = Config { request_memory: 8 << 20, ..Config::default() };
+    let server = Server::start_with(Arc::new(MemoryStore::default()), config);
+    let (forum, other) = (server.tenant("forum", Role::Member).await, server.tenant("other", Role::Member).await);
+    let mut open = Vec::new();
+    for tenant in [&forum, &forum, &other] {
+        let first = tenant.post("/v1/signals", json!({"name": "file.begun"})).await.is(201);
+        let path = format!("/v1/signals/tail?name=file.read&after={}", text(&first, "/signal/id"));
+        open.push(Events::open(tenant, &path, &[]).await);
+    }
+    for tenant in [&forum, &other] {
+        for n in 0..2 {
+            let payload = json!({"n": n, "text": "x".repeat(LARGE)});
+            tenant.post("/v1/signals", json!({"name": "file.read", "payload": payload})).await.is(201);
+        }
+    }
+    let [mut slow, mut waiting, mut others] = <[Events; 3]>::try_from(open).ok().expect("three streams");
+    assert_eq!(slow.next().await.expect("an event").1["payload"]["n"], 0);
+    let used = || server.engine.memory().used();
+    assert!((LARGE..2 * LARGE).contains(&used()), "{}", used());
+    let waited = tokio::time::timeout(Duration::from_millis(100), waiting.next()).await;
+    assert!(waited.is_err(), "there is no room: {waited:?}");
+    assert_eq!(others.next().await.expect("an event").1["payload"]["n"], 0, "another tenant has its own");
+    assert_eq!(slow.next().await.expect("an event").1["payload"]["n"], 1);
+    drop(slow);
+    for n in [0, 1] {
+        assert_eq!(waiting.next().await.expect("an event").1["payload"]["n"], n);
+    }
+    drop((waiting, others));
+    assert_eq!(used(), 0);
 }

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use axum::body::{Body, Bytes};
 use axum::http::{Method, Request, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use fleetprompt_core::TenantId;
+use fleetprompt_engine::memory::{Exhausted, RequestMemory, Reservation};
 use fleetprompt_store::postgres::{Answer, Cluster, Database, Request as Letter};
 use futures_util::{FutureExt, StreamExt};
 use parking_lot::Mutex;
@@ -24,6 +26,7 @@ use uuid::Uuid;
 use self::message::{Ask, Head, Said, headers_of, read, write, written};
 use self::sending::{Outgoing, Room, send};
 use crate::api::{PassedOn, Problem};
+use crate::listen::GuardedBody;
 
 /// Bytes of all requests that wait for another node, and of all responses that wait to be sent to one: beyond it callers
 /// are told to come back.
@@ -47,9 +50,10 @@ const GONE_AFTER: Duration = Duration::from_secs(60);
 
 pub struct Mail {
     database: Arc<Database>,
+    memory: Arc<RequestMemory>,
     out: mpsc::UnboundedSender<Outgoing>,
     /// Whoever waits here for an answer from elsewhere.
-    waiting: Mutex<HashMap<Uuid, PartSender>>,
+    waiting: Mutex<HashMap<Uuid, Waiter>>,
     /// What is being answered here for others.
     answering: Mutex<HashMap<Uuid, (Uuid, AbortHandle)>>,
     room: Arc<Semaphore>,
@@ -58,38 +62,83 @@ pub struct Mail {
     lease: Duration,
 }
 
-/// Which one it is, from 0.
-type Part = (u32, Said, Bytes);
+/// One part of a response from another node, in memory until its client has taken it.
+struct Part {
+    /// From 0.
+    number: u32,
+    said: Said,
+    bytes: Bytes,
+    reserved: Option<Reservation>,
+}
 
 /// The parts of one response on their way to its client, limited by their bytes.
 struct PartSender {
-    parts: mpsc::UnboundedSender<Part>,
+    parts: mpsc::UnboundedSender<Result<Part, Exhausted>>,
     queued: Arc<AtomicUsize>,
+    memory: Arc<RequestMemory>,
+    recipient: Recipient,
+}
+
+/// A response that is waited for here, and the partition whose node gives it.
+struct Waiter {
+    parts: PartSender,
+    partition: u16,
+}
+
+/// Who waits for a response from another node.
+#[derive(Clone, Copy)]
+pub struct Recipient {
+    /// `None` for callers without a key, whose responses are short.
+    pub tenant: Option<TenantId>,
+    /// A read can be repeated, so its response may be refused. Any other response says what happened.
+    pub is_read: bool,
 }
 
 struct PartReceiver {
-    parts: mpsc::UnboundedReceiver<Part>,
+    parts: mpsc::UnboundedReceiver<Result<Part, Exhausted>>,
     queued: Arc<AtomicUsize>,
 }
 
-fn part_queue() -> (PartSender, PartReceiver) {
+fn part_queue(memory: Arc<RequestMemory>, recipient: Recipient) -> (PartSender, PartReceiver) {
     let ((sender, receiver), queued) = (mpsc::unbounded_channel(), Arc::<AtomicUsize>::default());
-    (PartSender { parts: sender, queued: queued.clone() }, PartReceiver { parts: receiver, queued })
+    (PartSender { parts: sender, queued: queued.clone(), memory, recipient }, PartReceiver { parts: receiver, queued })
 }
 
 impl PartSender {
-    /// Returns `false` if nobody reads, or not fast enough. One part is always taken, whatever its size.
-    fn send(&self, part: Part) -> bool {
-        let bytes = PART_BYTES + part.2.len();
-        let before = self.queued.fetch_add(bytes, Ordering::Relaxed);
-        before <= QUEUED_BYTES_MAX && self.parts.send(part).is_ok()
+    /// Returns `false` if nobody reads, or not fast enough, or if there is no memory for it. Beyond the parts that wait one
+    /// is always taken, if there is memory.
+    fn send(&self, number: u32, said: Said, bytes: Bytes) -> bool {
+        let size = PART_BYTES + bytes.len();
+        if self.queued.fetch_add(size, Ordering::Relaxed) > QUEUED_BYTES_MAX {
+            return false;
+        }
+        match self.reserve(size) {
+            Ok(reserved) => self.parts.send(Ok(Part { number, said, bytes, reserved })).is_ok(),
+            Err(exhausted) => {
+                let _ = self.parts.send(Err(exhausted));
+                false
+            }
+        }
+    }
+
+    fn reserve(&self, bytes: usize) -> Result<Option<Reservation>, Exhausted> {
+        let Recipient { tenant: Some(tenant), is_read } = self.recipient else { return Ok(None) };
+        let mut reserved = self.memory.for_responses(tenant);
+        if is_read {
+            reserved.grow(bytes)?;
+        } else {
+            reserved.grow_always(bytes);
+        }
+        Ok(Some(reserved))
     }
 }
 
 impl PartReceiver {
-    async fn recv(&mut self) -> Option<Part> {
+    async fn recv(&mut self) -> Option<Result<Part, Exhausted>> {
         let part = self.parts.recv().await?;
-        self.queued.fetch_sub(PART_BYTES + part.2.len(), Ordering::Relaxed);
+        if let Ok(part) = &part {
+            self.queued.fetch_sub(PART_BYTES + part.bytes.len(), Ordering::Relaxed);
+        }
         Some(part)
     }
 }
@@ -103,10 +152,16 @@ pub struct Passed {
 }
 
 impl Mail {
-    pub fn new(database: Arc<Database>, cluster: watch::Receiver<Cluster>, lease: Duration) -> Arc<Self> {
+    pub fn new(
+        database: Arc<Database>,
+        memory: Arc<RequestMemory>,
+        cluster: watch::Receiver<Cluster>,
+        lease: Duration,
+    ) -> Arc<Self> {
         let (out, outgoing) = mpsc::unbounded_channel();
         let mail = Arc::new(Self {
             database,
+            memory,
             out,
             waiting: Mutex::default(),
             answering: Mutex::default(),
@@ -126,6 +181,7 @@ impl Mail {
         parts: &axum::http::request::Parts,
         body: &[u8],
         by: Option<PassedOn>,
+        recipient: Recipient,
     ) -> Response {
         let ask = Ask::Request {
             method: parts.method.to_string(),
@@ -139,13 +195,13 @@ impl Mail {
         let Ok(room) = self.room.clone().try_acquire_many_owned(size) else { return crowded().into_response() };
         let room = Some(Arc::new(room));
         let letter = Letter { id: Uuid::now_v7(), partition, asker: self.database.node(), message };
-        let (tell, parts) = part_queue();
+        let (tell, parts) = part_queue(self.memory.clone(), recipient);
         {
             let mut waiting = self.waiting.lock();
             if waiting.len() >= WAITING_MAX {
                 return crowded().into_response();
             }
-            waiting.insert(letter.id, tell);
+            waiting.insert(letter.id, Waiter { parts: tell, partition });
         }
         let here = Here { mail: self.clone(), id: letter.id, partition, is_answered: false, room };
         self.wait(letter, here, parts).await.unwrap_or_else(IntoResponse::into_response)
@@ -159,7 +215,8 @@ impl Mail {
         let _ = self.out.send(Outgoing::Request(letter.clone(), here.room.clone()));
         let first = loop {
             match tokio::time::timeout(LOOK_EVERY, parts.recv()).await {
-                Ok(Some(first)) => break first,
+                // Refused if there is no memory for it.
+                Ok(Some(first)) => break first?,
                 Ok(None) => {
                     here.is_answered = true;
                     return Err(Problem::unavailable("the database does not answer: ask again, with the same key"));
@@ -188,7 +245,7 @@ impl Mail {
             }
             sent_to = owner;
         };
-        here.is_answered = first.1.is_last;
+        here.is_answered = first.said.is_last;
         Ok(response(first, parts, here))
     }
 
@@ -233,15 +290,26 @@ impl Mail {
     }
 
     fn hand_on(&self, answer: Answer) {
-        let mut waiting = self.waiting.lock();
-        let Some(tell) = waiting.get(&answer.request) else { return };
         let Some((said, body)) = read::<Said>(answer.message) else { return };
         let is_last = said.is_last;
-        // Whoever has left, or is too slow for the stream, hears no more.
-        let is_told = tell.send((answer.part, said, body));
-        if is_last || !is_told {
-            waiting.remove(&answer.request);
+        let cut = {
+            let mut waiting = self.waiting.lock();
+            let Some(waiter) = waiting.get(&answer.request) else { return };
+            let is_told = waiter.parts.send(answer.part, said, body);
+            let ended = if is_last || !is_told { waiting.remove(&answer.request) } else { None };
+            ended.filter(|_| !is_last)
+        };
+        // Its client has left, or is too slow: the other node would go on, and nobody would hear of it.
+        if let Some(waiter) = cut {
+            self.leave(answer.request, waiter.partition);
         }
+    }
+
+    /// Has whoever answers the request stop.
+    fn leave(&self, request: Uuid, partition: u16) {
+        let message = write(&Ask::Leave(request.as_u128()), &[]);
+        let leave = Letter { id: Uuid::now_v7(), partition, asker: self.database.node(), message };
+        let _ = self.out.send(Outgoing::Request(leave, None));
     }
 
     fn passed(&self, letter: Letter) -> Option<Passed> {
@@ -371,33 +439,34 @@ struct Here {
 
 impl Drop for Here {
     fn drop(&mut self) {
-        self.mail.waiting.lock().remove(&self.id);
-        if !self.is_answered {
-            let message = write(&Ask::Leave(self.id.as_u128()), &[]);
-            let (asker, partition) = (self.mail.database.node(), self.partition);
-            let leave = Letter { id: Uuid::now_v7(), partition, asker, message };
-            let _ = self.mail.out.send(Outgoing::Request(leave, None));
+        // Without a waiter the response has ended, or was cut off.
+        let waiter = self.mail.waiting.lock().remove(&self.id);
+        if waiter.is_some() && !self.is_answered {
+            self.mail.leave(self.id, self.partition);
         }
     }
 }
 
-fn response((_, said, bytes): Part, parts: PartReceiver, here: Here) -> Response {
+fn response(first: Part, parts: PartReceiver, here: Here) -> Response {
     let nothing = Head { status: StatusCode::BAD_GATEWAY.as_u16(), headers: Vec::new(), elsewhere: None };
-    let Head { status, headers, elsewhere } = said.head.unwrap_or(nothing);
-    let body = if said.is_last {
-        Body::from(bytes)
+    let Head { status, headers, elsewhere } = first.said.head.unwrap_or(nothing);
+    let body = if first.said.is_last {
+        Body::new(GuardedBody::new(Body::from(first.bytes), first.reserved))
     } else {
-        let first = futures_util::stream::once(std::future::ready(bytes));
-        let rest = futures_util::stream::unfold((1, parts, Some(here)), |(next, mut parts, here)| async move {
-            let mut here = here?;
+        // Each part is in memory until the next one is asked for.
+        let begin = Some((here, parts, first.number, first.reserved));
+        let first = futures_util::stream::once(std::future::ready(first.bytes));
+        let rest = futures_util::stream::unfold(begin, |state| async move {
+            let (mut here, mut parts, last, taken) = state?;
+            drop(taken);
             // Streams say that they live: one that does not, or left something out, is asked for again by its client.
-            let (part, said, bytes) = tokio::time::timeout(SILENT_MAX, parts.recv()).await.ok()??;
-            if part != next {
+            let part = tokio::time::timeout(SILENT_MAX, parts.recv()).await.ok()??.ok()?;
+            if part.number != last + 1 {
                 return None;
             }
-            here.is_answered = said.is_last;
-            let stays = (!said.is_last).then_some(here);
-            Some((bytes, (next + 1, parts, stays)))
+            here.is_answered = part.said.is_last;
+            let state = (!part.said.is_last).then_some((here, parts, part.number, part.reserved));
+            Some((part.bytes, state))
         });
         Body::from_stream(first.chain(rest).map(Ok::<_, std::convert::Infallible>))
     };
@@ -414,22 +483,49 @@ fn response((_, said, bytes): Part, parts: PartReceiver, here: Here) -> Response
 mod tests {
     use super::*;
 
-    fn part(bytes: usize) -> Part {
-        (0, Said { head: None, is_last: false }, Bytes::from(vec![0; bytes]))
+    const MIB: usize = 1 << 20;
+
+    fn queue(memory: &Arc<RequestMemory>, is_read: bool) -> (PartSender, PartReceiver) {
+        part_queue(memory.clone(), Recipient { tenant: Some(TenantId(Uuid::from_u128(1))), is_read })
+    }
+
+    fn send(sender: &PartSender, bytes: usize) -> bool {
+        sender.send(0, Said { head: None, is_last: false }, Bytes::from(vec![0; bytes]))
+    }
+
+    async fn received(receiver: &mut PartReceiver) -> Result<Part, Exhausted> {
+        receiver.recv().await.expect("a part, or why there is none")
     }
 
     #[tokio::test]
     async fn a_reader_that_lets_too_many_bytes_wait_is_cut_off_however_few_parts_they_are() {
-        let (sender, _receiver) = part_queue();
-        assert!(sender.send(part(4 << 20)), "one is taken, whatever its size");
-        assert!(!sender.send(part(1)), "it has not been read");
-        let (sender, _receiver) = part_queue();
-        let small = (0..).take_while(|_| sender.send(part(1))).count();
+        let memory = Arc::new(RequestMemory::new(128 * MIB, Arc::default()));
+        let (sender, _receiver) = queue(&memory, true);
+        assert!(send(&sender, 4 * MIB), "one is taken, whatever its size");
+        assert!(!send(&sender, 1), "it has not been read");
+        let (sender, _receiver) = queue(&memory, true);
+        let small = (0..).take_while(|_| send(&sender, 1)).count();
         assert!((1_000..5_000).contains(&small), "{small}");
-        let (sender, mut receiver) = part_queue();
+        let (sender, mut receiver) = queue(&memory, true);
         for _ in 0..100 {
-            assert!(sender.send(part(1 << 20)), "one that is read goes on");
-            receiver.recv().await.expect("a part");
+            assert!(send(&sender, MIB), "one that is read goes on");
+            received(&mut receiver).await.expect("a part");
         }
+    }
+
+    #[tokio::test]
+    async fn parts_take_memory_of_their_tenant_until_they_are_taken() {
+        let memory = Arc::new(RequestMemory::new(64 * MIB, Arc::default()));
+        let (slow, mut of_slow) = queue(&memory, true);
+        assert!(send(&slow, 5 * MIB));
+        let held = received(&mut of_slow).await.expect("there is room");
+        assert_eq!(memory.used(), 5 * MIB + PART_BYTES);
+        let (late, mut of_late) = queue(&memory, true);
+        assert!(!send(&late, 4 * MIB), "its tenant has a share of 8 MiB");
+        assert_eq!(received(&mut of_late).await.err(), Some(Exhausted::Responses { share_mib: 8 }));
+        let (emit, mut of_emit) = queue(&memory, false);
+        assert!(send(&emit, 4 * MIB), "something has happened, and its response says what");
+        drop((held, received(&mut of_emit).await));
+        assert_eq!(memory.used(), 0);
     }
 }
