@@ -1,5 +1,7 @@
 //! What to list, and which part of it.
 
+use std::collections::BTreeMap;
+
 use fleetprompt_core::run::Run;
 use fleetprompt_core::{Name, RunId, SignalId, Slug, Timestamp, directive, run};
 use uuid::Uuid;
@@ -28,6 +30,8 @@ pub struct DirectiveFilter {
 pub struct RunFilter {
     pub workflow: Option<Slug>,
     pub status: Option<run::Status>,
+    /// Any of these; any status if none is given.
+    pub statuses: Vec<run::Status>,
     pub signal_id: Option<SignalId>,
     pub correlation_id: Option<String>,
     pub version: Option<String>,
@@ -40,6 +44,19 @@ pub struct RunFilter {
     /// Asked for at that time or later, and before that time: to the millisecond, as ids have it.
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
+}
+
+impl RunFilter {
+    /// The statuses that a run may have; `None` if it may have any.
+    pub(crate) fn wanted_statuses(&self) -> Option<Vec<run::Status>> {
+        let is_any = self.status.is_none() && self.statuses.is_empty() && !self.open;
+        let is_wanted = |status: &run::Status| {
+            self.status.is_none_or(|wanted| wanted == *status)
+                && (self.statuses.is_empty() || self.statuses.contains(status))
+                && !(self.open && status.has_ended())
+        };
+        (!is_any).then(|| run::Status::ALL.into_iter().filter(is_wanted).collect())
+    }
 }
 
 /// No id that was made at that time or later is below this one, and none that was made before is not.
@@ -101,6 +118,9 @@ pub struct StepRange {
     pub bytes: usize,
     /// Indexes of the items that are read of each step: from the first one to the one before the second.
     pub items: (u32, u32),
+    /// Bytes of the documents that are read of the items of each step. The items after the one that exceeds them come
+    /// without their documents: output, error, and what they wait for.
+    pub item_bytes: usize,
 }
 
 /// Some steps of a run.
@@ -111,13 +131,15 @@ pub struct RunPart {
     pub run: Run,
     /// Index of the first step that was not read, which is the number of steps if none follows.
     pub end: usize,
+    /// Index of the first item that came without its documents, for each step that has such items.
+    pub items_end: BTreeMap<usize, u32>,
 }
 
 impl StepRange {
     pub const ALL_ITEMS: (u32, u32) = (0, u32::MAX);
 
     pub fn one(index: usize) -> Self {
-        Self { from: index, limit: 1, bytes: usize::MAX, items: Self::ALL_ITEMS }
+        Self { from: index, limit: 1, bytes: usize::MAX, items: Self::ALL_ITEMS, item_bytes: usize::MAX }
     }
 
     /// The lowest and the highest number of a part that such an item has, and of what undoes one.

@@ -56,8 +56,7 @@ pub async fn input_list(State(api): State<Api>, caller: Caller, Asked(query): As
         let id = |(_, _, step): &(RunId, Place, Step)| step.signal_id.unwrap_or(SignalId(Uuid::nil())).into();
         let page = Page::after(cursor.map(|id| id.0), limit);
         let mut known = Known { store, tenant, directory: &directory, runs: HashMap::new() };
-        // What a step gave before it waits again is read and not shown.
-        Reading { shows_little: true, ..Reading::new(page, list, id) }.read(|one| shown(&mut known, &one, role))
+        Reading::new(page, list, id).read(|one| shown(&mut known, &one, role))
     });
     ok(&read.await?)
 }

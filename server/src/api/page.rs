@@ -95,9 +95,6 @@ pub struct Reading<L, I> {
     pub bytes_max: usize,
     pub list: L,
     pub id: I,
-    /// The response shows less than a quarter of what the store reads of a record: only the store knows whether it ended
-    /// the page by its bytes, and is asked whether more follows.
-    pub shows_little: bool,
 }
 
 impl<L, I> Reading<L, I> {
@@ -106,7 +103,7 @@ impl<L, I> Reading<L, I> {
         L: Fn(StorePage) -> Result<Vec<T>, Problem>,
         I: Fn(&T) -> RecordId,
     {
-        Self { page, bytes_max: ITEMS_BYTES_MAX, list, id, shows_little: false }
+        Self { page, bytes_max: ITEMS_BYTES_MAX, list, id }
     }
 
     /// Leaves room for what else is in the response.
@@ -124,7 +121,7 @@ impl<L, I> Reading<L, I> {
         L: Fn(StorePage) -> Result<Vec<T>, Problem>,
         I: Fn(&T) -> RecordId,
     {
-        let Self { page, bytes_max, list, id, shows_little } = self;
+        let Self { page, bytes_max, list, id } = self;
         // One more than the limit, so that it is known whether more follow.
         let records = list(StorePage { limit: page.limit + 1, ..page }.within(bytes_max))?;
         let (mut items, mut last, mut more) = (Items::new(bytes_max), None, records.len() > page.limit);
@@ -138,8 +135,8 @@ impl<L, I> Reading<L, I> {
             }
             last = Some(record_id);
         }
-        let may_be_cut = shows_little || items.bytes >= bytes_max / 4;
-        if let Some(last) = last.filter(|_| !more && may_be_cut) {
+        // The store may have ended the page by bytes that the response does not show: logs of an attempt, for example.
+        if let Some(last) = last.filter(|_| !more) {
             let next = StorePage { cursor: Some(last.uuid()), limit: 1, ..page }.within(0);
             more = !list(next)?.is_empty();
         }

@@ -74,6 +74,7 @@ pub async fn run_list(State(api): State<Api>, caller: Caller, Asked(query): Aske
     let filter = RunFilter {
         workflow: query.workflow,
         status: None,
+        statuses: query.status,
         signal_id: query.signal_id,
         correlation_id: query.correlation_id,
         version: query.version,
@@ -83,10 +84,9 @@ pub async fn run_list(State(api): State<Api>, caller: Caller, Asked(query): Aske
         since: query.since,
         until: query.until,
     };
-    let (tenant, statuses) = (caller.tenant(), query.status);
-    let page = Page::before(cursor.map(|id| id.0), limit);
+    let (tenant, page) = (caller.tenant(), Page::before(cursor.map(|id| id.0), limit));
     let read = api.read(move |store| {
-        let list = |page| listed(store, tenant, &filter, &statuses, page);
+        let list = |page| Ok(store.runs(tenant, &filter, page)?);
         Reading::new(page, list, |run: &Run| run.id.into()).read(|run| Ok(Some(runs_view::run(&run))))
     });
     ok(&read.await?)
@@ -104,30 +104,6 @@ fn statuses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Status>, D
         })
     };
     text.split(',').map(str::trim).map(status).collect()
-}
-
-/// Newest first, whatever their statuses: each of these has an index, so each is asked for by itself.
-pub fn listed(
-    store: &dyn Store,
-    tenant: TenantId,
-    filter: &RunFilter,
-    statuses: &[Status],
-    page: Page,
-) -> Result<Vec<Run>, Problem> {
-    if statuses.is_empty() {
-        return Ok(store.runs(tenant, filter, page)?);
-    }
-    let mut runs = Vec::new();
-    for (place, status) in statuses.iter().enumerate() {
-        if !statuses[..place].contains(status) {
-            runs.extend(store.runs(tenant, &RunFilter { status: Some(*status), ..filter.clone() }, page)?);
-        }
-    }
-    runs.sort_by_key(|run| std::cmp::Reverse(run.id.0));
-    // One that moved between two of these questions is there twice.
-    runs.dedup_by_key(|run| run.id);
-    runs.truncate(page.limit);
-    Ok(runs)
 }
 
 /// Where a chain of runs ends because a workflow refused a signal, the last run says so.
@@ -279,7 +255,7 @@ pub async fn item_list(
     ok(&read.await?)
 }
 
-/// Reads the items of one step, a few at a time: each of them may be large.
+/// Reads the items of one step, as many at a time as a page has bytes.
 struct ItemReader<'a> {
     store: &'a dyn Store,
     tenant: TenantId,
@@ -290,15 +266,20 @@ struct ItemReader<'a> {
 }
 
 impl ItemReader<'_> {
-    const READ_AT_ONCE: u32 = 32;
+    /// At least, since only some of them may have the status that is asked for.
+    const READ_AT_ONCE: usize = 32;
 
     fn page(&self, first: u32, limit: usize, status: Option<StepStatus>) -> Result<page::Written, Problem> {
         let (mut items, mut last) = (Items::new(page::ITEMS_BYTES_MAX), None);
         let (mut next, mut count) = (first, 0);
         loop {
-            let end = next.saturating_add(Self::READ_AT_ONCE);
-            let range = StepRange { items: (next, end), ..StepRange::one(self.place) };
+            // One more than the page has room for, so that it is known whether more follow.
+            let at_once = (limit - count + 1).max(Self::READ_AT_ONCE);
+            let end = next.saturating_add(u32::try_from(at_once).unwrap_or(u32::MAX));
+            let (items_read, item_bytes) = ((next, end), page::ITEMS_BYTES_MAX);
+            let range = StepRange { items: items_read, item_bytes, ..StepRange::one(self.place) };
             let part = self.store.run_steps(self.tenant, self.run, range)?;
+            let end = part.as_ref().and_then(|part| part.items_end.get(&self.place).copied()).unwrap_or(end);
             let step = part.as_ref().and_then(|part| part.run.steps.get(self.place));
             let Some(all) = step.and_then(|step| step.items.as_deref()) else { return Ok(items.page(None)) };
             let read = (next..end).map_while(|index| Some((index, all.steps.get(index as usize)?)));

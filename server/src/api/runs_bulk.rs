@@ -19,7 +19,7 @@ use super::answer::{Answer, ok};
 use super::auth::Caller;
 use super::body::Sent;
 use super::request::{IdempotencyKey, key_or_fresh};
-use super::{Api, Problem, page, runs, runs_operate};
+use super::{Api, Problem, page, runs_operate};
 
 /// How many wait for the engine at once: it takes them into the same commit.
 const PARALLEL: usize = 64;
@@ -96,8 +96,8 @@ async fn found(api: &Api, caller: &Caller, bulk: &Bulk) -> Result<(Vec<Found>, O
     let limit = page::limit(Some(bulk.limit.unwrap_or(RUNS_MAX)))?;
     let cursor: Option<RunId> = page::cursor(bulk.cursor.as_deref())?;
     let filter = bulk.filter.clone();
-    let statuses = filter.status;
     let filter = RunFilter {
+        statuses: filter.status,
         workflow: filter.workflow,
         version: filter.version,
         parent: filter.parent,
@@ -108,12 +108,13 @@ async fn found(api: &Api, caller: &Caller, bulk: &Bulk) -> Result<(Vec<Found>, O
         ..RunFilter::default()
     };
     let tenant = caller.tenant();
+    let _pass = api.config().reads().enter(tenant).await?;
     let read = api.read(move |store| {
         let (mut found, mut cursor) = (Vec::new(), cursor.map(|id| id.0));
         // One more than the limit, so that it is known whether more follow.
         while found.len() <= limit {
             let page = Page::before(cursor, limit + 1 - found.len()).within(page::ITEMS_BYTES_MAX);
-            let runs = runs::listed(store, tenant, &filter, &statuses, page)?;
+            let runs = store.runs(tenant, &filter, page)?;
             let Some(last) = runs.last() else { break };
             cursor = Some(last.id.0);
             found.extend(runs.into_iter().map(Found::from));

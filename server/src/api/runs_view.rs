@@ -14,9 +14,6 @@ use serde::Deserialize;
 
 use super::workers::ago;
 
-/// More of what the items of a step gave is read by page.
-const OUTPUT_OF_ITEMS_BYTES_MAX: usize = 1 << 20;
-
 /// Open steps of which it is said what they wait for.
 pub const SHOWN_MAX: usize = 3;
 
@@ -114,9 +111,8 @@ pub fn recorded_at(id: SignalId) -> Timestamp {
     Timestamp(millis * 1_000)
 }
 
+/// A step or an item. What the items of a step gave together is not part of it.
 pub fn step(step: &Step, name: &StepName) -> wire::Step {
-    let items = step.items.as_deref().map(items);
-    let bytes_max = if items.is_some() { OUTPUT_OF_ITEMS_BYTES_MAX } else { usize::MAX };
     wire::Step {
         id: name.id.clone(),
         kind: name.kind.clone(),
@@ -131,9 +127,9 @@ pub fn step(step: &Step, name: &StepName) -> wire::Step {
         started_at: step.started_at,
         ended_at: step.ended_at,
         due_at: step.due_at,
-        output: step.output().filter(|output| output.text().len() <= bytes_max).cloned(),
+        output: step.output.clone(),
         error: step.error.clone(),
-        items,
+        items: step.items.as_deref().map(items),
         compensation: step.undo.as_deref().map(compensation),
         with_worker: None,
     }

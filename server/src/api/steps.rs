@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use fleetprompt_client::wire;
-use fleetprompt_core::run::{Run, StepStatus};
-use fleetprompt_core::{RunId, TenantId};
+use fleetprompt_core::run::{Run, Step, StepStatus};
+use fleetprompt_core::{Json, RunId, TenantId};
 use fleetprompt_engine::Directory;
 use fleetprompt_engine::workers::Workers;
 use fleetprompt_store::{RunPart, StepRange, Store};
@@ -22,6 +22,19 @@ use super::{Api, Problem, page, view};
 
 /// Steps in the response with their run.
 pub const STEPS_MAX: usize = 1_000;
+/// More of what the items of a step gave is read by page.
+const OUTPUT_OF_ITEMS_BYTES_MAX: usize = 1 << 20;
+
+/// Steps as they are shown: of their items the number by status, and together their output, unless it is large.
+fn shown_steps(from: usize, limit: usize) -> StepRange {
+    StepRange {
+        from,
+        limit,
+        bytes: page::ITEMS_BYTES_MAX,
+        items: StepRange::ALL_ITEMS,
+        item_bytes: OUTPUT_OF_ITEMS_BYTES_MAX,
+    }
+}
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -87,11 +100,7 @@ pub async fn step_list(
     let from = cursor.map_or(0, |cursor| cursor.saturating_add(1));
     let reader = Reader::new(&api, &caller);
     let read = api.read(move |store| {
-        let part = reader.part(
-            store,
-            id,
-            StepRange { from, limit, bytes: page::ITEMS_BYTES_MAX, items: StepRange::ALL_ITEMS },
-        )?;
+        let part = reader.part(store, id, shown_steps(from, limit))?;
         let names = names(store, &reader.directory, &part.run)?;
         let (mut items, mut last) = (page::Items::new(page::ITEMS_BYTES_MAX), None);
         for (index, step) in reader.steps(&part, from, &names) {
@@ -121,8 +130,7 @@ impl Reader {
 
     /// A run with at most so many of its first steps, and with the name of the step that started it.
     pub fn run(&self, store: &dyn Store, id: RunId, limit: usize) -> Result<wire::RunDetail, Problem> {
-        let steps = StepRange { from: 0, limit, bytes: page::ITEMS_BYTES_MAX, items: StepRange::ALL_ITEMS };
-        let (head, part) = (head(store, self.tenant, id)?, self.part(store, id, steps)?);
+        let (head, part) = (head(store, self.tenant, id)?, self.part(store, id, shown_steps(0, limit))?);
         let run = &Run { steps: part.run.steps.clone(), ..head };
         let count = run.steps.len();
         let names = names(store, &self.directory, run)?;
@@ -158,7 +166,8 @@ impl Reader {
         let open = store.steps_with(self.tenant, run.id, &in_flight)?;
         let mut known = run.clone();
         for index in open.iter().take(runs_view::SHOWN_MAX) {
-            if let Some(part) = store.run_steps(self.tenant, run.id, StepRange::one(*index))? {
+            let step = StepRange { item_bytes: 0, ..StepRange::one(*index) };
+            if let Some(part) = store.run_steps(self.tenant, run.id, step)? {
                 runs_view::take_step(&mut known, &part.run, *index);
             }
         }
@@ -178,7 +187,17 @@ impl Reader {
     ) -> impl Iterator<Item = (usize, wire::Step)> + 'a {
         let read = part.run.steps.iter().zip(names).enumerate().take(part.end).skip(from);
         read.map(|(index, (step, name))| {
-            (index, runs_view::step_with_worker(part.run.id, index, step, name, &self.workers))
+            let shown = runs_view::step_with_worker(part.run.id, index, step, name, &self.workers);
+            (index, wire::Step { output: output(part, index, step).cloned(), ..shown })
         })
     }
+}
+
+/// What a step gave, or its items together: `None` if that is large, or if not all of it was read.
+fn output<'a>(part: &RunPart, index: usize, step: &'a Step) -> Option<&'a Json> {
+    if step.items.is_none() {
+        return step.output.as_ref();
+    }
+    let is_known = step.output.is_some() || !part.items_end.contains_key(&index);
+    Some(step).filter(|_| is_known)?.output().filter(|output| output.text().len() <= OUTPUT_OF_ITEMS_BYTES_MAX)
 }

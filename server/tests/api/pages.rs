@@ -258,3 +258,100 @@ async fn read_whole(count: usize) -> [(&'static str, Counts); 5] {
     }
     counts.try_into().expect("five")
 }
+
+/// A run that waits for an answer, with an input of so many bytes.
+async fn waiting_run(tenant: &Tenant<'_>, key: usize, bytes: usize) -> String {
+    let payload = json!({"workflow": "asks", "input": {"text": "x".repeat(bytes)}});
+    let body = json!({"name": "workflow.run.start", "payload": payload, "idempotency_key": key.to_string()});
+    text(&tenant.post("/v1/directives", body).await.is(201), "/directive/output/run_id").to_owned()
+}
+
+/// Pages of several statuses end by bytes as one list, so the cursor passes no run that was not seen.
+#[tokio::test]
+async fn runs_of_several_statuses_are_found_each_once_however_large_some_are() {
+    let server = Server::start();
+    let tenant = server.tenant("acme", Role::Member).await;
+    let steps = json!([{"id": "ask", "type": "wait", "input": {"prompt": "Well?"}}]);
+    let workflow = json!({"workflow": {"name": "Asks", "slug": "asks", "version": "1.0.0", "steps": steps}});
+    tenant.post("/v1/workflows?activate=true", workflow).await.is(201);
+    let oldest = waiting_run(&tenant, 0, 1).await;
+    tenant.post(&format!("/v1/runs/{oldest}/pause"), json!({"reason": "it can wait"})).await.ok();
+    for key in 1..10 {
+        waiting_run(&tenant, key, LARGE).await;
+    }
+    assert_eq!(walk(&tenant, "/v1/runs?status=running,paused").await.1, 10);
+    assert_eq!(walk(&tenant, "/v1/runs?status=paused,completed").await.1, 1);
+    let cancel = json!({"action": "cancel", "reason": "closed", "preview": false,
+        "filter": {"status": ["running", "paused"]}});
+    let canceled = tenant.post("/v1/runs/bulk", cancel).await.ok();
+    assert_eq!((&canceled["counts"]["fit"], &canceled["counts"]["by_status"]["running"]), (&json!(10), &json!(9)));
+    assert_eq!(walk(&tenant, "/v1/runs?status=running,paused").await.1, 0);
+}
+
+/// A page also ends by bytes that it does not show, like the logs of an attempt, and says that more follow.
+#[tokio::test]
+async fn directives_with_large_logs_are_listed_to_the_end() {
+    const DIRECTIVES: usize = 10;
+    let server = Server::start();
+    let tenant = server.tenant("acme", Role::Owner).await;
+    let kind = json!({"name": "mail.send", "handler": {"type": "worker"}});
+    tenant.post("/v1/directive-types", json!({"directive_type": kind})).await.is(201);
+    let worker = json!({"name": "w"});
+    let logs = vec!["\u{65e5}".repeat(2_000); 100];
+    for n in 0..DIRECTIVES {
+        let request = json!({"name": "mail.send", "idempotency_key": n.to_string()});
+        tenant.post("/v1/directives", request).await.is(201);
+        let take = json!({"worker": worker, "performs": ["mail.send"], "wait": "10s"});
+        let taken = tenant.post("/v1/attempts/take", take).await.ok();
+        let outcome = json!({"id": taken["attempts"][0]["id"], "status": "succeeded", "logs": logs});
+        let report = json!({"worker": worker, "outcomes": [outcome]});
+        let reported = tenant.post("/v1/attempts/report", report).await.ok();
+        assert_eq!(reported["results"][0]["status"], "recorded", "{reported}");
+    }
+    for path in ["/v1/directives?name=mail.send", "/v1/directives?status=succeeded"] {
+        let (pages, found) = walk(&tenant, path).await;
+        assert!(pages > 1 && found == DIRECTIVES, "{path}: {found} in {pages} pages");
+    }
+}
+
+/// What the items of a step gave is not read where only their number is shown.
+#[tokio::test]
+async fn a_run_with_large_items_is_read_without_them() {
+    let store = Arc::new(CountingStore::new(Arc::new(MemoryStore::default())));
+    let server = Server::start_over(store.clone());
+    let tenant = server.tenant("acme", Role::Owner).await;
+    tenant.post("/v1/workflows?activate=true", items_workflow()).await.is(201);
+    let run = async |key: &str, bytes: usize| {
+        let input = json!({"text": "x".repeat(bytes), "names": (0..20).collect::<Vec<_>>()});
+        let payload = json!({"workflow": "items", "input": input});
+        let body = json!({"name": "workflow.run.start", "payload": payload, "idempotency_key": key});
+        let run = text(&tenant.post("/v1/directives", body).await.is(201), "/directive/output/run_id").to_owned();
+        tenant.until_run(&run, |run| run["waiting_for"].as_str().is_some_and(|waits| waits.contains("`ask`"))).await;
+        store.take_counts();
+        run
+    };
+    let large = run("large", LARGE).await;
+    for path in [format!("/v1/runs/{large}"), format!("/v1/runs/{large}/steps")] {
+        let shown = tenant.get(&path).await.ok();
+        let step = shown.pointer("/run/steps/0").or(shown.pointer("/items/0")).expect("the step");
+        assert_eq!((&step["items"]["by_status"]["completed"], step.get("output")), (&json!(20), None), "{path}");
+        let bytes = store.take_counts().of("run_steps").bytes;
+        assert!(bytes < 3 << 20, "{path}: {bytes} bytes were read");
+    }
+    let (pages, items) = walk(&tenant, &format!("/v1/runs/{large}/steps/each/items")).await;
+    let counts = store.take_counts().of("run_steps");
+    assert!(pages > 4 && items == 20, "{items} in {pages} pages");
+    // A page has 4 items, and is read with the one that does not fit.
+    assert!(counts.bytes < 26 * LARGE as u64, "{counts:?}");
+
+    let small = run("small", 10).await;
+    let shown = tenant.get(&format!("/v1/runs/{small}")).await.ok();
+    assert_eq!(shown["run"]["steps"][0]["output"].as_array().map(Vec::len), Some(20), "what is small is shown");
+}
+
+fn items_workflow() -> Value {
+    let upper = json!({"id": "each", "type": "function", "function": "text.upper", "for_each": "${run.input.names}",
+        "input": {"text": "${run.input.text}"}});
+    let ask = json!({"id": "ask", "type": "wait", "input": {"prompt": "Well?"}});
+    json!({"workflow": {"name": "Items", "slug": "items", "version": "1.0.0", "steps": [upper, ask]}})
+}

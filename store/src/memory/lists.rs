@@ -44,15 +44,15 @@ impl State {
     }
 
     pub(super) fn runs(&self, tenant: TenantId, filter: &RunFilter, page: Page) -> Vec<Run> {
+        let statuses = filter.wanted_statuses();
         let matches = |run: &Run| {
             is(&filter.workflow, &run.workflow)
-                && is(&filter.status, &run.status)
+                && statuses.as_ref().is_none_or(|statuses| statuses.contains(&run.status))
                 && (filter.signal_id.is_none() || run.signal_id == filter.signal_id)
                 && filter.correlation_id.as_deref().is_none_or(|id| *id == *run.lineage.correlation_id)
                 && filter.version.as_deref().is_none_or(|version| *version == *run.version)
                 && (filter.parent.is_none() || run.parent.map(|parent| parent.run_id) == filter.parent)
                 && (filter.source.is_none() || run.source == filter.source)
-                && !(filter.open && run.status.has_ended())
                 && filter.since.is_none_or(|since| run.id.0 >= first_id_at(since))
                 && filter.until.is_none_or(|until| run.id.0 < first_id_at(until))
         };
@@ -88,24 +88,34 @@ impl State {
             ..run.clone()
         };
         let (mut end, mut budget) = (steps.end(run.steps.len()), Budget::of(steps.bytes));
+        let mut items_end = BTreeMap::new();
         for index in steps.from..end {
             let Some(step) = run.steps.get(index) else { break };
             let mut bytes = self.step_bytes(run.tenant, step);
             part.restore(Place::step(index), Step { undo: step.undo.clone(), ..bare(step) });
             let items = step.items.iter().flat_map(|items| (0..).zip(items.steps.iter()));
             let is_wanted = |item: u32| (steps.items.0..steps.items.1).contains(&item);
+            let mut of_items = 0;
             for (item, step) in items.filter(|(item, _)| is_wanted(*item)) {
-                bytes += self.step_bytes(run.tenant, step);
-                if has_row(step) || step.undo.is_some() {
-                    part.restore(Place::step(index).item(item), step.clone());
+                if !has_row(step) && step.undo.is_none() {
+                    continue;
                 }
+                let mut step = step.clone();
+                if of_items > steps.item_bytes {
+                    items_end.entry(index).or_insert(item);
+                    step = without_documents(&step);
+                } else {
+                    of_items += self.step_bytes(run.tenant, &step);
+                }
+                part.restore(Place::step(index).item(item), step);
             }
+            bytes += of_items;
             if budget.ends_with(bytes) {
                 end = index + 1;
                 break;
             }
         }
-        RunPart { run: part, end }
+        RunPart { run: part, end, items_end }
     }
 
     /// Of a step and of what undoes it.
@@ -140,6 +150,13 @@ impl State {
         }
         counts.into_iter().map(|((version, status), count)| (version, status, count)).collect()
     }
+}
+
+/// A row without the payloads of its signals.
+fn without_documents(step: &Step) -> Step {
+    let undo = step.undo.as_deref().map(without_documents).map(Box::new);
+    let output_by = step.output_by.filter(|by| step.signal_id != Some(*by));
+    Step { output: None, output_by, error: None, waiting: None, lock: None, undo, ..step.clone() }
 }
 
 fn is<T: PartialEq>(wanted: &Option<T>, found: &T) -> bool {

@@ -1,6 +1,8 @@
 //! Reading what stands at the places of runs: steps, their items, and what undoes either. What a place
 //! waits for, and how it ended, is read from the signal that made it what it is.
 
+use std::collections::BTreeMap;
+
 use fleetprompt_core::run::{Awaited, Items, Place, Run, Step, StepStatus};
 use fleetprompt_core::{DirectiveId, RunId, SignalId, TenantId};
 use tokio_postgres::Row;
@@ -16,7 +18,7 @@ use crate::rows::{ReadBudget, Said};
 use crate::{Order, Page, StepRange, WaitingFilter};
 
 const COLUMNS: &str = "p.step, p.part, p.status, p.attempt, p.iteration, p.issue, p.items, p.due_at, p.directive_id, \
-    p.started_at, p.ended_at, p.signal_id, p.output_by, s.payload, o.payload";
+    p.started_at, p.ended_at, p.signal_id, p.output_by, s.payload AS said, o.payload AS gave";
 const JOIN: &str = "LEFT JOIN signals s ON s.tenant_id = p.tenant_id AND s.id = p.signal_id \
     LEFT JOIN signals o ON o.tenant_id = p.tenant_id AND o.id = p.output_by";
 
@@ -26,47 +28,67 @@ pub async fn restore(view: &View<'_>, run: &mut Run) -> Result<()> {
     restore_some(view, run, steps).await.map(drop)
 }
 
-/// Fills in some of its steps. Whole steps come first, and then what is part of them. Returns the index behind them.
-pub async fn restore_some(view: &View<'_>, run: &mut Run, steps: StepRange) -> Result<usize> {
+/// Fills in some of its steps. Whole steps come first, and then what is part of them. Returns the index behind them, and
+/// where the items begin that have no documents.
+pub async fn restore_some(view: &View<'_>, run: &mut Run, steps: StepRange) -> Result<(usize, BTreeMap<usize, u32>)> {
     let end = steps.end(run.steps.len());
-    let weight = weight(&["s.payload", "o.payload"]);
     // A row of a step that the run does not have is damage, which is found below.
     let range =
         [steps.from, steps.from.saturating_add(steps.limit)].map(|index| i64::try_from(index).unwrap_or(i64::MAX));
-    let (parts, bytes) = (steps.parts(), i64::try_from(steps.bytes).unwrap_or(i64::MAX));
+    let parts = steps.parts();
+    let [bytes, item_bytes] = [steps.bytes, steps.item_bytes].map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
     let mut values: Vec<&(dyn ToSql + Sync)> = vec![&run.tenant.0, &run.id.0, &range[0], &range[1]];
     let mut of_items = "";
     if steps.items != StepRange::ALL_ITEMS {
         of_items = "AND (p.part IN (0, -1) OR p.part BETWEEN $5 AND $6 OR p.part BETWEEN $7 AND $8)";
         values.extend(parts.iter().map(|part| part as &(dyn ToSql + Sync)));
     }
+    let weight = weight(&["s.payload", "o.payload"]);
     let mut sql = format!(
-        "SELECT {COLUMNS}, {weight} FROM places p {JOIN} \
+        "SELECT {COLUMNS}, {weight}, CASE WHEN p.part > 0 THEN p.part - 1 ELSE -2 - p.part END AS item
+         FROM places p {JOIN}
          WHERE p.tenant_id = $1 AND p.run_id = $2 AND p.step >= $3 AND p.step < $4 {of_items}"
     );
-    if steps.bytes != usize::MAX {
-        values.push(&bytes);
-        // A step that exceeds the bytes is read whole.
-        sql = format!(
-            "SELECT * FROM (
-               SELECT p.*, (sum(p.weight) OVER (ORDER BY p.step) - sum(p.weight) OVER (PARTITION BY p.step))::bigint
-                 AS weight_before
-               FROM ({sql}) p
-             ) q WHERE q.weight_before <= ${}",
-            values.len()
-        );
+    let is_limited = steps.bytes != usize::MAX || steps.item_bytes != usize::MAX;
+    if is_limited {
+        values.extend([&bytes as &(dyn ToSql + Sync), &item_bytes]);
+        sql = within_bytes(&sql, &format!("${}", values.len() - 1), &format!("${}", values.len()));
     }
-    let (mut weighed, mut last) = (0_usize, steps.from);
+    let (mut weighed, mut last, mut items_end) = (0_usize, steps.from, BTreeMap::new());
     let read = |row: &Row| {
         let (place, step) = place(row)?;
         weighed = weighed.saturating_add(columns::number(row, 15)?);
         last = last.max(place.index());
+        if is_limited && columns::get(row, 16)? {
+            let item = place.item.unwrap_or_default();
+            items_end.entry(place.index()).and_modify(|end: &mut u32| *end = item.min(*end)).or_insert(item);
+        }
         Ok((place, step))
     };
     let found = view.rows(&sql, &values, read).await?;
     let (whole, parts): (Vec<_>, Vec<_>) = found.into_iter().partition(|(place, _)| place.part() == 0);
     whole.into_iter().chain(parts).try_for_each(|(place, step)| put(run, place, step))?;
-    Ok(if weighed > steps.bytes { last + 1 } else { end })
+    Ok((if weighed > steps.bytes { last + 1 } else { end }, items_end))
+}
+
+/// These rows without the documents of the items that follow the one with which the items of their step exceed
+/// `item_bytes`, up to the step with which all that is read exceeds `bytes`: that one is read whole.
+fn within_bytes(rows: &str, bytes: &str, item_bytes: &str) -> String {
+    const PLACE: &str = "step, part, status, attempt, iteration, issue, items, due_at, directive_id, started_at, ended_at, \
+        signal_id, output_by";
+    format!(
+        "SELECT {PLACE}, CASE WHEN is_cut THEN NULL ELSE said END, CASE WHEN is_cut THEN NULL ELSE gave END, read_weight, is_cut
+         FROM (
+           SELECT *, (sum(read_weight) OVER (ORDER BY step) - sum(read_weight) OVER (PARTITION BY step)) AS weight_before
+           FROM (
+             SELECT *, CASE WHEN is_cut THEN 0 ELSE weight END AS read_weight FROM (
+               SELECT *, item >= 0 AND sum(CASE WHEN item >= 0 THEN weight ELSE 0 END) OVER (PARTITION BY step ORDER BY item)
+                 - sum(weight) OVER (PARTITION BY step, item) > {item_bytes}::bigint AS is_cut
+               FROM ({rows}) p
+             ) p
+           ) p
+         ) q WHERE weight_before <= {bytes}::bigint"
+    )
 }
 
 pub async fn steps_with(view: &View<'_>, tenant: TenantId, run: RunId, statuses: &[StepStatus]) -> Result<Vec<usize>> {

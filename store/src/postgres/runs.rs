@@ -31,8 +31,8 @@ pub async fn one(view: &View<'_>, tenant: TenantId, id: RunId) -> Result<Option<
 pub async fn part(view: &View<'_>, tenant: TenantId, id: RunId, steps: StepRange) -> Result<Option<RunPart>> {
     let bare = COLUMNS.replace("r.input", "NULL::text").replace("s.payload", "NULL::text");
     let Some(mut run) = read(view, tenant, id, &bare, "").await? else { return Ok(None) };
-    let end = places::restore_some(view, &mut run, steps).await?;
-    Ok(Some(RunPart { run, end }))
+    let (end, items_end) = places::restore_some(view, &mut run, steps).await?;
+    Ok(Some(RunPart { run, end, items_end }))
 }
 
 /// With its steps as they were before it began.
@@ -103,13 +103,14 @@ pub async fn counted(view: &View<'_>, tenants: &[Uuid]) -> Result<Vec<Run>> {
 }
 
 pub async fn list(view: &View<'_>, tenant: TenantId, filter: &RunFilter, page: Page) -> Result<Vec<Run>> {
-    if filter.open && filter.status.is_some_and(Status::has_ended) {
+    let statuses = filter.wanted_statuses();
+    if statuses.as_ref().is_some_and(Vec::is_empty) {
         return Ok(Vec::new());
     }
-    select(tenant, filter, page).rows(view, |row| run(tenant, row)).await
+    select(tenant, filter, statuses, page).rows(view, |row| run(tenant, row)).await
 }
 
-fn select(tenant: TenantId, filter: &RunFilter, page: Page) -> Query {
+fn select(tenant: TenantId, filter: &RunFilter, statuses: Option<Vec<Status>>, page: Page) -> Query {
     let mut query = Query::new(("runs", "r"), tenant.0, page);
     if let Some(signal) = filter.signal_id {
         // No index by signal: its dispositions name its runs.
@@ -140,28 +141,31 @@ fn select(tenant: TenantId, filter: &RunFilter, page: Page) -> Query {
         let until = query.bind(first_id_at(until));
         query.and_that(format!("r.id < {until}"));
     }
-    by_status(&mut query, filter);
+    by_status(&mut query, filter, statuses);
     query.select(COLUMNS, JOIN, &["r.input", "s.payload"])
 }
 
-/// Most have completed: the index leaves them out.
-fn by_status(query: &mut Query, filter: &RunFilter) {
+/// Most have completed: the index leaves them out, and where they are wanted as well, rows that match are found soon.
+fn by_status(query: &mut Query, filter: &RunFilter, statuses: Option<Vec<Status>>) {
     let is_found_otherwise = filter.signal_id.is_some()
         || filter.correlation_id.is_some()
         || filter.parent.is_some()
         || filter.source.is_some();
-    match filter.status {
-        Some(Status::Completed) => query.and("status", Status::Completed.as_str()),
-        Some(status) => {
-            query.and("status", status.as_str());
-            query.and_that("r.status <> 'completed'".to_owned());
+    let Some(statuses) = statuses else { return };
+    if is_found_otherwise && filter.open && filter.status.is_none() && filter.statuses.is_empty() {
+        return query.and_that("r.ended_at IS NULL".to_owned());
+    }
+    let has_completed = statuses.contains(&Status::Completed);
+    if !has_completed {
+        query.and_that("r.status <> 'completed'".to_owned());
+    }
+    match statuses.as_slice() {
+        [status] => query.and("status", status.as_str()),
+        _ if has_completed || is_found_otherwise => {
+            let places: Vec<String> = statuses.iter().map(|status| query.bind(status.as_str())).collect();
+            query.and_that(format!("r.status IN ({})", places.join(", ")));
         }
-        None if filter.open && is_found_otherwise => query.and_that("r.ended_at IS NULL".to_owned()),
-        None if filter.open => {
-            query.and_that("r.status <> 'completed'".to_owned());
-            query.and_any("status", Status::ALL.into_iter().filter(|status| !status.has_ended()).map(Status::as_str));
-        }
-        None => {}
+        _ => query.and_any("status", statuses.into_iter().map(Status::as_str)),
     }
 }
 

@@ -75,6 +75,12 @@ impl Query {
         self.and_with(&format!("+{}.{column} = ?", self.table.1), vec![value.into()]);
     }
 
+    /// Rows whose `column` has one of these values, looked at one by one.
+    pub fn and_any(&mut self, column: &str, values: Vec<Value>) {
+        let listed = vec!["?"; values.len()].join(", ");
+        self.and_with(&format!("+{}.{column} IN ({listed})", self.table.1), values);
+    }
+
     /// Rows whose `column` has one of these values, found by `index` unless an earlier condition finds
     /// them.
     pub fn and_found_any(
@@ -85,8 +91,7 @@ impl Query {
         indexed: Option<&'static str>,
     ) {
         if !matches!(self.found, Found::InOrder) {
-            let listed = vec!["?"; values.len()].join(", ");
-            return self.and_with(&format!("+{}.{column} IN ({listed})", self.table.1), values);
+            return self.and_any(column, values);
         }
         self.found = Found::ByAny { index, column, values };
         self.conditions.extend(indexed.map(str::to_owned));

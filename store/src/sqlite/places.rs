@@ -1,6 +1,8 @@
 //! Reading what stands at the places of runs: steps, their items, and what undoes either. What a place
 //! waits for, and how it ended, is read from the signal that made it what it is.
 
+use std::collections::BTreeMap;
+
 use fleetprompt_core::run::{Awaited, Items, Place, Run, Step, StepStatus};
 use fleetprompt_core::{DirectiveId, RunId, SignalId, TenantId};
 use rusqlite::types::Value;
@@ -20,28 +22,38 @@ const DOCUMENTS: &[usize] = &[13, 14];
 const JOIN: &str = "LEFT JOIN signals s ON s.tenant = p.tenant AND s.id = p.signal_id \
     LEFT JOIN signals o ON o.tenant = p.tenant AND o.id = p.output_by";
 
+/// The item that a row belongs to: its own index, or that of the one it undoes; negative for what belongs to no item.
+const ITEM: &str = "CASE WHEN p.part > 0 THEN p.part - 1 ELSE -2 - p.part END";
+const IS_OF_ITEM: &str = "p.part NOT IN (0, -1)";
+
 /// Fills in the steps of a run; what has no row is as it began.
 pub fn restore(view: &View, tenant: i64, run: &mut Run) -> Result<()> {
     let steps = StepRange { limit: usize::MAX, ..StepRange::one(0) };
     restore_some(view, tenant, run, steps).map(drop)
 }
 
-/// Fills in some of its steps. Whole steps come first, and then what is part of them. Returns the index behind them.
-pub fn restore_some(view: &View, tenant: i64, run: &mut Run, steps: StepRange) -> Result<usize> {
+/// Fills in some of its steps. Whole steps come first, and then what is part of them. Returns the index behind them, and
+/// where the items begin that have no documents.
+pub fn restore_some(
+    view: &View,
+    tenant: i64,
+    run: &mut Run,
+    steps: StepRange,
+) -> Result<(usize, BTreeMap<usize, u32>)> {
     let mut end = steps.end(run.steps.len());
-    // A row of a step that the run does not have is damage, which is found below.
-    let range =
-        [steps.from, steps.from.saturating_add(steps.limit)].map(|index| i64::try_from(index).unwrap_or(i64::MAX));
-    let mut values = vec![Value::from(tenant), Id(run.id.0).into(), range[0].into(), range[1].into()];
-    let mut of_items = "";
-    if steps.items != StepRange::ALL_ITEMS {
-        of_items = "AND (p.part IN (0, -1) OR p.part BETWEEN ? AND ? OR p.part BETWEEN ? AND ?)";
-        values.extend(steps.parts().map(Value::from));
+    let (of_range, mut values) = range(tenant, run.id, steps);
+    let mut items_end = items_end(view, &of_range, &values, steps)?;
+    let mut columns = COLUMNS.to_owned();
+    if !items_end.is_empty() {
+        let begins = items_end.iter().map(|(step, item)| (step.to_string(), *item)).collect::<BTreeMap<_, _>>();
+        let begins = serde_json::to_string(&begins).expect("numbers can be written");
+        let is_read = format!("coalesce({ITEM} < ?1 ->> ('$.' || p.step), 1)");
+        for payload in ["s.payload", "o.payload"] {
+            columns = columns.replace(payload, &format!("CASE WHEN {is_read} THEN {payload} END"));
+        }
+        values.insert(0, begins.into());
     }
-    let sql = format!(
-        "SELECT {COLUMNS} FROM places p {JOIN} WHERE p.tenant = ? AND p.run_id = ? AND p.step >= ? AND p.step < ? \
-         {of_items} ORDER BY p.step"
-    );
+    let sql = format!("SELECT {columns} FROM places p {JOIN} WHERE {of_range} ORDER BY p.step");
     let mut statement = view.sql.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(values))?;
     let (mut parts, mut budget) = (Vec::new(), Budget::of(steps.bytes));
@@ -62,7 +74,46 @@ pub fn restore_some(view: &View, tenant: i64, run: &mut Run, steps: StepRange) -
         }
     }
     parts.into_iter().try_for_each(|(place, step)| put(run, place, step))?;
-    Ok(end)
+    items_end.retain(|step, _| *step < end);
+    Ok((end, items_end))
+}
+
+/// The condition of the rows that are read, and its values.
+fn range(tenant: i64, run: RunId, steps: StepRange) -> (String, Vec<Value>) {
+    // A row of a step that the run does not have is damage, which is found by `put`.
+    let range =
+        [steps.from, steps.from.saturating_add(steps.limit)].map(|index| i64::try_from(index).unwrap_or(i64::MAX));
+    let mut values = vec![Value::from(tenant), Id(run.0).into(), range[0].into(), range[1].into()];
+    let mut condition = "p.tenant = ? AND p.run_id = ? AND p.step >= ? AND p.step < ?".to_owned();
+    if steps.items != StepRange::ALL_ITEMS {
+        condition += " AND (p.part IN (0, -1) OR p.part BETWEEN ? AND ? OR p.part BETWEEN ? AND ?)";
+        values.extend(steps.parts().map(Value::from));
+    }
+    (condition, values)
+}
+
+/// Where the items begin that come without documents. SQLite knows the length of a document without reading it.
+fn items_end(view: &View, of_range: &str, values: &[Value], steps: StepRange) -> Result<BTreeMap<usize, u32>> {
+    let Ok(bytes_max) = i64::try_from(steps.item_bytes) else { return Ok(BTreeMap::new()) };
+    let sql = format!(
+        "SELECT step, min(item) FROM (
+           SELECT step, item, sum(weight) OVER (PARTITION BY step ORDER BY item)
+             - sum(weight) OVER (PARTITION BY step, item) AS before
+           FROM (
+             SELECT p.step, {ITEM} AS item,
+               coalesce(octet_length(s.payload), 0) + coalesce(octet_length(o.payload), 0) AS weight
+             FROM places p {JOIN} WHERE {of_range} AND {IS_OF_ITEM}
+           )
+         ) WHERE before > ? GROUP BY step"
+    );
+    let mut statement = view.sql.prepare_cached(&sql)?;
+    let values = values.iter().cloned().chain([bytes_max.into()]);
+    let mut rows = statement.query(params_from_iter(values))?;
+    let mut ends = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        ends.insert(row.get::<_, u32>(0)? as usize, row.get(1)?);
+    }
+    Ok(ends)
 }
 
 pub fn steps_with(view: &View, tenant: TenantId, run: RunId, statuses: &[StepStatus]) -> Result<Vec<usize>> {

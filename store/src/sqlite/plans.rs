@@ -110,6 +110,14 @@ fn runs_are_searched_by_the_narrowest_of_their_filters() {
         ),
         (RunFilter { parent, open: true, ..all() }, "INDEX runs_by_parent (tenant=? AND parent=?"),
         (RunFilter { source: parent, status, ..all() }, "INDEX runs_by_source (tenant=? AND source=?"),
+        (
+            RunFilter { statuses: vec![run::Status::Failed, run::Status::Parked], ..all() },
+            "INDEX runs_by_status (tenant=? AND status=?",
+        ),
+        (
+            RunFilter { statuses: vec![run::Status::Failed, run::Status::Completed], ..all() },
+            "SEARCH r USING PRIMARY KEY (tenant=?",
+        ),
         (RunFilter { open: true, ..all() }, "INDEX runs_by_status (tenant=? AND status=?"),
         (RunFilter { open: true, workflow, version, ..all() }, "INDEX runs_by_status (tenant=? AND status=?"),
         (RunFilter { since, until: since, ..all() }, "SEARCH r USING PRIMARY KEY (tenant=? AND id>? AND id<?"),

@@ -56,8 +56,8 @@ pub fn part(view: &View, tenant: TenantId, id: RunId, steps: StepRange) -> Resul
     let bare = COLUMNS.replace("r.input", "NULL").replace("s.payload", "NULL");
     let Some(mut run) = read(view, tenant, id, &bare, "")? else { return Ok(None) };
     let Some(no) = view.interned.tenant(tenant) else { return Ok(None) };
-    let end = places::restore_some(view, no, &mut run, steps)?;
-    Ok(Some(RunPart { run, end }))
+    let (end, items_end) = places::restore_some(view, no, &mut run, steps)?;
+    Ok(Some(RunPart { run, end, items_end }))
 }
 
 /// With its steps as they were before it began.
@@ -84,7 +84,8 @@ pub fn list(view: &View, tenant: TenantId, filter: &RunFilter, page: Page) -> Re
 
 /// None when no row can match.
 pub(super) fn select(view: &View, tenant: i64, filter: &RunFilter, page: Page) -> Result<Option<Query>> {
-    if filter.open && filter.status.is_some_and(Status::has_ended) {
+    let statuses = filter.wanted_statuses();
+    if statuses.as_ref().is_some_and(Vec::is_empty) {
         return Ok(None);
     }
     let mut query = Query::new(("runs", "r"), tenant, page);
@@ -103,7 +104,7 @@ pub(super) fn select(view: &View, tenant: i64, filter: &RunFilter, page: Page) -
     if let Some(source) = filter.source {
         query.and_found("source", Id(source.0), "runs_by_source", None);
     }
-    by_status(&mut query, filter);
+    by_status(&mut query, statuses);
     if let Some(slug) = &filter.workflow {
         let Some(number) = view.interned.number(view.sql, slug.as_str())? else { return Ok(None) };
         query.and_found("workflow", number, "runs_by_workflow", None);
@@ -121,18 +122,17 @@ pub(super) fn select(view: &View, tenant: i64, filter: &RunFilter, page: Page) -
     Ok(Some(query.select(COLUMNS, JOIN)))
 }
 
-/// Most have completed: the index leaves them out.
-fn by_status(query: &mut Query, filter: &RunFilter) {
+/// Most have completed: the index leaves them out, and where they are wanted as well, rows that match are found soon.
+fn by_status(query: &mut Query, statuses: Option<Vec<Status>>) {
     const NOT_COMPLETED: Option<&str> = Some("r.status <> 'completed'");
-    let word = |status: Status| Value::from(status.as_str().to_owned());
-    match filter.status {
-        Some(Status::Completed) => query.and("status", word(Status::Completed)),
-        Some(status) => query.and_found("status", word(status), "runs_by_status", NOT_COMPLETED),
-        None if filter.open => {
-            let open = Status::ALL.into_iter().filter(|status| !status.has_ended());
-            query.and_found_any("status", open.map(word).collect(), "runs_by_status", NOT_COMPLETED);
-        }
-        None => {}
+    let Some(statuses) = statuses else { return };
+    let mut words: Vec<Value> = statuses.iter().map(|status| Value::from(status.as_str().to_owned())).collect();
+    if statuses.contains(&Status::Completed) {
+        query.and_any("status", words);
+    } else if words.len() > 1 {
+        query.and_found_any("status", words, "runs_by_status", NOT_COMPLETED);
+    } else if let Some(word) = words.pop() {
+        query.and_found("status", word, "runs_by_status", NOT_COMPLETED);
     }
 }
 

@@ -407,8 +407,12 @@ impl World {
             for run in &self.now.runs {
                 alike!(run(tenant, run.id));
                 alike!(run_head(tenant, run.id));
-                let steps = StepRange { from: 0, limit: 2, bytes: 60, items: (1, 3) };
-                alike!(run_steps(tenant, run.id, steps));
+                for (bytes, items, item_bytes) in
+                    [(60, (1, 3), usize::MAX), (600, StepRange::ALL_ITEMS, 200), (usize::MAX, (0, 3), 0)]
+                {
+                    let steps = StepRange { from: 0, limit: 2, bytes, items, item_bytes };
+                    alike!(run_steps(tenant, run.id, steps));
+                }
                 alike!(steps_with(tenant, run.id, &[StepStatus::Running, StepStatus::Waiting]));
             }
             for run in self.committed.runs.iter().filter(|run| run.tenant == tenant) {

@@ -2,12 +2,14 @@ use std::sync::Arc;
 
 use fleetprompt_core::directive::{self, Directive, Input};
 use fleetprompt_core::run::{
-    self, Awaited, Parent, Place, Run, RunChange, Status, Step, StepChange, StepRecord, Steps, Waiting,
+    self, Awaited, Parent, Place, Run, RunChange, Status, Step, StepChange, StepRecord, StepStatus, Steps, Waiting,
 };
 use fleetprompt_core::signal::Disposition;
 use fleetprompt_core::tenant::Tenant;
 use fleetprompt_core::{Party, RunId, Signal, Span};
-use fleetprompt_store::{Batch, DirectiveFilter, Order, Page, RunFilter, SignalFilter, Store, WaitingFilter};
+use fleetprompt_store::{
+    Batch, DirectiveFilter, Order, Page, RunFilter, SignalFilter, StepRange, Store, WaitingFilter,
+};
 use rstest::rstest;
 use uuid::Uuid;
 
@@ -278,6 +280,15 @@ fn runs_are_listed_by_kin_by_version_by_time_and_while_they_are_open(
         RunFilter { open: true, ..all() },
         RunFilter { open: true, workflow: workflow.clone(), ..all() },
         RunFilter { open: true, status: Some(Status::Parked), ..all() },
+        RunFilter { statuses: vec![Status::Parked, Status::Running], ..all() },
+        RunFilter { statuses: vec![Status::Parked, Status::Completed], ..all() },
+        RunFilter { statuses: vec![Status::Parked, Status::Failed], open: true, since: time, ..all() },
+        RunFilter {
+            statuses: vec![Status::Paused, Status::Failed, Status::Paused],
+            workflow: workflow.clone(),
+            ..all()
+        },
+        RunFilter { statuses: vec![Status::Running, Status::Completed], parent: some, ..all() },
         RunFilter { open: true, status: Some(Status::Failed), ..all() },
         RunFilter { open: true, parent: some, since: time, ..all() },
         RunFilter { version: version.clone(), ..all() },
@@ -291,6 +302,7 @@ fn runs_are_listed_by_kin_by_version_by_time_and_while_they_are_open(
         let matches = |run: &&Run| {
             filter.workflow.as_ref().is_none_or(|workflow| run.workflow == *workflow)
                 && filter.status.is_none_or(|status| run.status == status)
+                && (filter.statuses.is_empty() || filter.statuses.contains(&run.status))
                 && filter.version.as_deref().is_none_or(|version| *version == *run.version)
                 && (filter.parent.is_none() || run.parent.map(|parent| parent.run_id) == filter.parent)
                 && (filter.source.is_none() || run.source == filter.source)
@@ -416,4 +428,51 @@ fn a_page_ends_with_the_record_that_exceeds_its_bytes(#[values(Memory, Sqlite, P
         found.extend(page);
     }
     assert!(found.iter().eq(all.into_iter().map(|signal| &**signal)), "each of them once, in order");
+}
+
+/// The items of a step are read with their documents until these exceed a limit, and then without them.
+#[rstest]
+fn items_beyond_their_bytes_come_without_documents(#[values(Memory, Sqlite, Postgres)] backend: Backend) {
+    const LARGE: usize = 10_000;
+    const ITEMS: u32 = 8;
+    let (store, mut samples) = (backend.open(), Samples::new());
+    let tenant = samples.tenant("acme");
+    store.commit(&tenants(&[&tenant])).expect("committed");
+    let (mut run, begun) = samples.run_with(tenant.id, "w", 3, None, |_| {});
+    let mut signals = vec![begun];
+    for step in [0, 1, 2] {
+        let list = |record: &mut StepRecord| record.items = Some(ITEMS);
+        signals.push(samples.place(&mut run, Place::step(step), StepChange::Started, list));
+        for item in 0..ITEMS {
+            let large = |record: &mut StepRecord| record.output = Some(serde_json::json!("x".repeat(LARGE)).into());
+            let place = Place::step(step).item(item);
+            signals.push(samples.place(&mut run, place, StepChange::Started, |_| {}));
+            signals.push(samples.place(&mut run, place, StepChange::Completed, large));
+        }
+    }
+    store.commit(&Batch { runs: vec![whole(&run)], ..facts(signals) }).expect("committed");
+
+    let read = |steps| store.run_steps(tenant.id, run.id, steps).expect("read").expect("it is there");
+    let all = StepRange { limit: 9, ..StepRange::one(0) };
+    for (steps, read_of_each, first_cut) in [
+        (all, ITEMS, None),
+        (StepRange { item_bytes: LARGE * 3 / 2, ..all }, 2, Some(2)),
+        (StepRange { item_bytes: 0, ..all }, 1, Some(1)),
+        (StepRange { item_bytes: LARGE * 3 / 2, items: (3, 7), ..all }, 2, Some(5)),
+        (StepRange { item_bytes: LARGE * 3 / 2, items: (6, 7), ..all }, 1, None),
+    ] {
+        let part = read(steps);
+        let ends: Vec<_> = part.items_end.into_iter().collect();
+        let expected: Vec<_> = first_cut.into_iter().flat_map(|end| [0, 1, 2].map(|step| (step, end))).collect();
+        assert_eq!(ends, expected, "{steps:?}");
+        for step in part.run.steps.iter() {
+            let items = &step.items.as_deref().expect("items").steps;
+            assert_eq!(items.iter().filter(|item| item.output.is_some()).count(), read_of_each as usize, "{steps:?}");
+            let known = ITEMS.min(steps.items.1) - steps.items.0;
+            assert_eq!(items.count(StepStatus::Completed), known as usize, "{steps:?}");
+        }
+    }
+    // Documents that are not read do not count: two steps with two items each exceed the bytes.
+    let part = read(StepRange { item_bytes: LARGE * 3 / 2, bytes: LARGE * 3, ..all });
+    assert_eq!((part.end, part.items_end.len()), (2, 2));
 }
