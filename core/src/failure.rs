@@ -36,6 +36,12 @@ impl Failure {
         };
         Self { code: code.to_owned(), message, retryable, retry_after_ms: None }
     }
+
+    /// The same failure of what has this name.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        Self { message: format!("`{name}`: {}", self.message), ..self }
+    }
 }
 
 impl std::fmt::Display for Failure {

@@ -2,9 +2,8 @@
 //! same budget. A decision whose budget is spent leaves the rest of its work to the next one.
 //!
 //! The units are counted and not measured, so the same decision is cut at the same place wherever it is made. One
-//! unit is about 30 ns of an optimized build, which is about one small allocation: the expression
-//! `size([0, …, 33].map(a, [0, …, 33].map(b, [0, …, 33].map(c, a * b * c))))` has 0.7 million units and takes 24 ms. What
-//! is no expression is converted at this rate: signals from the 8 µs that one takes in a batch, fuel from 11 ns each.
+//! unit is 15 to 40 ns of an optimized build, which is about one small allocation. What is no
+//! expression is converted at 30 ns: signals from the 8 µs that one takes in a batch, fuel from 11 ns each.
 
 use std::cell::Cell;
 
@@ -21,8 +20,8 @@ pub struct Meter {
 impl Meter {
     /// The budget of a decision: about 6 ms.
     pub const DECISION_UNITS: u64 = 200_000;
-    /// The expressions of one step instance, of one trigger or of one wait: about 90 ms.
-    pub const ENTRY_UNITS_MAX: u64 = 3_000_000;
+    /// The expressions of one step instance, of one trigger or of one wait: about 20 ms.
+    pub const ENTRY_UNITS_MAX: u64 = 600_000;
     /// A signal that a decision records: making it, writing it, and its share of the indexes.
     pub const SIGNAL_UNITS: u64 = 250;
     /// An evaluation, besides what its values and operators cost.
@@ -65,7 +64,7 @@ impl Meter {
         if (self.used.get() - self.entry.get()).saturating_add(units) > Self::ENTRY_UNITS_MAX {
             let message = format!(
                 "the expressions of one step, trigger or wait take more than {} units of work together; do it in \
-                 several steps",
+                 several steps, or in a function",
                 Self::ENTRY_UNITS_MAX
             );
             return Err(Failure::fatal("expression_too_expensive", message));

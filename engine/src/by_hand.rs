@@ -28,6 +28,7 @@ use crate::clock::{ManualTime, MonotonicClock};
 use crate::compile::{CompiledWorkflow, read_agent};
 use crate::descent::DescentLimits;
 use crate::input::{Input, Outcome, Registration, Reply};
+use crate::modules::{FUEL_MAX, Modules};
 use crate::perform::OutcomeHold;
 use crate::queue::{Backlog, Entrance, Turned, queue_by_clock};
 use crate::stop::Shutdown;
@@ -171,6 +172,8 @@ impl ByHand {
     ) -> Result<Self, Error> {
         let directory = Arc::new(ArcSwap::new(directory));
         let monotonic = MonotonicClock::Manual(time.clone());
+        // There are no threads beside the caller's, so every call of a module is made in its decision.
+        let modules = Arc::new(Modules::new(store.clone(), FUEL_MAX));
         let cached = bounds.cache_bytes.map_or_else(SharedCache::default, SharedCache::new);
         let (queue, inputs) = queue_by_clock(bounds.queue_max, monotonic.clone());
         let (outcomes_in, outcomes) = unbounded();
@@ -194,6 +197,7 @@ impl ByHand {
             Limits {
                 batch_max: bounds.batch_max,
                 decision_units: bounds.decision_units,
+                modules,
                 cached,
                 descent: DescentLimits::default(),
             },

@@ -90,9 +90,9 @@ impl Default for SharedCache {
 }
 
 impl Cache {
-    pub fn new(store: Arc<dyn Store>, shared: SharedCache) -> Self {
+    pub fn new(store: Arc<dyn Store>, modules: Arc<Modules>, shared: SharedCache) -> Self {
         let engine = ENGINES.fetch_add(1, Ordering::Relaxed);
-        Self { modules: Arc::new(Modules::new(store.clone())), store, shared, engine }
+        Self { modules, store, shared, engine }
     }
 
     fn get(&self, key: Key) -> Option<Entry> {
@@ -307,6 +307,10 @@ mod tests {
 
     const TENANT: TenantId = TenantId(Uuid::from_u128(1));
 
+    fn modules<S: Store + 'static>(store: &Arc<S>) -> Arc<Modules> {
+        Arc::new(Modules::new(store.clone(), 0))
+    }
+
     fn directive(number: u128, payload_bytes: usize) -> Arc<Directive> {
         let requested = Request {
             id: DirectiveId(Uuid::from_u128(number)),
@@ -350,7 +354,7 @@ mod tests {
     #[test]
     fn what_was_read_once_is_not_read_again() {
         let store = store(1_200, 0);
-        let cache = Cache::new(store.clone(), SharedCache::default());
+        let cache = Cache::new(store.clone(), modules(&store), SharedCache::default());
         cache.read_ahead(Vec::new(), ids(1..=1_200)).expect("read");
         assert_eq!(store.take_counts().of("directives_by_id").calls, 3, "500 at a time");
         let read = cache.directives(&ids(1..=1_200)).expect("read");
@@ -363,7 +367,7 @@ mod tests {
     #[test]
     fn an_answer_that_ends_early_ends_before_the_first_that_was_not_read() {
         let store = store(20, 1 << 20);
-        let cache = Cache::new(store.clone(), SharedCache::default());
+        let cache = Cache::new(store.clone(), modules(&store), SharedCache::default());
         // In between is one that is known: after the end of the read it does not count.
         cache.directive(TENANT, ids(18..=18)[0].1).expect("read");
         let (asked, mut found) = (ids(1..=20), Vec::new());
@@ -379,7 +383,8 @@ mod tests {
     fn all_caches_together_stay_below_their_bound_and_the_entries_of_one_that_ended_are_gone() {
         let bytes_max = 4 << 20;
         let shared = SharedCache::new(bytes_max);
-        let [much, little] = [0; 2].map(|_| Cache::new(Arc::new(MemoryStore::default()), shared.clone()));
+        let store = Arc::new(MemoryStore::default());
+        let [much, little] = [0; 2].map(|_| Cache::new(store.clone(), modules(&store), shared.clone()));
         little.put_version(TENANT, workflow());
         for number in 0..70 {
             little.version(TENANT, &workflow().slug, "1.0.0").expect("read").expect("what is used stays");
@@ -395,7 +400,7 @@ mod tests {
     #[test]
     fn what_is_larger_than_the_whole_cache_is_kept_while_it_is_used() {
         let store = store(2, 4 << 20);
-        let cache = Cache::new(store.clone(), SharedCache::new(1 << 20));
+        let cache = Cache::new(store.clone(), modules(&store), SharedCache::new(1 << 20));
         for _ in 0..3 {
             cache.directive(TENANT, ids(1..=1)[0].1).expect("read").expect("it is stored");
         }

@@ -2,6 +2,7 @@
 //! and waits for the answers, which come after the commit.
 
 use std::collections::BTreeMap;
+use std::iter::Peekable;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use fleetprompt_core::{DirectiveId, Failure, Json, KeyId, Party, Scope, Slug, Te
 use fleetprompt_store::Store;
 use tokio::sync::{oneshot, watch};
 
-use crate::compile::{CompileSlots, CompiledWorkflow, read_agent, read_schedule};
+use crate::compile::{CompiledWorkflow, read_agent, read_schedule};
+use crate::compute::ComputeSlots;
 use crate::input::{Input, Outcome, Registration, Reply};
 use crate::memory::{self, RequestMemory};
 use crate::models::Models;
@@ -33,6 +35,8 @@ use crate::{
 
 /// As many signals of a request are decided without a look at who else waits.
 pub(crate) const SIGNALS_TOGETHER: usize = 16;
+/// The same in bytes of their payloads.
+const BYTES_TOGETHER: usize = 512 << 10;
 
 /// What a worker says of one attempt.
 #[derive(Debug, Clone)]
@@ -53,7 +57,7 @@ pub struct Engine {
     pub(crate) memory: Arc<RequestMemory>,
     pub(crate) models: Arc<Models>,
     pub(crate) modules: Arc<Modules>,
-    pub(crate) compile_slots: Arc<CompileSlots>,
+    pub(crate) compile_slots: Arc<ComputeSlots>,
     pub(crate) workers: Arc<Workers>,
     pub(crate) performing: Arc<Performing>,
     pub(crate) shutdown: Arc<crate::stop::Shutdown>,
@@ -146,7 +150,7 @@ impl Engine {
         let (mut signals, mut inputs, mut replies) = (signals.into_iter().peekable(), Vec::new(), Vec::new());
         while signals.peek().is_some() {
             let (reply, answer) = oneshot::channel();
-            let some: Vec<_> = signals.by_ref().take(SIGNALS_TOGETHER).collect();
+            let some = take_together(&mut signals);
             replies.push((some.len(), answer));
             inputs.push(Input::Emit { scope: scope.clone(), signals: some, reply: Reply::new(reply) });
         }
@@ -359,7 +363,7 @@ impl Engine {
     }
 
     /// Who compiles definitions beside the engine takes a place of these as well.
-    pub fn compile_slots(&self) -> &Arc<CompileSlots> {
+    pub fn compile_slots(&self) -> &Arc<ComputeSlots> {
         &self.compile_slots
     }
 
@@ -394,6 +398,18 @@ impl Engine {
             Turned::Off => stopping(),
         })
     }
+}
+
+/// The next signals of a request that are decided together: at least one.
+fn take_together(signals: &mut Peekable<impl Iterator<Item = NewSignal>>) -> Vec<NewSignal> {
+    let (mut some, mut bytes) = (Vec::new(), 0);
+    while some.len() < SIGNALS_TOGETHER
+        && let Some(signal) = signals.next_if(|next| bytes == 0 || bytes + next.payload.text().len() <= BYTES_TOGETHER)
+    {
+        bytes += signal.payload.text().len().max(1);
+        some.push(signal);
+    }
+    some
 }
 
 fn stopping() -> Error {

@@ -4,6 +4,7 @@
 //! writes what the whole batch came to in one commit, and only then answers the callers and lets
 //! effects begin. Effects run beside it as tasks and come back as the next inputs.
 
+pub mod background;
 mod batch;
 mod by_hand;
 mod cache;
@@ -12,6 +13,7 @@ pub mod cases;
 mod clock;
 pub mod codes;
 mod compile;
+mod compute;
 mod config;
 mod descent;
 mod directives;
@@ -38,7 +40,7 @@ pub mod workers;
 
 pub use by_hand::{Answer, Bounds, ByHand, Decided, PerformBounds, Task, TaskKind};
 pub use clock::{ManualTime, WallClock};
-pub use compile::CompileSlots;
+pub use compute::ComputeSlots;
 pub use config::Config;
 pub use descent::DescentLimits;
 pub use directives::built_in;

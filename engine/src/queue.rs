@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use fleetprompt_core::TenantId;
 use fleetprompt_core::tenant::Weight;
+use fleetprompt_core::{Meter, TenantId};
 use parking_lot::Mutex;
 
 use crate::clock::MonotonicClock;
@@ -18,9 +18,9 @@ const LATELY: Duration = Duration::from_secs(60);
 /// Control inputs that may wait, of all tenants together.
 const CONTROL_MAX: usize = 1_024;
 /// Control inputs that are taken ahead of everything else in one batch.
-const CONTROL_BATCH_MAX: usize = 16;
-/// A work is charged one unit more for so many signals that it led to.
-const SIGNALS_PER_UNIT: usize = 16;
+const CONTROL_BATCH_MAX: usize = 4;
+/// A work is charged one unit more for so much work of its decision: 16 signals, or about 0.12 ms.
+const METER_UNITS_PER_UNIT: u64 = 16 * Meter::SIGNAL_UNITS;
 
 /// Whose turn it is. None: of whoever makes tenants.
 pub(crate) type Whose = Option<TenantId>;
@@ -165,11 +165,11 @@ impl Exit {
         taken
     }
 
-    /// Charges tenants for what their works led to, which was not known when they were taken.
+    /// Charges tenants for the decisions of their works, whose work was not known when they were taken.
     pub fn charge(&self, charges: impl IntoIterator<Item = Charge>) {
         let mut lines = self.lines.lock();
-        for Charge { whose, signals, weight } in charges {
-            lines.normal.turns.charge(&whose, price(signals / SIGNALS_PER_UNIT, weight));
+        for Charge { whose, units, weight } in charges {
+            lines.normal.turns.charge(&whose, price(units, weight));
         }
     }
 
@@ -300,22 +300,24 @@ impl Lane {
     }
 }
 
-/// What a work led to, for the tenant that it belongs to.
+/// What the decision of a work is charged as, besides the cost that was known when it was taken.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Charge {
     whose: Whose,
     weight: Weight,
-    signals: usize,
+    units: usize,
 }
 
 impl Charge {
     pub fn units(&self) -> (Whose, usize) {
-        (self.whose, self.signals / SIGNALS_PER_UNIT)
+        (self.whose, self.units)
     }
 
-    /// `None` if the price of the work itself covers it.
-    pub fn of(whose: Whose, ticket: Ticket, signals: usize) -> Option<Self> {
-        (signals >= SIGNALS_PER_UNIT).then_some(Self { whose, weight: ticket.weight, signals })
+    /// A control input was taken ahead of the others, so it is charged its own cost, too. `None` if nothing is left to
+    /// charge.
+    pub fn of(whose: Whose, ticket: Ticket, meter_units: u64) -> Option<Self> {
+        let units = (meter_units / METER_UNITS_PER_UNIT) as usize + usize::from(ticket.is_control);
+        (units > 0).then_some(Self { whose, weight: ticket.weight, units })
     }
 }
 
@@ -548,7 +550,8 @@ mod tests {
             let (work, ticket) = exit.take(1).pop().expect("a work");
             let is_large = work.whose() == Some(tenant(1));
             taken[usize::from(!is_large)] += 1;
-            exit.charge(Charge::of(work.whose(), ticket, if is_large { 64 } else { 10 }));
+            let signals = if is_large { 64 } else { 10 };
+            exit.charge(Charge::of(work.whose(), ticket, signals * Meter::SIGNAL_UNITS));
         }
         assert_eq!(taken, [5, 25], "a work that led to 64 signals costs five times as much");
     }

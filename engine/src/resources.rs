@@ -7,7 +7,8 @@ use fleetprompt_store::Batch;
 
 use crate::cache::SharedCache;
 use crate::clock::WallClock;
-use crate::compile::CompileSlots;
+use crate::compile;
+use crate::compute::ComputeSlots;
 use crate::memory::RequestMemory;
 use crate::models::Models;
 use crate::perform::{Endpoints, Slots};
@@ -30,7 +31,9 @@ pub struct Resources {
     pub(crate) memory: Arc<RequestMemory>,
     pub(crate) cached: SharedCache,
     /// Which definitions are compiled at once.
-    pub(crate) compile_slots: Arc<CompileSlots>,
+    pub(crate) compile_slots: Arc<ComputeSlots>,
+    /// Which long calls of functions run at once. How many wait is limited by the slots of effects.
+    pub(crate) compute_slots: Arc<ComputeSlots>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
 }
 
@@ -46,7 +49,8 @@ impl Resources {
             memory,
             metrics,
             cached: SharedCache::default(),
-            compile_slots: Arc::default(),
+            compile_slots: Arc::new(ComputeSlots::new(compile::TENANT_MAX, compile::ALL_MAX)),
+            compute_slots: Arc::new(ComputeSlots::new(usize::MAX, usize::MAX)),
             observer: None,
             config: Arc::new(config),
         }

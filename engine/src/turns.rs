@@ -124,7 +124,8 @@ impl<K: Clone + Ord + Hash, L: Default> Turns<K, L> {
     pub fn charge(&mut self, key: &K, price: u64) {
         if let Some(turn) = self.turn(key) {
             self.restore(key, (turn.0 + price, turn.1));
-        } else if let Some(end) = self.take_end(key) {
+        } else {
+            let end = self.take_end(key).map_or(self.now, |end| end.max(self.now));
             self.remember_end(key, end + price);
         }
     }

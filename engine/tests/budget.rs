@@ -233,3 +233,23 @@ async fn what_listens_to_everything_does_not_keep_offering_alive() {
     assert!(names(&house, "directive.requested") < 12);
     house.verified();
 }
+
+#[tokio::test]
+async fn a_long_call_of_an_engine_function_is_an_attempt_on_another_thread() {
+    let house = House::new().await;
+    let step =
+        json!({"id": "a", "type": "function", "function": "list.sort", "input": {"list": "${signal.payload.list}"}});
+    house
+        .workflow(json!({"name": "Sorts", "version": "1.0.0", "trigger": {"signal": "order.placed"}, "steps": [step],
+            "output": "${steps.a.output[0]}"}))
+        .await;
+    for (items, attempts) in [(10, 0), (60_000, 1)] {
+        let started = names(&house, "workflow.step.started");
+        let list: Vec<usize> = (0..items).rev().collect();
+        let emitted = house.emit(signal("order.placed", json!({"list": list}))).await.unwrap();
+        let run = house.ended(emitted.dispositions[0].run_id.unwrap()).await;
+        assert_eq!(run.output.unwrap().value(), &json!(0));
+        assert_eq!(names(&house, "workflow.step.started") - started, attempts, "{items} items");
+    }
+    house.verified();
+}

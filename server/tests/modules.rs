@@ -145,3 +145,62 @@ async fn the_command_line_adds_the_file_that_a_function_names() {
     cli(&["function", "apply", file.to_str().unwrap()]);
     assert!(cli(&["module", "remove", digest.trim()]).contains("is removed"));
 }
+
+/// A module that counts down from its input before it answers, with about five units of fuel for each.
+fn counts_down() -> Vec<u8> {
+    let text = r#"(module
+        (memory (export "memory") 1)
+        (func (export "alloc") (param i32) (result i32) (i32.const 1024))
+        (func (export "call") (param $at i32) (param $size i32) (result i64)
+            (local $left i32) (local $next i32)
+            (local.set $next (local.get $at))
+            (loop $digit
+                (local.set $left (i32.add (i32.mul (local.get $left) (i32.const 10))
+                    (i32.sub (i32.load8_u (local.get $next)) (i32.const 48))))
+                (local.set $next (i32.add (local.get $next) (i32.const 1)))
+                (br_if $digit (i32.lt_u (local.get $next) (i32.add (local.get $at) (local.get $size)))))
+            (loop $again
+                (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+                (br_if $again (i32.gt_s (local.get $left) (i32.const 0))))
+            (i64.or (i64.shl (i64.extend_i32_u (local.get $at)) (i64.const 32))
+                    (i64.extend_i32_u (local.get $size)))))"#;
+    wat::parse_str(text).unwrap()
+}
+
+async fn names_of(server: &Server, run: &str) -> Vec<String> {
+    let steps = server.all(&format!("/v1/signals?run_id={run}&name=workflow.step.*")).await;
+    steps.iter().rev().map(|signal| signal["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_call_is_an_attempt_that_survives_a_crash() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = Server::fresh(&data).await;
+    let (_, module) = add(&server, counts_down()).await;
+    let score = json!({"name": "order.score", "handler": {"type": "wasm", "module": module["digest"]}});
+    server.post("/v1/functions", &json!({"function": score})).await;
+    server.post("/v1/workflows?activate=true", &workflow()).await;
+
+    let short = run_of(&server, json!(1_000)).await;
+    assert_eq!((&short["status"], &short["output"]), (&json!("completed"), &json!(1_000)), "{short:#}");
+    let mut runs = Vec::new();
+    for amount in [1_000_000, 1_000_001, 100_000_000] {
+        runs.push(run_of(&server, json!(amount)).await["id"].as_str().unwrap().to_owned());
+    }
+    let key = server.key.clone();
+    server.kill();
+
+    let server = Server::start(&data, support::free_port(), key).await;
+    server.until_quiet().await;
+    let run = |id: &str| format!("/v1/runs/{id}");
+    for (id, output) in [(&runs[0], 1_000_000), (&runs[1], 1_000_001)] {
+        let ended = server.get(&run(id)).await["run"].clone();
+        assert_eq!((&ended["status"], &ended["output"]), (&json!("completed"), &json!(output)), "{ended:#}");
+        assert_eq!(names_of(&server, id).await, ["workflow.step.started", "workflow.step.completed"]);
+    }
+    let failed = server.get(&run(&runs[2])).await["run"].clone();
+    assert_eq!((&failed["status"], &failed["error"]["code"]), (&json!("failed"), &json!("function_out_of_fuel")));
+    server.stop();
+    support::verify(&data);
+}

@@ -385,10 +385,10 @@ fn what_would_take_too_long_is_refused_before_it_begins(#[case] source: &str) {
 
 #[test]
 fn one_pass_over_a_large_list_is_not_too_expensive() {
-    let items: Vec<Value> = (0..5_000).map(|n| json!({"n": n, "name": format!("item {n}")})).collect();
+    let items: Vec<Value> = (0..3_000).map(|n| json!({"n": n, "name": format!("item {n}")})).collect();
     let expression = Expression::compile("signal.payload.filter(i, i.n % 2 == 0).map(i, i.name)").expect("CEL");
     let value = expression.evaluate(&over(json!(items))).expect("a list");
-    assert_eq!(value.as_array().map(Vec::len), Some(2_500));
+    assert_eq!(value.as_array().map(Vec::len), Some(1_500));
 }
 
 #[rstest]

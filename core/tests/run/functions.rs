@@ -95,3 +95,15 @@ fn what_is_under_way_after_a_restart_is_asked_for_again() {
     assert_eq!(effects_in_flight(world.setting(), &world.run), world.effects);
     assert_eq!(world.keys(), ["a:0", "a:1"]);
 }
+
+#[test]
+fn a_call_that_takes_too_long_for_a_decision_is_one_attempt() {
+    let step = json!({"id": "a", "type": "function", "function": "long", "lock": "the one", "on_error": "continue"});
+    let mut world = World::new(json!({"steps": [step, {"id": "b", "type": "function", "needs": ["a"]}]}));
+    world.play("a granted");
+    assert_eq!(world.step("a").status, StepStatus::Running);
+    assert!(world.step("a").lock.is_some(), "it holds its lock");
+    assert!(matches!(&world.effects[..], [.., Effect::Function { attempt: 1, .. }]), "{:?}", world.effects);
+    world.play("a busy");
+    assert_eq!(world.since(3), "a failed, b completed, run completed", "it is not tried again");
+}

@@ -27,22 +27,23 @@ pub const BEGINNING: Timestamp = Timestamp(1_767_225_600_000_000);
 pub const SEED: u64 = 42;
 
 /// `echo` gives its input, `null` gives null, `fail` and `busy` fail for ever and for now; `next` counts
-/// up from what it is given, and `odd` fails for what is even. `away` is performed by workers, who take
+/// up from what it is given, and `odd` fails for what is even. `long` takes longer than a decision may wait. `away` is performed by workers, who take
 /// anything but `false`.
 pub struct Pure;
 
 static OF_AWAY: LazyLock<RetryPolicy> = LazyLock::new(|| RetryPolicy { max_attempts: 2, ..RetryPolicy::default() });
 
 impl Functions for Pure {
-    fn call(&self, function: &str, input: &Value) -> Result<Json, Failure> {
+    fn call(&self, function: &str, input: &Value) -> Result<Option<Json>, Failure> {
         match function {
-            "echo" => Ok(input.clone().into()),
-            "null" => Ok(Json::null()),
+            "long" => Ok(None),
+            "echo" => Ok(Some(input.clone().into())),
+            "null" => Ok(Some(Json::null())),
             "fail" => Err(broken()),
             "busy" => Err(busy()),
-            "next" => Ok(json!(input.as_i64().unwrap_or(0) + 1).into()),
+            "next" => Ok(Some(json!(input.as_i64().unwrap_or(0) + 1).into())),
             "odd" if input.as_i64().is_some_and(|number| number % 2 == 0) => Err(broken()),
-            "odd" => Ok(input.clone().into()),
+            "odd" => Ok(Some(input.clone().into())),
             other => panic!("the world has no function `{other}`"),
         }
     }

@@ -215,6 +215,7 @@ impl Decider {
         };
         let mut open = Open::default();
         for (work, ticket) in works {
+            self.used = 0;
             self.decide_work(&mut open, work, ticket, &known);
         }
         self.try_commit(open)

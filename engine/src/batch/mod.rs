@@ -26,11 +26,12 @@ use self::refusals::RefusalLog;
 use crate::cache::{Cache, SharedCache};
 use crate::cascade::{Cascade, KnownKeys, SIGNALS_MAX, SIGNALS_MAX_SHARED, ScheduleRow, Stage};
 use crate::clock::{Clock, MonotonicClock, SystemClock};
-use crate::compile::STACK_BYTES;
+use crate::compute::STACK_BYTES;
 use crate::descent::{DescentLimits, DescentTracker};
 use crate::engine::SIGNALS_TOGETHER;
 use crate::input::{Input, Outcome, Registration};
 use crate::metrics::{Ended, Part, StartRefused};
+use crate::modules::{DECISION_FUEL_MAX, Modules};
 use crate::perform::{Perform, Performer, Ready, When};
 use crate::queue::{Backlog, Charge, Exit, Pace, Taken, Ticket, Whose, Work, queue};
 use crate::standing::Standing;
@@ -64,8 +65,15 @@ pub(crate) fn start(
     let (shutdown, stopped) = Shutdown::new(config.grace);
     let shutdown = Arc::new(shutdown);
 
-    let performer =
-        Performer::new(runtime.clone(), outcomes_in, ready_in, resources, directory.clone(), workers.clone());
+    let modules = Arc::new(Modules::new(store.clone(), DECISION_FUEL_MAX));
+    let performer = Performer::new(
+        runtime.clone(),
+        (outcomes_in, ready_in),
+        resources,
+        directory.clone(),
+        workers.clone(),
+        modules.clone(),
+    );
     let performing = performer.performing().clone();
     let decider = Decider::new(
         Door { inputs, outcomes, ready, stopped },
@@ -83,12 +91,13 @@ pub(crate) fn start(
         Limits {
             batch_max: config.batch_max,
             decision_units: config.decision_units,
+            modules: modules.clone(),
             cached: resources.cached.clone(),
             descent: config.descent,
         },
         seed(),
     )?;
-    let (modules, models) = (decider.cache.modules.clone(), resources.models.clone());
+    let models = resources.models.clone();
     let compile_slots = resources.compile_slots.clone();
     let (handing_on, ending, held) = (workers.clone(), shutdown.clone(), performing.clone());
     runtime.spawn(async move {
@@ -142,6 +151,7 @@ pub(crate) struct Shared {
 pub(crate) struct Limits {
     pub batch_max: usize,
     pub decision_units: u64,
+    pub modules: Arc<Modules>,
     pub cached: SharedCache,
     pub descent: DescentLimits,
 }
@@ -215,7 +225,7 @@ impl Decider {
             outcomes: door.outcomes,
             ready: door.ready,
             stopped: door.stopped,
-            cache: Cache::new(store.clone(), limits.cached),
+            cache: Cache::new(store.clone(), limits.modules, limits.cached),
             store,
             directory,
             moment,
@@ -427,15 +437,20 @@ impl Decider {
             Ok(known) => known,
             Err(error) => {
                 works.into_iter().for_each(|(work, _)| self.put_off(work, &error));
+                self.inputs.put_back(Vec::new());
                 return Tally::default();
             }
         };
         self.signals_max = if shared.is_some() { SIGNALS_MAX_SHARED } else { SIGNALS_MAX };
         let (mut open, mut committed, mut cost, mut charges) = (Open::default(), false, 0, Vec::new());
-        let begun = self.monotonic.now();
+        // Control inputs are few, and leave the others the time that a batch has.
+        let mut begun = None;
         let mut works = works.into_iter();
         for (work, ticket) in works.by_ref() {
             cost += work.cost();
+            if !ticket.is_control {
+                begun.get_or_insert_with(|| self.monotonic.now());
+            }
             let whose = work.whose();
             self.used = 0;
             // What is registered must be there for the next input to see, so it is a commit of its own.
@@ -443,15 +458,15 @@ impl Decider {
                 self.commit(std::mem::take(&mut open));
                 committed = true;
             }
-            let recorded = open.stage.signals.len();
             // What was committed just now may have told this fact first.
             let again = if committed { self.known_keys([&work]) } else { Ok(KnownKeys::default()) };
             match again {
                 Err(error) => self.put_off(work, &error),
                 Ok(again) => self.decide_work(&mut open, work, ticket, if committed { &again } else { &known }),
             }
-            charges.extend(Charge::of(whose, ticket, open.stage.signals.len().saturating_sub(recorded)));
-            if within.is_some_and(|within| self.monotonic.now() - begun >= within) {
+            charges.extend(Charge::of(whose, ticket, self.used));
+            let is_late = |(within, begun)| self.monotonic.now() - begun >= within;
+            if within.zip(begun).is_some_and(is_late) || shared.is_some() && open.stage.is_full_for_sharers() {
                 break;
             }
         }

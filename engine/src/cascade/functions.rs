@@ -8,8 +8,12 @@ use fleetprompt_core::run::{Functions, INPUT_BYTES_MAX};
 use fleetprompt_core::{Failure, Json, Meter};
 use serde_json::Value;
 
-use crate::modules::{FUEL_MAX, FUEL_PER_UNIT, Modules};
+use crate::modules::{FUEL_PER_UNIT, Modules};
 use crate::{Error, TenantDirectory, functions};
+
+/// The weighted bytes of an input that an engine function is given within a decision, for a few milliseconds: what looks
+/// at each byte once may always be called there, sorting up to 256 KiB, searching for patterns up to 32 KiB.
+const CALL_BYTES_MAX: usize = 2 * INPUT_BYTES_MAX;
 
 /// For one decision of one run.
 pub(super) struct Known<'a> {
@@ -34,32 +38,42 @@ impl<'a> Known<'a> {
         self.tenant.functions.get(name).map(|(_, function)| &**function)
     }
 
-    fn call_module(&self, digest: &ModuleDigest, input: &Value) -> Result<Json, Failure> {
-        let module = match self.modules.get(self.tenant.tenant.id, digest) {
-            Ok(found) => found.map_err(|why| Failure::fatal("module_unusable", why))?,
+    fn call_module(&self, digest: &ModuleDigest, input: &Value) -> Result<Option<Json>, Failure> {
+        let size = self.tenant.modules.get(digest).map_or(0, |entry| entry.size as usize);
+        match self.modules.call_in_decision(self.tenant.tenant.id, (digest, size), input) {
+            Ok((called, used)) => {
+                self.meter.charge(used / FUEL_PER_UNIT);
+                called.transpose()
+            }
             Err(error) => {
                 let failure = Failure::fatal("unavailable", error.to_string());
                 self.fault.replace(Some(error.into()));
-                return Err(failure);
+                Err(failure)
             }
-        };
-        let (output, used) = module.call(input, FUEL_MAX);
-        self.meter.charge(used / FUEL_PER_UNIT);
-        output
+        }
     }
 }
 
 impl Functions for Known<'_> {
-    fn call(&self, name: &str, input: &Value) -> Result<Json, Failure> {
+    fn call(&self, name: &str, input: &Value) -> Result<Option<Json>, Failure> {
         if let Some(digest) = self.registered(name).and_then(Function::module) {
             self.check_input(name, input)?;
-            return self.call_module(digest, input).map_err(|failure| named(name, failure));
+            return self.call_module(digest, input).map_err(|failure| failure.named(name));
         }
         match functions::find(name) {
             Some(function) => {
-                let output = functions::call(function, input);
-                self.meter.charge_bytes(functions::work_of(function, input, &output));
-                output
+                let bytes = functions::work_of(function, input);
+                self.meter.charge_bytes(bytes);
+                // The outcome of an attempt is given the same function, so its input must be one that a step may hold.
+                if bytes > CALL_BYTES_MAX
+                    && functions::bytes_of(input) <= INPUT_BYTES_MAX
+                    && self.modules.defers_long_calls()
+                {
+                    return Ok(None);
+                }
+                let output = functions::call(function, input)?;
+                self.meter.charge_bytes(output.text().len());
+                Ok(Some(output))
             }
             None => Err(Failure::fatal("function_unknown", format!("there is no function `{name}`"))),
         }
@@ -79,7 +93,7 @@ impl Functions for Known<'_> {
             self.meter.charge_bytes(functions::bytes_of(input));
             schema.validate(input)
         });
-        checked.map_err(|message| named(name, Failure::fatal("input_invalid", message)))
+        checked.map_err(|message| Failure::fatal("input_invalid", message).named(name))
     }
 
     fn check_output(&self, name: &str, output: &Value) -> Result<(), Failure> {
@@ -88,10 +102,6 @@ impl Functions for Known<'_> {
             self.meter.charge_bytes(functions::bytes_of(output));
             schema.validate(output)
         });
-        checked.map_err(|message| named(name, Failure::retry("output_invalid", message)))
+        checked.map_err(|message| Failure::retry("output_invalid", message).named(name))
     }
-}
-
-fn named(name: &str, failure: Failure) -> Failure {
-    Failure { message: format!("`{name}`: {}", failure.message), ..failure }
 }

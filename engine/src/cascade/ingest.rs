@@ -33,6 +33,7 @@ impl Cascade<'_> {
         let lineage = self.lineage(tenant, id, new.correlation_id, new.causation_id)?;
         let now = self.moment.now();
         self.meter.charge(Meter::SIGNAL_UNITS);
+        self.meter.charge_bytes(new.payload.text().len());
         let signal = self.record(Signal {
             id,
             tenant,

@@ -47,10 +47,17 @@ pub(crate) struct Stage {
 /// A batch that has come to this much leaves what can wait to the next one.
 const SIGNALS_FULL: usize = 50_000;
 const BYTES_FULL: usize = 256 << 20;
+/// While several tenants share the engine, a batch ends once it has recorded so much.
+const BYTES_FULL_SHARED: usize = 1 << 20;
 
 impl Stage {
     pub fn is_full(&self) -> bool {
         self.signals.len() >= SIGNALS_FULL || self.bytes >= BYTES_FULL
+    }
+
+    /// Whether the other tenants would wait too long for a commit of more.
+    pub fn is_full_for_sharers(&self) -> bool {
+        self.bytes >= BYTES_FULL_SHARED
     }
 
     pub fn put_signal(&mut self, signal: Arc<Signal>) {

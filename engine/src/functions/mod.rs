@@ -69,16 +69,15 @@ pub fn input_bytes_max(name: &str) -> usize {
     if READERS.contains(&name) { READ_BYTES_MAX } else { BYTES_MAX }
 }
 
-/// How much work a call was, at worst, as bytes of JSON that are read once.
-pub(crate) fn work_of(function: &Function, input: &Value, output: &Result<Json, Failure>) -> usize {
-    let bytes = bytes_of(input) + output.as_ref().map_or(0, |output| output.text().len());
+/// How much work a call is at worst, as bytes of JSON that are read once, besides what it returns.
+pub(crate) fn work_of(function: &Function, input: &Value) -> usize {
     let weight = match function.name {
         "text.match" | "text.extract" | "text.redact" => 64,
         "text.classify" | "text.contains_any" | "json.template" | "text.template" => 16,
         "list.group" | "list.sort" | "list.unique" => 8,
         _ => 2,
     };
-    bytes.saturating_mul(weight)
+    bytes_of(input).saturating_mul(weight)
 }
 
 /// About how many bytes of JSON a value takes; of what is too large for a function, as many as it may take.

@@ -171,7 +171,7 @@ fn compiled_ones_are_kept_while_there_is_room_and_read_again() {
         Batch { tenants: vec![tenant.clone()], modules: vec![(entry, bytes.as_slice().into())], ..Batch::default() };
     store.commit(&batch).expect("committed");
 
-    let modules = Modules::new(store);
+    let modules = Modules::new(store, FUEL_MAX);
     let other = TenantId(Uuid::from_u128(2));
     assert!(matches!(modules.get(other, &digest(&bytes)), Ok(Err(_))), "another tenant has none");
     let compiled = || modules.get(tenant.id, &digest(&bytes)).expect("read").expect("it can be called");

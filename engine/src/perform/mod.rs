@@ -3,6 +3,7 @@
 
 mod address;
 mod agent;
+mod call;
 mod http;
 pub(crate) mod offered;
 mod slots;
@@ -19,12 +20,15 @@ use fleetprompt_core::workflow::{Priority, Workflow};
 use fleetprompt_core::{Failure, Json, SignalId, Span, TenantId};
 use tokio::sync::watch;
 
+use self::call::Callee;
 pub(crate) use self::http::Endpoints;
 pub(crate) use self::slots::{EffectId, For, Ready, Slot, Slots, Waiting};
 use crate::cache::OpenRun;
+use crate::compute::ComputeSlots;
 use crate::input::Outcome;
 use crate::memory::Reservation;
 use crate::models::Models;
+use crate::modules::Modules;
 use crate::workers::{Attempt, AttemptId, AttemptOf, Workers};
 use crate::{Directory, Metrics, Resources};
 
@@ -137,6 +141,8 @@ pub(crate) struct Performer {
     models: Arc<Models>,
     endpoints: Endpoints,
     workers: Arc<Workers>,
+    modules: Arc<Modules>,
+    compute_slots: Arc<ComputeSlots>,
     metrics: Arc<Metrics>,
 }
 
@@ -147,16 +153,17 @@ impl Perform for Performer {
 
     fn step(&self, open: &OpenRun, effect: Effect, begun: SignalId, when: When) {
         let tenant = open.run.tenant;
+        let is_called_here = |function: &str| Callee::find(&self.directory.load(), tenant, function).is_some();
         match effect {
-            Effect::Agent { run, place, attempt, .. } => {
+            Effect::Function { ref function, .. } if !is_called_here(function) => {
+                if let Some(attempt) = offered::step(&self.directory.load(), open, effect, begun) {
+                    self.workers.offer_by(attempt, when);
+                }
+            }
+            Effect::Agent { run, place, attempt, .. } | Effect::Function { run, place, attempt, .. } => {
                 let id = EffectId::Step { run, place, attempt, begun };
                 if let Some(slot) = self.slot(tenant, open.workflow.priority, id) {
                     self.step_in(open, effect, begun, slot);
-                }
-            }
-            Effect::Function { .. } => {
-                if let Some(attempt) = offered::step(&self.directory.load(), open, effect, begun) {
-                    self.workers.offer_by(attempt, when);
                 }
             }
             Effect::Directive { .. } | Effect::Withdraw { .. } | Effect::Lookback { .. } => {}
@@ -179,13 +186,19 @@ impl Perform for Performer {
     }
 
     fn step_in(&self, open: &OpenRun, effect: Effect, begun: SignalId, slot: Slot) {
-        let Effect::Agent { run, place, attempt, agent, input, key, timeout } = effect else { return };
+        let Some((run, place, attempt)) = effect.attempt() else { return };
         let (this, tenant) = (self.clone(), open.run.tenant);
         self.spawn(
             slot,
             async move {
-                let directory = this.directory.load_full();
-                agent::perform(&directory, &this.models, tenant, &agent, &input, &key, timeout).await
+                match effect {
+                    Effect::Agent { agent, input, key, timeout, .. } => {
+                        let directory = this.directory.load_full();
+                        agent::perform(&directory, &this.models, tenant, &agent, &input, &key, timeout).await
+                    }
+                    Effect::Function { function, input, .. } => call::perform(&this, tenant, &function, input).await,
+                    _ => unreachable!("only attempts of steps get a slot as steps"),
+                }
             },
             move |result, execution, logs, hold| Outcome::Step {
                 tenant,
@@ -248,11 +261,11 @@ impl Perform for Performer {
 impl Performer {
     pub fn new(
         runtime: tokio::runtime::Handle,
-        outcomes: Sender<Outcome>,
-        ready: Sender<Ready>,
+        (outcomes, ready): (Sender<Outcome>, Sender<Ready>),
         resources: &Resources,
         directory: Arc<ArcSwap<Directory>>,
         workers: Arc<Workers>,
+        modules: Arc<Modules>,
     ) -> Self {
         Self {
             runtime,
@@ -264,6 +277,8 @@ impl Performer {
             models: resources.models.clone(),
             endpoints: resources.endpoints.clone(),
             workers,
+            modules,
+            compute_slots: resources.compute_slots.clone(),
             metrics: resources.metrics.clone(),
         }
     }

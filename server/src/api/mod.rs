@@ -49,7 +49,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use fleetprompt_core::Timestamp;
-use fleetprompt_engine::Engine;
+use fleetprompt_engine::{Engine, background};
 use fleetprompt_store::Store;
 use fleetprompt_store::postgres::Database;
 use tokio::sync::watch;
@@ -155,7 +155,7 @@ impl Api {
         read: impl FnOnce(&dyn Store) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
         let store = self.engine().store().clone();
-        let answer = tokio::task::spawn_blocking(move || read(&*store)).await;
+        let answer = background::run(move || read(&*store)).await;
         answer.unwrap_or_else(|error| Err(Problem::internal("read from the store", &error)))
     }
 }

@@ -7,7 +7,7 @@ use fleetprompt_client::wire;
 use fleetprompt_core::signal::NewSignal;
 use fleetprompt_core::tenant::Role;
 use fleetprompt_core::{Json, Name, RunId, SignalId};
-use fleetprompt_engine::NewDirective;
+use fleetprompt_engine::{NewDirective, background};
 use fleetprompt_store::{Page, SignalFilter};
 use serde::Deserialize;
 use serde_json::json;
@@ -26,8 +26,8 @@ use super::{Api, Problem, page, view};
 const MANY_MAX: usize = 1_000;
 /// Dispositions that are shown with a signal.
 const DISPOSITIONS_MAX: usize = 1_000;
-/// Of one request; then others have a turn, who may have sent only one.
-const READ_AT_ONCE: usize = 16;
+/// A larger body is read on another thread than those that serve.
+const READ_AT_ONCE: usize = 64 << 10;
 
 /// Emit signals
 ///
@@ -61,24 +61,38 @@ pub async fn signal_emit(State(api): State<Api>, caller: Caller, request: Reques
     let media = body::media(request.headers(), &[Media::Json, Media::Ndjson])?;
     let trace = caller_trace(request.headers()).map(str::to_owned);
     let bytes = body::read(&api, Some(caller.tenant()), request, MANY_BYTES_MAX).await?;
-    let (text, trace) = (body::text(&bytes)?, trace.as_deref());
-    let many = if media == Some(Media::Ndjson) {
-        let lines = text.lines().filter(|line| !line.trim_ascii().is_empty());
-        Some(read_many(lines.collect(), trace).await?)
-    } else if text.trim_ascii_start().starts_with('[') {
-        // Items are read one by one later: what is wrong with one of them stays its own.
-        let items: Vec<&RawValue> = serde_json::from_str(text).map_err(Problem::malformed_json)?;
-        Some(read_many(items.into_iter().map(RawValue::get).collect(), trace).await?)
+    let is_large = bytes.len() > READ_AT_ONCE;
+    let read = move || Sent::read(&bytes, media == Some(Media::Ndjson), trace.as_deref());
+    let sent = if is_large {
+        background::run(read).await.unwrap_or_else(|error| Err(Problem::internal("read the signals", &error)))
     } else {
-        None
+        read()
     };
-    match many {
-        Some(many) => {
-            // Nobody looks at the text while the signals are recorded.
-            drop(bytes);
-            emit_many(&api, &caller, many).await
+    match sent? {
+        Sent::Many(many) => emit_many(&api, &caller, many).await,
+        Sent::One(signal) => emit_one(&api, &caller, *signal).await,
+    }
+}
+
+/// What one request has sent.
+enum Sent {
+    One(Box<NewSignal>),
+    Many(Many),
+}
+
+impl Sent {
+    fn read(bytes: &[u8], is_ndjson: bool, trace: Option<&str>) -> Result<Self, Problem> {
+        let text = body::text(bytes)?;
+        if is_ndjson {
+            let lines = text.lines().filter(|line| !line.trim_ascii().is_empty());
+            return read_many(lines.collect(), trace).map(Self::Many);
         }
-        None => emit_one(&api, &caller, new_signal(text, trace)?).await,
+        if text.trim_ascii_start().starts_with('[') {
+            // Items are read one by one later: what is wrong with one of them stays its own.
+            let items: Vec<&RawValue> = serde_json::from_str(text).map_err(Problem::malformed_json)?;
+            return read_many(items.into_iter().map(RawValue::get).collect(), trace).map(Self::Many);
+        }
+        Ok(Self::One(Box::new(new_signal(text, trace)?)))
     }
 }
 
@@ -95,16 +109,13 @@ struct Many {
     refused: Vec<(usize, Problem)>,
 }
 
-async fn read_many(texts: Vec<&str>, trace: Option<&str>) -> Result<Many, Problem> {
+fn read_many(texts: Vec<&str>, trace: Option<&str>) -> Result<Many, Problem> {
     if texts.len() > MANY_MAX {
         let detail = format!("{} signals in one request; at most {MANY_MAX} are taken", texts.len());
         return Err(Problem::invalid_request(detail));
     }
     let (mut signals, mut refused) = (Vec::with_capacity(texts.len()), Vec::new());
     for (index, text) in texts.iter().enumerate() {
-        if index % READ_AT_ONCE == READ_AT_ONCE - 1 {
-            tokio::task::yield_now().await;
-        }
         match new_signal(text, trace) {
             Ok(signal) => signals.push(signal),
             Err(problem) => refused.push((index, problem)),

@@ -11,10 +11,17 @@ use super::variable_index;
 use crate::Failure;
 use crate::expression::excerpt;
 
-/// In the units of [`crate::Meter`]: the limit is about 60 ms.
-const WORK_MAX: u64 = 2_000_000;
+/// In the units of [`crate::Meter`]: the limit is about 20 ms.
+const WORK_MAX: u64 = 600_000;
 const NODES_MAX: u64 = 1_000_000;
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Texts are shared more often than they are copied.
+const BYTES_PER_UNIT: u64 = 64;
+/// For each node of an item, which every turn of a loop binds to a variable.
+const BINDING: u64 = 4;
+/// For each node that is read, which becomes a value of the expression.
+const READING: u64 = 3;
 
 /// How large a value is, at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +40,7 @@ pub struct Extent {
 pub fn check(root: &IdedExpr, reads: &[Extent], source: &str) -> Result<u64, Failure> {
     let mut estimate = Estimate { reads, work: 0, turns: 1, variables: Vec::new() };
     for read in reads {
-        estimate.work(read.nodes);
+        estimate.work(read.nodes.saturating_mul(READING));
     }
     let extent = estimate.expression(root);
     if estimate.work <= WORK_MAX && extent.fits() {
@@ -90,7 +97,7 @@ impl Extent {
 
     /// Copying, comparing or dropping it.
     fn touch(self) -> u64 {
-        self.nodes.saturating_add(self.bytes / 16)
+        self.nodes.saturating_add(self.bytes / BYTES_PER_UNIT)
     }
 }
 
@@ -226,6 +233,7 @@ impl<'a> Estimate<'a> {
 
         let outside = (self.turns, self.variables.len());
         self.turns = self.turns.saturating_mul(range.entries);
+        self.work(range.item().nodes.saturating_mul(BINDING));
         self.variables.push((&comprehension.iter_var, range.item()));
         self.variables.push((&comprehension.accu_var, Extent::NOTHING));
         self.expression(&comprehension.loop_cond);

@@ -124,8 +124,13 @@ impl<'a> Plan<'a> {
             }
             StepKind::Function { function, input } => {
                 let input = input.render_up_to(&self.view_at(place), self.functions.input_bytes_max(function));
-                let output = input.and_then(|input| self.functions.call(function, input.value()));
-                self.attempt_ended(place, output, StepRecord { attempt: 1, ..StepRecord::default() });
+                let called = input.and_then(|input| self.functions.call(function, input.value()));
+                match called.transpose() {
+                    Some(output) => {
+                        self.attempt_ended(place, output, StepRecord { attempt: 1, ..StepRecord::default() });
+                    }
+                    None => self.begin_attempt(place),
+                }
             }
             StepKind::Agent { .. } => self.begin_attempt(place),
             StepKind::Directive { directive, payload } => {

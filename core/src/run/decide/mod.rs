@@ -44,8 +44,9 @@ const PLACES_MAX: usize = 50_000;
 
 /// The functions that steps may call.
 pub trait Functions {
-    /// A deterministic one, called here and now.
-    fn call(&self, function: &str, input: &Value) -> Result<Json, Failure>;
+    /// Calls a deterministic one within the decision. `None`: the call takes longer than a decision may wait, so the
+    /// step begins an attempt, and the call ends with an outcome.
+    fn call(&self, function: &str, input: &Value) -> Result<Option<Json>, Failure>;
 
     /// How large an input it may be given: what only reads a list may be given one that nothing may keep.
     fn input_bytes_max(&self, _function: &str) -> usize {
