@@ -168,8 +168,10 @@ fn counts_down() -> Vec<u8> {
 }
 
 async fn names_of(server: &Server, run: &str) -> Vec<String> {
-    let steps = server.all(&format!("/v1/signals?run_id={run}&name=workflow.step.*")).await;
-    steps.iter().rev().map(|signal| signal["name"].as_str().unwrap().to_owned()).collect()
+    let mut signals = server.all(&format!("/v1/signals?run_id={run}")).await;
+    signals.sort_by_key(|signal| signal["id"].as_str().unwrap().to_owned());
+    let names = signals.iter().map(|signal| signal["name"].as_str().unwrap().to_owned());
+    names.filter(|name| name.starts_with("workflow.step.")).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
