@@ -109,8 +109,7 @@ impl Member {
         let (mut renewed, mut said) = (Instant::now(), Lateness::InTime);
         loop {
             // One that failed is tried again soon: another two fit into the lease.
-            let pause = if said == Lateness::InTime { self.lease / 3 } else { self.lease / 24 };
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(self.database.beat_pause(said != Lateness::InTime)).await;
             let begun = Instant::now();
             let beaten = self.database.beat().await;
             if beaten.is_ok() {

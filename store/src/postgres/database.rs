@@ -32,9 +32,20 @@ impl Options {
     pub const PARTITIONS: u16 = 16;
     pub const PARTITIONS_MAX: u16 = 256;
 
-    /// How long one heartbeat may take. After one that was lost, another two fit into the lease.
+    /// The pause between a heartbeat and the next one.
+    pub(super) fn beat_pause(&self) -> Duration {
+        self.lease / 5
+    }
+
+    /// The pause before a heartbeat that failed is tried again.
+    pub(super) fn beat_pause_after_failure(&self) -> Duration {
+        self.lease / 24
+    }
+
+    /// The longest time of one heartbeat. After one that was lost, another two end within the lease, even if each of them,
+    /// and the last one that succeeded, took as long as this.
     pub(super) fn beat_max(&self) -> Duration {
-        self.lease / 4
+        self.lease / 6
     }
 }
 
@@ -110,6 +121,11 @@ impl Database {
 
     pub fn partitions(&self) -> u16 {
         self.partitions
+    }
+
+    /// The pause before the next heartbeat of this node.
+    pub fn beat_pause(&self, has_failed: bool) -> Duration {
+        if has_failed { self.options.beat_pause_after_failure() } else { self.options.beat_pause() }
     }
 
     /// Which partition a tenant is of.
@@ -324,6 +340,23 @@ impl Drop for Connections {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_lost_heartbeat_another_two_end_within_the_lease_however_long_each_takes() {
+        for lease_ms in [1_000, 10_000, 3_600_000] {
+            let lease = Duration::from_millis(lease_ms);
+            let options = Options { node: "a".to_owned(), lease, partitions: 1 };
+            let (max, again) = (options.beat_max(), options.beat_pause_after_failure());
+            // The lease may have begun with the start of the last heartbeat that succeeded.
+            let last_that_succeeded = max + options.beat_pause();
+            assert!(last_that_succeeded + (max + again) * 2 + max <= lease, "{lease_ms} ms");
         }
     }
 }

@@ -70,7 +70,7 @@ impl Database {
         self.beat_within(ANSWER_MAX).await
     }
 
-    /// Renews the lease of this node, or fails within a quarter of it.
+    /// Renews the lease of this node, or fails within a sixth of it.
     pub async fn beat(&self) -> Result<()> {
         self.beat_within(self.options.beat_max()).await
     }
@@ -199,7 +199,7 @@ impl Database {
     pub fn alone(self: &Arc<Self>, partition: u16) -> Result<PostgresStore> {
         self.is_alone.store(true, Ordering::Relaxed);
         if !self.is_kept.swap(true, Ordering::Relaxed) {
-            let keeping = keep(Arc::downgrade(self), self.options.lease / 3);
+            let keeping = keep(Arc::downgrade(self), self.options.beat_pause());
             self.connections.runtime().spawn(keeping);
         }
         self.connections.wait(self.join())?;
