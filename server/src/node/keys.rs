@@ -108,41 +108,74 @@ impl KeyLookups {
 
     /// As the database has it now.
     pub async fn find(self: &Arc<Self>, hash: KeyHash) -> Found {
-        let (tell, told) = oneshot::channel();
-        {
-            let mut waiting = self.waiting.lock();
-            if waiting.count >= WAITING_MAX {
-                self.metrics.key_lookup_refused();
-                return Err(Problem::busy("too many keys are being looked up already", Duration::from_secs(1)));
-            }
-            waiting.count += 1;
-            waiting.callers.entry(hash).or_default().push(tell);
-            if !std::mem::replace(&mut waiting.is_asking, true) {
-                // It goes on when the caller does not wait: others wait for it as well.
-                tokio::spawn(self.clone().ask());
-            }
+        let (told, is_first) = self.expect(hash)?;
+        if is_first {
+            // It goes on when the caller does not wait: others wait for it as well.
+            tokio::spawn(self.clone().ask());
         }
         told.await.unwrap_or_else(|_| Err(Problem::unavailable("the database does not answer")))
     }
 
+    /// Takes a place among those that wait for an answer. Returns `true` if nobody asks the database yet.
+    fn expect(&self, hash: KeyHash) -> Result<(oneshot::Receiver<Found>, bool), Problem> {
+        let (tell, told) = oneshot::channel();
+        let mut waiting = self.waiting.lock();
+        if waiting.count >= WAITING_MAX {
+            self.metrics.key_lookup_refused();
+            return Err(Problem::busy("too many keys are being looked up already", Duration::from_secs(1)));
+        }
+        waiting.count += 1;
+        waiting.callers.entry(hash).or_default().push(tell);
+        Ok((told, !std::mem::replace(&mut waiting.is_asking, true)))
+    }
+
     /// Until nobody waits any more.
     async fn ask(self: Arc<Self>) {
-        loop {
-            let asked = {
-                let mut waiting = self.waiting.lock();
-                let hashes: Vec<KeyHash> = waiting.callers.keys().take(ASKED_MAX).copied().collect();
-                waiting.is_asking = !hashes.is_empty();
-                let take = |hash| waiting.callers.remove_entry(&hash);
-                hashes.into_iter().filter_map(take).collect::<HashMap<_, _>>()
-            };
-            if asked.is_empty() {
-                return;
-            }
+        let database = self.database.clone();
+        let query = |hashes: Vec<KeyHash>| {
+            let database = database.clone();
+            async move { database.keys(&hashes).await }
+        };
+        self.ask_by(query).await;
+    }
+
+    async fn ask_by<F>(&self, query: impl Fn(Vec<KeyHash>) -> F)
+    where
+        F: Future<Output = Result<Vec<(Key, u16)>, fleetprompt_store::Error>>,
+    {
+        let mut asking = Asking { waiting: &self.waiting, has_ended: false };
+        while let Some(asked) = asking.next() {
             self.metrics.key_lookup();
-            let hashes: Vec<KeyHash> = asked.keys().copied().collect();
-            let found = self.database.keys(&hashes).await;
+            let found = query(asked.keys().copied().collect()).await;
             self.waiting.lock().count -= asked.values().map(Vec::len).sum::<usize>();
             answer(asked, found);
+        }
+    }
+}
+
+/// The one task that asks the database. If it ends early, because it panicked or was dropped, all callers are told that
+/// there is no answer, and the next caller starts another one.
+struct Asking<'a> {
+    waiting: &'a Mutex<Waiting>,
+    has_ended: bool,
+}
+
+impl Asking<'_> {
+    /// Takes the callers of the next query. `None` if there are none: from then on another task may ask.
+    fn next(&mut self) -> Option<HashMap<KeyHash, Vec<oneshot::Sender<Found>>>> {
+        let mut waiting = self.waiting.lock();
+        let hashes: Vec<KeyHash> = waiting.callers.keys().take(ASKED_MAX).copied().collect();
+        waiting.is_asking = !hashes.is_empty();
+        self.has_ended = hashes.is_empty();
+        let take = |hash| waiting.callers.remove_entry(&hash);
+        (!self.has_ended).then(|| hashes.into_iter().filter_map(take).collect())
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            *self.waiting.lock() = Waiting::default();
         }
     }
 }
@@ -209,6 +242,24 @@ mod tests {
         let of = KeyPartition { partition: 0, tenant: TenantId(uuid::Uuid::nil()), is_of_all: false };
         let known = lookups.partition_of(hash(1), || Some(of)).await.ok().flatten();
         assert_eq!(known.map(|known| known.partition), Some(0));
+    }
+
+    #[tokio::test]
+    async fn lookups_that_are_interrupted_end_and_later_ones_are_answered() {
+        let server = Postgres::start();
+        let lookups = lookups(&server, Duration::ZERO);
+        // More callers than one query asks for, and a task that asks for them.
+        let callers: Vec<_> = (0..ASKED_MAX * 2).map(|number| lookups.expect(hash(number))).collect();
+        assert!(callers.iter().flatten().any(|(_, starts)| *starts));
+        let asking = lookups.clone();
+        let query = |_| std::future::poll_fn(|_| panic!("the query panicked"));
+        let interrupted = tokio::spawn(async move { asking.ask_by(query).await }).await;
+        assert!(interrupted.is_err_and(|error| error.is_panic()));
+        for caller in callers {
+            assert!(caller.expect("a place").0.await.is_err(), "it waits no longer");
+        }
+        assert_eq!(lookups.waiting.lock().count, 0);
+        assert_eq!(ask_all(&lookups, 3).await, (3, 0));
     }
 
     #[tokio::test]
