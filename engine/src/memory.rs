@@ -22,8 +22,6 @@ use crate::metrics::Refused;
 /// with lists of numbers and with objects of two short fields.
 const NODE_BYTES: usize = 36;
 const OBJECT_BYTES: usize = 600;
-/// Texts of this size and less are counted by their length alone.
-const SMALL_BYTES: usize = 16 << 10;
 
 /// How much memory requests may take, in all and of one tenant.
 pub struct RequestMemory {
@@ -241,9 +239,6 @@ impl Exhausted {
 
 /// What a JSON or YAML text takes once it is parsed, beyond the text itself.
 pub fn parsed_bytes(text: &[u8]) -> usize {
-    if text.len() <= SMALL_BYTES {
-        return 0;
-    }
     let bytes = |byte: &u8| match byte {
         b',' | b':' | b'[' | b'\n' => NODE_BYTES,
         b'{' => OBJECT_BYTES,
@@ -291,6 +286,13 @@ mod tests {
     use super::*;
 
     const MIB: usize = 1 << 20;
+
+    #[test]
+    fn small_texts_are_charged_for_their_values_as_well() {
+        let objects = format!("[{}]", [r#"{"a":0}"#; 2_000].join(","));
+        assert!(objects.len() < 16 << 10 && parsed_bytes(objects.as_bytes()) > MIB, "{}", objects.len());
+        assert_eq!(parsed_bytes(br#"{"name": "a.b"}"#), OBJECT_BYTES + NODE_BYTES);
+    }
 
     fn memory(max_mib: usize) -> Arc<RequestMemory> {
         Arc::new(RequestMemory::new(max_mib * MIB, Arc::default()))
