@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -37,7 +38,7 @@ pub enum Handler {
     Worker {
         /// Only workers with all of these take it.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-        labels: Labels,
+        labels: Arc<Labels>,
     },
     /// A module that the tenant uploaded is called in a sandbox, in the middle of the decision.
     Wasm { module: ModuleDigest },
@@ -182,7 +183,7 @@ impl Function {
     }
 
     /// The labels that a worker must have, if workers perform it.
-    pub fn of_workers(&self) -> Option<&Labels> {
+    pub fn of_workers(&self) -> Option<&Arc<Labels>> {
         match &self.handler {
             Handler::Worker { labels } => Some(labels),
             Handler::Wasm { .. } => None,

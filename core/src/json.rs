@@ -65,6 +65,11 @@ impl Json {
         Value::Null.into()
     }
 
+    /// Returns a copy that takes its text in memory and no more: the value is parsed again when it is needed.
+    pub fn unparsed(&self) -> Self {
+        Self(Arc::new(Inner { text: self.0.text.clone(), value: OnceLock::new() }))
+    }
+
     pub fn text(&self) -> &str {
         self.0.text.get()
     }

@@ -27,12 +27,13 @@ use crate::cache::SharedCache;
 use crate::clock::{ManualTime, MonotonicClock};
 use crate::compile::{CompiledWorkflow, read_agent};
 use crate::descent::DescentLimits;
+use crate::hand_out::{InputReader, TakenAttempts};
 use crate::input::{Input, Outcome, Registration, Reply};
 use crate::modules::{FUEL_MAX, Modules};
 use crate::perform::OutcomeHold;
 use crate::queue::{Backlog, Entrance, Turned, queue_by_clock};
 use crate::stop::Shutdown;
-use crate::workers::{self, AttemptId, Handed, Refused, Reported, Worker, Workers};
+use crate::workers::{self, AttemptId, Refused, Reported, Worker, Workers};
 use crate::{
     AppliedAgent, AppliedDirectiveType, AppliedFunction, AppliedWorkflow, CreatedKey, Directory, Emitted, Error,
     NewDirective, NewKey, Refusal, Requested, TenantDirectory, registrations,
@@ -48,6 +49,7 @@ pub struct ByHand {
     outcomes: Sender<Outcome>,
     time: ManualTime,
     hands: Arc<Hands>,
+    inputs: InputReader,
     directory: Arc<ArcSwap<Directory>>,
     decided: Vec<Decided>,
 }
@@ -74,6 +76,8 @@ pub struct PerformBounds {
     pub effects_max: usize,
     /// How long a worker may be silent about an attempt before another gets it.
     pub lease: Duration,
+    /// Bytes of inputs that are kept for workers; a quarter of it for one tenant.
+    pub input_bytes: usize,
 }
 
 impl Default for Bounds {
@@ -203,7 +207,8 @@ impl ByHand {
             },
             seed,
         )?;
-        Ok(Self { decider, queue, outcomes: outcomes_in, time, hands, directory, decided: Vec::new() })
+        let inputs = InputReader { records: decider.cache.records().clone(), directory: directory.clone() };
+        Ok(Self { decider, queue, outcomes: outcomes_in, time, hands, inputs, directory, decided: Vec::new() })
     }
 
     pub fn directory(&self) -> Arc<Directory> {
@@ -307,12 +312,22 @@ impl ByHand {
     }
 
     /// Up to `limit` attempts for a worker that has those of `holding`.
-    pub fn attempts_take(&self, worker: &Worker, limit: usize, holding: &[AttemptId]) -> Handed {
-        let Some(workers) = self.workers() else { return Handed::default() };
+    pub fn attempts_take(&self, worker: &Worker, limit: usize, holding: &[AttemptId]) -> Result<TakenAttempts, Error> {
+        let Some(workers) = self.workers() else { return Ok(TakenAttempts::default()) };
         let taken = pin!(workers.take(Arc::new(worker.clone()), limit, holding.to_vec(), Duration::ZERO));
-        match taken.poll(&mut Context::from_waker(Waker::noop())) {
+        let mut handed = match taken.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(handed) => handed.unwrap_or_default(),
             Poll::Pending => unreachable!("a worker that does not wait is answered at once"),
+        };
+        match self.inputs.read(&handed.missing()) {
+            Ok(inputs) => {
+                workers.begin_leases(&mut handed);
+                Ok(handed.with_inputs(inputs))
+            }
+            Err(error) => {
+                workers.take_back(handed);
+                Err(Error::from(&error))
+            }
         }
     }
 

@@ -28,13 +28,20 @@ pub(crate) struct OpenRun {
 
 /// The entries of one engine, and the store that has those that are not here.
 pub(crate) struct Cache {
+    records: Records,
+    /// These have limits of their own, and never change.
+    pub modules: Arc<Modules>,
+}
+
+/// The same for other threads than the one that decides. Nothing here adds a run or a directive to the cache: its row may
+/// have changed since it was read.
+#[derive(Clone)]
+pub(crate) struct Records {
     store: Arc<dyn Store>,
     shared: SharedCache,
     /// A partition may come back to this process after another node had it: the entries of the engine that wrote for it
     /// before are not those of the next one.
     engine: u64,
-    /// These have limits of their own, and never change.
-    pub modules: Arc<Modules>,
 }
 
 /// The entries of all engines of a process, with one bound: however many runs there are, and however large tenants make
@@ -92,19 +99,11 @@ impl Default for SharedCache {
 impl Cache {
     pub fn new(store: Arc<dyn Store>, modules: Arc<Modules>, shared: SharedCache) -> Self {
         let engine = ENGINES.fetch_add(1, Ordering::Relaxed);
-        Self { modules, store, shared, engine }
+        Self { modules, records: Records { store, shared, engine } }
     }
 
-    fn get(&self, key: Key) -> Option<Entry> {
-        self.shared.0.get(&(self.engine, key))
-    }
-
-    fn put(&self, key: Key, entry: Entry) {
-        self.shared.0.insert((self.engine, key), entry);
-    }
-
-    fn remove(&self, key: Key) {
-        self.shared.0.remove(&(self.engine, key));
+    pub fn records(&self) -> &Records {
+        &self.records
     }
 
     // What was committed
@@ -112,17 +111,20 @@ impl Cache {
     /// What has ended is not needed again.
     pub fn put_run(&self, open: OpenRun) {
         let key = Key::Run(open.run.id);
-        if open.run.status.has_ended() { self.remove(key) } else { self.put(key, Entry::Run(open)) }
+        if open.run.status.has_ended() { self.records.remove(key) } else { self.records.put(key, Entry::Run(open)) }
     }
 
     pub fn put_directive(&self, directive: Arc<Directive>) {
         let key = Key::Directive(directive.id);
-        if directive.status.is_settled() { self.remove(key) } else { self.put(key, Entry::Directive(directive)) }
+        if directive.status.is_settled() {
+            self.records.remove(key);
+        } else {
+            self.records.put(key, Entry::Directive(directive));
+        }
     }
 
     pub fn put_version(&self, tenant: TenantId, workflow: Arc<Workflow>) {
-        let key = Key::Version(tenant, workflow.slug.clone(), workflow.version.as_str().into());
-        self.put(key, Entry::Version(workflow));
+        self.records.put_version(tenant, workflow);
     }
 
     // What is read
@@ -140,14 +142,11 @@ impl Cache {
         staged: impl Fn(RunId) -> Option<OpenRun>,
     ) -> Result<Vec<Option<OpenRun>>> {
         let known = |(tenant, id): (TenantId, RunId)| {
-            let open = staged(id).or_else(|| match self.get(Key::Run(id)) {
-                Some(Entry::Run(open)) => Some(open),
-                _ => None,
-            })?;
-            Some(open).filter(|open| open.run.tenant == tenant)
+            let open = staged(id).filter(|open| open.run.tenant == tenant);
+            open.or_else(|| self.records.known_run(tenant, id))
         };
         read_missing(ids, known, |missing| {
-            let read = self.store.runs_by_id(missing)?;
+            let read = self.records.store.runs_by_id(missing)?;
             read.into_iter().map(|run| run.map(|run| self.open(run)).transpose()).collect()
         })
     }
@@ -158,16 +157,13 @@ impl Cache {
 
     /// Returns directives in the order of their ids, read as `runs` reads.
     pub fn directives(&self, ids: &[(TenantId, DirectiveId)]) -> Result<Vec<Option<Arc<Directive>>>> {
-        let known = |(tenant, id)| match self.get(Key::Directive(id)) {
-            Some(Entry::Directive(directive)) if directive.tenant == tenant => Some(directive),
-            _ => None,
-        };
+        let known = |(tenant, id)| self.records.known_directive(tenant, id);
         let read = read_missing(ids, known, |missing| {
-            let read = self.store.directives_by_id(missing)?;
+            let read = self.records.store.directives_by_id(missing)?;
             let put = |directive: Directive| {
                 let directive = Arc::new(directive);
                 if !directive.status.is_settled() {
-                    self.put(Key::Directive(directive.id), Entry::Directive(directive.clone()));
+                    self.records.put(Key::Directive(directive.id), Entry::Directive(directive.clone()));
                 }
                 directive
             };
@@ -206,6 +202,57 @@ impl Cache {
     }
 
     pub fn version(&self, tenant: TenantId, slug: &Slug, version: &str) -> Result<Option<Arc<Workflow>>> {
+        self.records.version(tenant, slug, version)
+    }
+
+    fn open(&self, triggered: TriggeredRun) -> Result<OpenRun> {
+        let open = self.records.open(triggered)?;
+        if !open.run.status.has_ended() {
+            self.records.put(Key::Run(open.run.id), Entry::Run(open.clone()));
+        }
+        Ok(open)
+    }
+}
+
+impl Records {
+    fn get(&self, key: Key) -> Option<Entry> {
+        self.shared.0.get(&(self.engine, key))
+    }
+
+    fn put(&self, key: Key, entry: Entry) {
+        self.shared.0.insert((self.engine, key), entry);
+    }
+
+    fn remove(&self, key: Key) {
+        self.shared.0.remove(&(self.engine, key));
+    }
+
+    pub fn store(&self) -> &dyn Store {
+        self.store.as_ref()
+    }
+
+    /// Returns a run of the tenant if it is in the cache.
+    pub fn known_run(&self, tenant: TenantId, id: RunId) -> Option<OpenRun> {
+        match self.get(Key::Run(id)) {
+            Some(Entry::Run(open)) if open.run.tenant == tenant => Some(open),
+            _ => None,
+        }
+    }
+
+    /// Returns a directive of the tenant if it is in the cache.
+    pub fn known_directive(&self, tenant: TenantId, id: DirectiveId) -> Option<Arc<Directive>> {
+        match self.get(Key::Directive(id)) {
+            Some(Entry::Directive(directive)) if directive.tenant == tenant => Some(directive),
+            _ => None,
+        }
+    }
+
+    fn put_version(&self, tenant: TenantId, workflow: Arc<Workflow>) {
+        let key = Key::Version(tenant, workflow.slug.clone(), workflow.version.as_str().into());
+        self.put(key, Entry::Version(workflow));
+    }
+
+    fn version(&self, tenant: TenantId, slug: &Slug, version: &str) -> Result<Option<Arc<Workflow>>> {
         if let Some(Entry::Version(workflow)) = self.get(Key::Version(tenant, slug.clone(), version.into())) {
             return Ok(Some(workflow));
         }
@@ -215,22 +262,20 @@ impl Cache {
         Ok(Some(workflow))
     }
 
-    fn open(&self, (run, signal): TriggeredRun) -> Result<OpenRun> {
+    /// Completes a run that the store returned by what does not change about it.
+    pub fn open(&self, (run, signal): TriggeredRun) -> Result<OpenRun> {
         let workflow = self.version(run.tenant, &run.workflow, &run.version)?;
         let workflow = workflow.ok_or_else(|| {
             Error::Damaged(format!("run {} is of {} {}, which is not stored", run.id, run.workflow, run.version))
         })?;
-        let open = OpenRun { run: Arc::new(run), workflow, signal: signal.map(Arc::new) };
-        if !open.run.status.has_ended() {
-            self.put(Key::Run(open.run.id), Entry::Run(open.clone()));
-        }
-        Ok(open)
+        Ok(OpenRun { run: Arc::new(run), workflow, signal: signal.map(Arc::new) })
     }
 }
 
 impl Drop for Cache {
     fn drop(&mut self) {
-        self.shared.0.retain(|(engine, _), _| *engine != self.engine);
+        let Records { shared, engine: own, .. } = &self.records;
+        shared.0.retain(|(engine, _), _| engine != own);
     }
 }
 

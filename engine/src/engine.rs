@@ -19,6 +19,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::compile::{CompiledWorkflow, read_agent, read_schedule};
 use crate::compute::ComputeSlots;
+use crate::hand_out::InputReader;
 use crate::input::{Input, Outcome, Registration, Reply};
 use crate::memory::{self, RequestMemory};
 use crate::models::Models;
@@ -59,6 +60,7 @@ pub struct Engine {
     pub(crate) modules: Arc<Modules>,
     pub(crate) compile_slots: Arc<ComputeSlots>,
     pub(crate) workers: Arc<Workers>,
+    pub(crate) inputs: InputReader,
     pub(crate) performing: Arc<Performing>,
     pub(crate) shutdown: Arc<crate::stop::Shutdown>,
 }

@@ -21,6 +21,7 @@ mod directory;
 mod engine;
 mod error;
 pub mod functions;
+mod hand_out;
 mod input;
 pub mod memory;
 mod metrics;
@@ -47,6 +48,7 @@ pub use directives::built_in;
 pub use directory::{Directory, Scheduled, TenantDirectory, Workflows};
 pub use engine::{AttemptReport, Engine};
 pub use error::{Error, Refusal, RefusalKind};
+pub use hand_out::{Delivered, HandOut, TakenAttempts};
 pub use input::{
     AddedModule, AppliedAgent, AppliedDirectiveType, AppliedFunction, AppliedSchedule, AppliedWorkflow, CreatedKey,
     Emitted, Fired, NewDirective, NewKey, OrderedSchedule, Requested, ScheduleOrder, TenantChange,

@@ -82,6 +82,7 @@ pub struct Metrics {
     pub(crate) timers: Gauge,
     pub(crate) attempts_waiting: Gauge,
     pub(crate) attempts_taken: Gauge,
+    pub(crate) attempt_inputs: Gauge,
     pub(crate) names_without_worker: Gauge,
     pub(crate) workers: Gauge,
     pub(crate) leases_lost: Gauge,
@@ -117,6 +118,7 @@ impl Default for Metrics {
             timers: Gauge::default(),
             attempts_waiting: Gauge::default(),
             attempts_taken: Gauge::default(),
+            attempt_inputs: Gauge::default(),
             names_without_worker: Gauge::default(),
             workers: Gauge::default(),
             leases_lost: Gauge::default(),
@@ -177,6 +179,8 @@ impl Metrics {
         to.register("requests_refused", refused, self.requests_refused.clone());
         to.register("attempts_waiting", "Attempts that wait for a worker", self.attempts_waiting.clone());
         to.register("attempts_taken", "Attempts that workers have", self.attempts_taken.clone());
+        let inputs = "Inputs of attempts that wait for workers and are kept in memory";
+        to.register("attempt_inputs_bytes", inputs, self.attempt_inputs.clone());
         let alone = "Names, by tenant, under which something waits that no worker performs";
         to.register("names_without_worker", alone, self.names_without_worker.clone());
         to.register("workers", "Workers that were heard of within a minute", self.workers.clone());

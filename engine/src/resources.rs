@@ -12,6 +12,7 @@ use crate::compute::ComputeSlots;
 use crate::memory::RequestMemory;
 use crate::models::Models;
 use crate::perform::{Endpoints, Slots};
+use crate::workers::{INPUT_BYTES_MAX, InputBudget};
 use crate::{Config, Directory, Metrics};
 
 /// Whoever is told what was committed. It is told on the thread that decides, so it must not wait.
@@ -30,6 +31,8 @@ pub struct Resources {
     pub(crate) endpoints: Endpoints,
     pub(crate) memory: Arc<RequestMemory>,
     pub(crate) cached: SharedCache,
+    /// Inputs of attempts that wait for workers.
+    pub(crate) inputs: Arc<InputBudget>,
     /// Which definitions are compiled at once.
     pub(crate) compile_slots: Arc<ComputeSlots>,
     /// Which long calls of functions run at once. How many wait is limited by the slots of effects.
@@ -47,6 +50,7 @@ impl Resources {
             slots: config.performs.then(|| Arc::new(Slots::new(config.effects_max, metrics.clone()))),
             endpoints: Endpoints::new(config.allow_private_endpoints, memory.clone()),
             memory,
+            inputs: Arc::new(InputBudget::new(INPUT_BYTES_MAX, metrics.clone())),
             metrics,
             cached: SharedCache::default(),
             compile_slots: Arc::new(ComputeSlots::new(compile::TENANT_MAX, compile::ALL_MAX)),

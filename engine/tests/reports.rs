@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use fleetprompt_core::run::Status;
 use fleetprompt_core::{Json, RunId};
-use fleetprompt_engine::workers::{Delivered, Worker};
-use fleetprompt_engine::{AttemptReport, Error};
+use fleetprompt_engine::workers::Worker;
+use fleetprompt_engine::{AttemptReport, Delivered, Error};
 use serde_json::json;
 use support::{House, codes_of, shipper, shipping, signal};
 

@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -397,4 +398,67 @@ async fn what_a_function_may_not_be_given_or_give_fails_its_step() {
     assert_eq!(house.report(&key, outcome).await["status"], "recorded");
     let ended = house.run(&run).await;
     assert_eq!((&ended["status"], &ended["error"]["code"]), (&json!("failed"), &json!("output_invalid")));
+}
+
+/// Twelve calls of a function and twelve directives, with inputs of a megabyte: more than the engine keeps of one tenant,
+/// and more than one response has. Workers get all of them, also after a restart.
+async fn hand_out_large_inputs(place: &Path) {
+    const MEGABYTE: usize = 1_000_000;
+    let (port, key) = (support::free_port(), support::create_tenant(place, "acme"));
+    let start = async |lease_s| Server::start_with(place, port, key.clone(), &["--lease-s", lease_s]).await;
+    let server = start("60").await;
+    server.post("/v1/functions", &json!({"function": {"name": "lead.score", "handler": {"type": "worker"}}})).await;
+    let of_type = json!({"directive_type": {"name": "mail.send", "handler": {"type": "worker"}}});
+    server.post("/v1/directive-types", &of_type).await;
+    for step in [
+        json!({"id": "score", "type": "function", "function": "lead.score", "input": "${signal.payload}"}),
+        json!({"id": "send", "type": "directive", "directive": "mail.send", "payload": "${signal.payload}"}),
+    ] {
+        let workflow = json!({"name": step["id"], "version": "1.0.0", "trigger": {"signal": "a.b"}, "steps": [step]});
+        server.post("/v1/workflows?activate=true", &json!({"workflow": workflow})).await;
+    }
+    for number in 0..12 {
+        let payload = json!({"number": number, "text": "x".repeat(MEGABYTE)});
+        server.post("/v1/signals", &json!({"name": "a.b", "payload": payload})).await;
+    }
+    let take_all = async |server: &Server, reports: bool| {
+        let mut numbers = BTreeMap::new();
+        while numbers.len() < 24 {
+            let take = json!({"worker": {"name": "w"}, "performs": ["*"], "limit": 100, "wait": "20s"});
+            let taken = server.post("/v1/attempts/take", &take).await;
+            let attempts = taken["attempts"].as_array().unwrap();
+            assert!((1..=5).contains(&attempts.len()), "{}", attempts.len());
+            for attempt in attempts {
+                assert_eq!(attempt["input"]["text"].as_str().map(str::len), Some(MEGABYTE));
+                numbers.insert(attempt["idempotency_key"].to_string(), attempt["input"]["number"].as_u64().unwrap());
+            }
+            // Those that are not reported come again when their lease has ended.
+            if reports {
+                let outcome = |attempt: &Value| json!({"id": attempt["id"], "status": "succeeded"});
+                let outcomes: Vec<Value> = attempts.iter().map(outcome).collect();
+                let report = json!({"worker": {"name": "w"}, "outcomes": outcomes});
+                server.post("/v1/attempts/report", &report).await;
+            }
+        }
+        let mut numbers: Vec<u64> = numbers.into_values().collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, (0..24).map(|place| place / 2).collect::<Vec<_>>());
+    };
+    take_all(&server, false).await;
+    server.kill();
+    let server = start("2").await;
+    take_all(&server, true).await;
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inputs_that_are_not_kept_are_read_again_over_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    hand_out_large_inputs(&folder.path().join("data")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inputs_that_are_not_kept_are_read_again_over_postgresql() {
+    let postgres = fleetprompt_testing::Postgres::start();
+    hand_out_large_inputs(Path::new(&postgres.database())).await;
 }

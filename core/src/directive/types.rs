@@ -1,6 +1,7 @@
 //! Directive types: what a tenant has registered, and how each is carried out.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -45,7 +46,7 @@ pub enum Handler {
     Worker {
         /// Only workers with all of these take it.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-        labels: Labels,
+        labels: Arc<Labels>,
     },
 }
 

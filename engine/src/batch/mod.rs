@@ -29,6 +29,7 @@ use crate::clock::{Clock, MonotonicClock, SystemClock};
 use crate::compute::STACK_BYTES;
 use crate::descent::{DescentLimits, DescentTracker};
 use crate::engine::SIGNALS_TOGETHER;
+use crate::hand_out::InputReader;
 use crate::input::{Input, Outcome, Registration};
 use crate::metrics::{Ended, Part, StartRefused};
 use crate::modules::{DECISION_FUEL_MAX, Modules};
@@ -61,7 +62,9 @@ pub(crate) fn start(
     let (ready_in, ready) = unbounded();
     let (committed, commits) = watch::channel(0);
     let metrics = resources.metrics.clone();
-    let workers = Arc::new(Workers::new(config.lease, outcomes_in.clone(), &metrics, MonotonicClock::System));
+    let workers =
+        Workers::new(config.lease, outcomes_in.clone(), resources.inputs.clone(), &metrics, MonotonicClock::System);
+    let workers = Arc::new(workers);
     let (shutdown, stopped) = Shutdown::new(config.grace);
     let shutdown = Arc::new(shutdown);
 
@@ -98,6 +101,7 @@ pub(crate) fn start(
         seed(),
     )?;
     let models = resources.models.clone();
+    let inputs = InputReader { records: decider.cache.records().clone(), directory: directory.clone() };
     let compile_slots = resources.compile_slots.clone();
     let (handing_on, ending, held) = (workers.clone(), shutdown.clone(), performing.clone());
     runtime.spawn(async move {
@@ -125,6 +129,7 @@ pub(crate) fn start(
         modules,
         compile_slots,
         workers,
+        inputs,
         performing,
         shutdown,
     })

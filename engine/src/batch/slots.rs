@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
+use fleetprompt_core::SignalId;
 use fleetprompt_core::directive::Directive;
-use fleetprompt_core::run::{self, Effect, Setting};
-use fleetprompt_core::{Meter, SignalId};
+use fleetprompt_core::run::Effect;
 
 use super::{AGAIN_AFTER, Decider};
 use crate::cache::OpenRun;
-use crate::perform::{EffectId, Ready};
+use crate::perform::{EffectId, Ready, offered};
 
 /// Effects that begin together; then whatever else waits has its turn.
 const READY_MAX: usize = 64;
@@ -48,19 +48,9 @@ impl Decider {
                 Ok(directive.filter(is_it).map_or(Found::Nothing, Found::Directive))
             }
             EffectId::Step { run, place, attempt, begun } => {
-                let (directory, open) = (self.directory.load(), self.cache.run(tenant, run)?);
-                let (Some(open), Some(known)) = (open, directory.tenant(tenant)) else { return Ok(Found::Nothing) };
-                let is_it = |step: &run::Step| step.attempt == attempt && step.signal_id == Some(begun);
-                let meter = Meter::unlimited();
-                let setting = Setting {
-                    workflow: &open.workflow,
-                    tenant: &known.tenant,
-                    signal: open.signal.as_deref(),
-                    meter: &meter,
-                };
-                let effect = open.run.at(place).filter(|step| is_it(step));
-                let effect = effect.and_then(|_| run::effect_in_flight(setting, &open.run, place));
-                Ok(effect.map_or(Found::Nothing, |effect| Found::Step(Box::new((open.clone(), effect)), begun)))
+                let Some(open) = self.cache.run(tenant, run)? else { return Ok(Found::Nothing) };
+                let effect = offered::effect(&self.directory.load(), &open, place, attempt, begun);
+                Ok(effect.map_or(Found::Nothing, |effect| Found::Step(Box::new((open, effect)), begun)))
             }
         }
     }

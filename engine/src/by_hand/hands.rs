@@ -18,7 +18,7 @@ use crate::cache::OpenRun;
 use crate::clock::MonotonicClock;
 use crate::input::Outcome;
 use crate::perform::{EffectId, For, Perform, Performing, Ready, Slot, Slots, Waiting, When, offered};
-use crate::workers::Workers;
+use crate::workers::{InputBudget, Offer, Workers};
 use crate::{Directory, Metrics};
 
 pub(super) struct Hands {
@@ -45,7 +45,10 @@ impl Hands {
         (outcomes, ready): (Sender<Outcome>, Sender<Ready>),
         clock: &MonotonicClock,
     ) -> Self {
-        let workers = performs.map(|of| Workers::new(of.lease, outcomes, &Metrics::default(), clock.clone()));
+        let workers = performs.map(|of| {
+            let inputs = Arc::new(InputBudget::new(of.input_bytes, Arc::default()));
+            Workers::new(of.lease, outcomes, inputs, &Metrics::default(), clock.clone())
+        });
         let slots = performs.map(|of| Arc::new(Slots::new(of.effects_max, Arc::default())));
         Self { directory, slots, ready, performing: Arc::default(), workers, effects: Mutex::default() }
     }
@@ -118,8 +121,8 @@ impl Hands {
 impl Perform for Arc<Hands> {
     fn step(&self, open: &OpenRun, effect: Effect, begun: SignalId, when: When) {
         if let (Effect::Function { .. }, Some(workers)) = (&effect, self.workers()) {
-            let attempt = offered::step(&self.directory.load(), open, effect, begun);
-            attempt.into_iter().for_each(|attempt| workers.offer_by(attempt, when));
+            let offer = offered::step(&self.directory.load(), open, effect, begun);
+            offer.into_iter().for_each(|offer| workers.offer_by(offer, when));
         } else if let Some(task) = Task::of_step(open.run.tenant, effect, begun) {
             self.perform(task, open.workflow.priority);
         }
@@ -128,7 +131,8 @@ impl Perform for Arc<Hands> {
     fn directive(&self, directive: Arc<Directive>, workflow: Option<Arc<Workflow>>, when: When) {
         if let (HandlerKind::Worker, Some(workers)) = (directive.handler, self.workers()) {
             let attempt = offered::directive(&self.directory.load(), &directive, workflow.as_deref());
-            attempt.into_iter().for_each(|attempt| workers.offer_by(attempt, when));
+            let offer = |attempt| Offer { attempt, input: directive.payload.clone() };
+            attempt.into_iter().for_each(|attempt| workers.offer_by(offer(attempt), when));
             return;
         }
         let priority = workflow.map_or(Priority::Normal, |workflow| workflow.priority);

@@ -29,7 +29,7 @@ use crate::input::Outcome;
 use crate::memory::Reservation;
 use crate::models::Models;
 use crate::modules::Modules;
-use crate::workers::{Attempt, AttemptId, AttemptOf, Workers};
+use crate::workers::{Attempt, AttemptId, AttemptOf, Offer, Workers};
 use crate::{Directory, Metrics, Resources};
 
 /// How an effect ended, and what is worth telling about it.
@@ -156,8 +156,8 @@ impl Perform for Performer {
         let is_called_here = |function: &str| Callee::find(&self.directory.load(), tenant, function).is_some();
         match effect {
             Effect::Function { ref function, .. } if !is_called_here(function) => {
-                if let Some(attempt) = offered::step(&self.directory.load(), open, effect, begun) {
-                    self.workers.offer_by(attempt, when);
+                if let Some(offer) = offered::step(&self.directory.load(), open, effect, begun) {
+                    self.workers.offer_by(offer, when);
                 }
             }
             Effect::Agent { run, place, attempt, .. } | Effect::Function { run, place, attempt, .. } => {
@@ -174,7 +174,7 @@ impl Perform for Performer {
     fn directive(&self, directive: Arc<Directive>, workflow: Option<Arc<Workflow>>, when: When) {
         if directive.handler == HandlerKind::Worker {
             if let Some(attempt) = offered::directive(&self.directory.load(), &directive, workflow.as_deref()) {
-                self.workers.offer_by(attempt, when);
+                self.workers.offer_by(Offer { attempt, input: directive.payload.clone() }, when);
             }
             return;
         }

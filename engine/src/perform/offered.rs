@@ -3,15 +3,31 @@
 use std::time::Duration;
 
 use fleetprompt_core::directive::{Directive, Handler};
-use fleetprompt_core::run::Effect;
+use fleetprompt_core::run::{self, Effect, Place, Setting};
 use fleetprompt_core::workflow::{Priority, Workflow};
-use fleetprompt_core::{SignalId, Span};
+use fleetprompt_core::{Meter, SignalId, Span};
 
 use crate::Directory;
 use crate::cache::OpenRun;
-use crate::workers::{Attempt, AttemptOf, Kind};
+use crate::workers::{Attempt, AttemptOf, Kind, Offer};
 
-pub(crate) fn step(directory: &Directory, open: &OpenRun, effect: Effect, begun: SignalId) -> Option<Attempt> {
+/// The effect of one attempt of a step, as long as this attempt is in flight.
+pub(crate) fn effect(
+    directory: &Directory,
+    open: &OpenRun,
+    place: Place,
+    attempt: u32,
+    begun: SignalId,
+) -> Option<Effect> {
+    let known = directory.tenant(open.run.tenant)?;
+    open.run.at(place).filter(|step| step.attempt == attempt && step.signal_id == Some(begun))?;
+    let meter = Meter::unlimited();
+    let setting =
+        Setting { workflow: &open.workflow, tenant: &known.tenant, signal: open.signal.as_deref(), meter: &meter };
+    run::effect_in_flight(setting, &open.run, place)
+}
+
+pub(crate) fn step(directory: &Directory, open: &OpenRun, effect: Effect, begun: SignalId) -> Option<Offer> {
     let Effect::Function { run, place, attempt, function, input, key, timeout, heartbeat } = effect else {
         return None;
     };
@@ -19,7 +35,7 @@ pub(crate) fn step(directory: &Directory, open: &OpenRun, effect: Effect, begun:
     let registered = tenant.functions.get(&*function).map(|(_, function)| function);
     let labels = registered.and_then(|function| function.of_workers().cloned()).unwrap_or_default();
     let timeout = timeout.or_else(|| registered?.timeout);
-    Some(Attempt {
+    let attempt = Attempt {
         of: AttemptOf::Step { run, place, attempt, begun },
         tenant: open.run.tenant,
         tenant_slug: tenant.tenant.slug.clone(),
@@ -28,7 +44,6 @@ pub(crate) fn step(directory: &Directory, open: &OpenRun, effect: Effect, begun:
         kind: Kind::Function,
         name: function,
         labels,
-        input,
         idempotency_key: key,
         run_id: Some(run),
         workflow: Some(open.run.workflow.clone()),
@@ -38,7 +53,8 @@ pub(crate) fn step(directory: &Directory, open: &OpenRun, effect: Effect, begun:
         causation_id: Some(begun.into()),
         timeout: span(timeout),
         heartbeat: span(heartbeat),
-    })
+    };
+    Some(Offer { attempt, input })
 }
 
 pub(crate) fn directive(directory: &Directory, directive: &Directive, workflow: Option<&Workflow>) -> Option<Attempt> {
@@ -57,7 +73,6 @@ pub(crate) fn directive(directory: &Directory, directive: &Directive, workflow: 
         kind: Kind::Directive,
         name: directive.name.as_str().into(),
         labels: labels.unwrap_or_default(),
-        input: directive.payload.clone(),
         idempotency_key: directive.idempotency_key.clone(),
         run_id: directive.origin.map(|origin| origin.run_id),
         workflow: workflow.map(|workflow| workflow.slug.clone()),

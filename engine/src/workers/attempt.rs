@@ -1,4 +1,4 @@
-//! One attempt that a worker is to make, with all that it needs to know, and the name by which it is taken,
+//! One attempt that a worker is to make, with all that it needs to know but its input, and the name by which it is taken,
 //! kept alive and reported.
 
 use std::fmt;
@@ -45,6 +45,7 @@ pub enum Kind {
     Function,
 }
 
+/// An attempt without its input, which may be large: see `AttemptInput`.
 #[derive(Debug)]
 pub struct Attempt {
     pub of: AttemptOf,
@@ -58,8 +59,7 @@ pub struct Attempt {
     /// Of the function or the directive.
     pub name: Arc<str>,
     /// What whoever takes it must have.
-    pub labels: Labels,
-    pub input: Json,
+    pub labels: Arc<Labels>,
     pub idempotency_key: String,
     pub run_id: Option<RunId>,
     pub workflow: Option<Slug>,
@@ -71,6 +71,13 @@ pub struct Attempt {
     pub timeout: Option<Duration>,
     /// The longest that whoever took it may be silent; none: as long as a lease.
     pub heartbeat: Option<Duration>,
+}
+
+/// An attempt as a commit asked for it.
+#[derive(Debug)]
+pub struct Offer {
+    pub attempt: Attempt,
+    pub input: Json,
 }
 
 impl Attempt {

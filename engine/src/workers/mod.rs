@@ -1,9 +1,11 @@
 //! Workers: programs outside that take attempts, make them, and report. What is to be done is handed out
 //! once it is committed; what is reported is an input like any other, and is answered when it is.
 //!
-//! `state` decides who gets what; here is the waiting around it. Nothing here can reach the store.
+//! `state` decides who gets what; here is the waiting around it. Nothing here can reach the store: inputs that are not
+//! kept in memory are read by `hand_out`.
 
 mod attempt;
+mod input;
 mod queue;
 mod registry;
 mod state;
@@ -22,8 +24,11 @@ use fleetprompt_core::{DirectiveId, Failure, Json, TenantId};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
+pub(crate) use attempt::Offer;
 pub use attempt::{Attempt, AttemptId, AttemptOf, InvalidAttemptId, Kind};
-pub use state::{Delivered, Handed, Kept, Refused, Reported, Worker, WorkerId};
+pub(crate) use input::{INPUT_BYTES_MAX, InputBudget};
+pub(crate) use state::Handed;
+pub use state::{Kept, Refused, Reported, Worker, WorkerId};
 use state::{Lost, State};
 pub use taker::Taker;
 pub use wait_list::Crowded;
@@ -43,6 +48,7 @@ pub struct Workers {
     changed: Notify,
     numbers: AtomicU64,
     outcomes: Sender<Outcome>,
+    inputs: Arc<InputBudget>,
     clock: MonotonicClock,
     gauges: Gauges,
 }
@@ -87,12 +93,19 @@ pub struct WorkerSeen {
 }
 
 impl Workers {
-    pub(crate) fn new(lease: Duration, outcomes: Sender<Outcome>, metrics: &Metrics, clock: MonotonicClock) -> Self {
+    pub(crate) fn new(
+        lease: Duration,
+        outcomes: Sender<Outcome>,
+        inputs: Arc<InputBudget>,
+        metrics: &Metrics,
+        clock: MonotonicClock,
+    ) -> Self {
         Self {
             state: Mutex::new(State::new(lease, clock.now())),
             changed: Notify::new(),
             numbers: AtomicU64::new(0),
             outcomes,
+            inputs,
             clock,
             gauges: Gauges {
                 waiting: Part::of(&metrics.attempts_waiting),
@@ -142,14 +155,16 @@ impl Workers {
 
     // What the engine says, after its commits
 
-    pub(crate) fn offer(&self, attempt: Attempt) {
+    pub(crate) fn offer(&self, Offer { attempt, input }: Offer) {
+        let input = self.inputs.admit(attempt.tenant, &input);
         // `serve` follows, and lets the others know.
-        let lost = self.state.lock().offer(Arc::new(attempt), self.clock.now());
+        let lost = self.state.lock().offer(Arc::new(attempt), input, self.clock.now());
         self.tell(lost);
     }
 
-    pub(crate) fn offer_unclaimed(&self, attempt: Attempt) {
-        self.with(|state, now| state.offer_unclaimed(Arc::new(attempt), now));
+    pub(crate) fn offer_unclaimed(&self, Offer { attempt, input }: Offer) {
+        let input = self.inputs.admit(attempt.tenant, &input);
+        self.with(|state, now| state.offer_unclaimed(Arc::new(attempt), input, now));
     }
 
     pub(crate) fn hold(&self, attempt: Attempt, callback: &AttemptId) {
@@ -196,10 +211,10 @@ impl Workers {
     }
 
     /// An attempt begins, or was under way when the last engine ended.
-    pub(crate) fn offer_by(&self, attempt: Attempt, when: When) {
+    pub(crate) fn offer_by(&self, offer: Offer, when: When) {
         match when {
-            When::Now => self.offer(attempt),
-            When::Before => self.offer_unclaimed(attempt),
+            When::Now => self.offer(offer),
+            When::Before => self.offer_unclaimed(offer),
         }
     }
 
@@ -215,7 +230,7 @@ impl Workers {
     // What workers say
 
     /// Up to `limit` attempts, as soon as there is one. Nothing, when there is none within `wait`.
-    pub async fn take(
+    pub(crate) async fn take(
         &self,
         worker: Arc<Worker>,
         limit: usize,
@@ -247,6 +262,19 @@ impl Workers {
             // It may have been told in this very moment.
             Err(_) => Ok(here.leave()),
         }
+    }
+
+    /// Attempts that did not reach their worker go to another.
+    pub(crate) fn take_back(&self, handed: Handed) {
+        self.with(|state, now| {
+            state.take_back(handed, now);
+            state.serve(now);
+        });
+    }
+
+    /// Their worker gets them now, some time after they were handed out. Drops those that it has lost.
+    pub(crate) fn begin_leases(&self, handed: &mut Handed) {
+        self.with(|state, now| handed.attempts.retain(|delivery| state.begin_lease(&delivery.id, now)));
     }
 
     pub fn heartbeat(&self, worker: &Worker, id: &AttemptId, progress: Option<Json>) -> Result<Kept, Refused> {
@@ -402,7 +430,7 @@ impl Drop for Here<'_> {
         self.workers.with(|state, now| {
             state.wait_no_more(self.number);
             if let Ok(handed) = waited.try_recv() {
-                state.take_back(handed);
+                state.take_back(handed, now);
                 state.serve(now);
             }
         });

@@ -17,16 +17,20 @@ use fleetprompt_core::performs::Labels;
 use fleetprompt_core::workflow::Priority;
 
 use super::attempt::{Attempt, AttemptOf};
+use super::input::AttemptInput;
 use super::taker::{Taker, nodes_of_name};
 use crate::turns::{Turn, Turns, price};
 use crate::urgent::LONGEST_OF;
 
 /// Lanes of one tenant that attempts wait in. It bounds what a worker of all tenants looks at.
 const LANES_OF_TENANT_MAX: usize = 5_000;
+/// Inputs that a worker is given at once, about: the attempt with which it passes this size is the last.
+const INPUTS_TOGETHER_BYTES: usize = 4 << 20;
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Waiting {
     pub attempt: Arc<Attempt>,
+    pub input: AttemptInput,
     pub since: Instant,
     /// How often it was taken so far.
     pub deliveries: u32,
@@ -40,7 +44,7 @@ pub type Line = (LaneId, TenantId);
 /// One name, with one set of labels: whoever may take one of these may take any, of its tenants.
 struct Lane {
     name: Arc<str>,
-    labels: Labels,
+    labels: Arc<Labels>,
     tenants: Turns<TenantId, Workflows>,
 }
 
@@ -56,14 +60,17 @@ struct Workflows {
 struct OfTenant {
     waiting: usize,
     lanes: usize,
-    /// Under each node of a lane's name, the order of the attempt that comes next in it.
-    heads: HashMap<Arc<str>, BTreeSet<(i64, LaneId)>>,
+    heads: HashMap<Arc<str>, HeadsByLabels>,
 }
+
+/// Under one node of names, by the labels that a worker must have: of each lane, the order of the attempt that comes next.
+/// A search passes over all lanes with labels that the worker does not have in one step.
+type HeadsByLabels = BTreeMap<Arc<Labels>, BTreeSet<(i64, LaneId)>>;
 
 #[derive(Default)]
 pub struct Queue {
     lanes: HashMap<LaneId, Lane>,
-    by_name: BTreeMap<Arc<str>, BTreeMap<Labels, LaneId>>,
+    by_name: BTreeMap<Arc<str>, BTreeMap<Arc<Labels>, LaneId>>,
     tenants: Turns<TenantId, OfTenant>,
     lines: BTreeSet<Line>,
     found: HashMap<AttemptOf, (Line, i64, Arc<Attempt>)>,
@@ -80,7 +87,7 @@ pub struct Queue {
 
 /// Where a worker finds what it may take next.
 enum Source<'a> {
-    Node(TenantId, &'a str),
+    Node(TenantId, &'a str, Arc<Labels>),
     Lane(LaneId),
 }
 
@@ -142,15 +149,15 @@ impl Queue {
         lanes >= LANES_OF_TENANT_MAX && !lane().is_some_and(|lane| self.has((lane, attempt.tenant)))
     }
 
-    pub fn push(&mut self, attempt: Arc<Attempt>, since: Instant, deliveries: u32) {
+    pub fn push(&mut self, attempt: Arc<Attempt>, input: AttemptInput, since: Instant) {
         self.last_order += 1;
-        self.put(Waiting { attempt, since, deliveries, order: self.last_order });
+        self.put(Waiting { attempt, input, since, deliveries: 0, order: self.last_order });
     }
 
     /// One whose worker was lost, before all others of its line.
-    pub fn push_again(&mut self, attempt: Arc<Attempt>, since: Instant, deliveries: u32) {
+    pub fn push_again(&mut self, attempt: Arc<Attempt>, input: AttemptInput, since: Instant, deliveries: u32) {
         self.first_order -= 1;
-        self.put(Waiting { attempt, since, deliveries, order: self.first_order });
+        self.put(Waiting { attempt, input, since, deliveries, order: self.first_order });
     }
 
     fn put(&mut self, waiting: Waiting) {
@@ -173,43 +180,58 @@ impl Queue {
         })
     }
 
-    /// Up to so many that the taker may take. In each lane that fits it is some tenant's turn; of these comes the one that
+    /// Up to so many that the taker may take, and fewer where their inputs are large. In each lane that fits it is some tenant's turn; of these comes the one that
     /// was served least, and of its lanes the one whose head has waited longest. One pop of so many looks at that alone:
     /// a tenant that is served much under one name may wait under another, but not for ever.
     pub fn pop(&mut self, taker: &Taker, most: usize) -> Vec<Waiting> {
-        let mut popped = Vec::new();
+        let mut popped = Popped::default();
         if most == 0 || self.found.is_empty() {
-            return popped;
+            return popped.waiting;
         }
         let sources = self.sources(taker);
         let mut heads = Heads::default();
         let push = |heads: &mut Heads, queue: &Self, at: usize| {
-            if let Some(head) = queue.head(taker, &sources[at])
+            if let Some(head) = queue.head(&sources[at])
                 && let Some(turn) = queue.tenants.turn(&head.line.1)
             {
                 heads.push(head, turn, at);
             }
         };
         (0..sources.len()).for_each(|at| push(&mut heads, self, at));
-        while popped.len() < most {
+        while popped.has_room(most) {
             let by_age = self.pops % LONGEST_OF == LONGEST_OF - 1;
             let Some((order, at)) = heads.pop(by_age) else { break };
             // What was popped by its age is still among those of its tenant, and the other way round.
-            let Some(head) = self.head(taker, &sources[at]).filter(|head| head.order == order) else { continue };
+            let Some(head) = self.head(&sources[at]).filter(|head| head.order == order) else { continue };
             let tenant = head.line.1;
             let before = self.tenants.turn(&tenant);
             popped.extend(self.pop_line(head.line));
             heads.set_turn(tenant, before, self.tenants.turn(&tenant));
             push(&mut heads, self, at);
         }
-        popped
+        popped.waiting
+    }
+
+    /// The same of one line, without a search among others.
+    pub fn pop_of(&mut self, line: Line, most: usize) -> Vec<Waiting> {
+        let mut popped = Popped::default();
+        while popped.has_room(most) && self.has(line) {
+            popped.extend(self.pop_line(line));
+        }
+        popped.waiting
     }
 
     fn sources<'a>(&self, taker: &'a Taker) -> Vec<Source<'a>> {
         let nodes = taker.nodes.iter().map(|node| &**node);
         match taker.tenant {
-            Some(tenant) if self.tenants.peek(&tenant).is_none() => Vec::new(),
-            Some(tenant) => nodes.map(|node| Source::Node(tenant, node)).collect(),
+            Some(tenant) => {
+                let Some(of) = self.tenants.peek(&tenant) else { return Vec::new() };
+                let labels =
+                    |node: &'a str| of.heads.get(node).into_iter().flat_map(BTreeMap::keys).map(move |one| (node, one));
+                let with_labels = nodes.flat_map(labels).inspect(|_| self.count());
+                let fitting = with_labels.filter(|(_, labels)| taker.has(labels));
+                fitting.map(|(node, labels)| Source::Node(tenant, node, labels.clone())).collect()
+            }
             None => nodes.flat_map(|node| self.lanes_below(node, taker)).map(Source::Lane).collect(),
         }
     }
@@ -222,15 +244,11 @@ impl Queue {
         lanes.filter(|(labels, _)| taker.has(labels)).map(|(_, lane)| *lane)
     }
 
-    fn head(&self, taker: &Taker, source: &Source<'_>) -> Option<Head> {
+    fn head(&self, source: &Source<'_>) -> Option<Head> {
         self.count();
         match source {
-            Source::Node(tenant, node) => {
-                let mut heads = self.tenants.peek(tenant)?.heads.get(*node)?.iter();
-                let (order, lane) = heads.find(|(_, lane)| {
-                    self.count();
-                    self.lanes.get(lane).is_some_and(|lane| taker.has(&lane.labels))
-                })?;
+            Source::Node(tenant, node, labels) => {
+                let (order, lane) = self.tenants.peek(tenant)?.heads.get(*node)?.get(labels)?.first()?;
                 Some(Head { order: *order, line: (*lane, *tenant) })
             }
             Source::Lane(lane) => {
@@ -286,7 +304,7 @@ impl Queue {
         let after = head(lane);
         if before != after {
             let of = self.tenants.of(tenant);
-            nodes_of_name(&lane.name).for_each(|node| of.set_head(node, id, before, after));
+            nodes_of_name(&lane.name).for_each(|node| of.set_head(node, &lane.labels, id, before, after));
             match (before, after) {
                 (None, Some(_)) => of.lanes += usize::from(self.lines.insert(line)),
                 (Some(_), None) => of.lanes -= usize::from(self.lines.remove(&line)),
@@ -313,7 +331,7 @@ impl Queue {
 
     /// Of a line in which something waits, the name and the labels that a worker must have.
     pub fn wanted(&self, line: Line) -> Option<(&str, &Labels)> {
-        self.lanes.get(&line.0).filter(|_| self.has(line)).map(|lane| (&*lane.name, &lane.labels))
+        self.lanes.get(&line.0).filter(|_| self.has(line)).map(|lane| (&*lane.name, &*lane.labels))
     }
 
     /// The attempt that comes next in a line.
@@ -352,16 +370,39 @@ impl Queue {
 }
 
 impl OfTenant {
-    fn set_head(&mut self, node: &str, lane: LaneId, before: Option<i64>, after: Option<i64>) {
-        if let Some(heads) = self.heads.get_mut(node) {
-            before.map(|order| heads.remove(&(order, lane)));
-            after.map(|order| heads.insert((order, lane)));
-            if heads.is_empty() {
-                self.heads.remove(node);
-            }
-        } else if let Some(order) = after {
-            self.heads.insert(node.into(), BTreeSet::from([(order, lane)]));
+    fn set_head(&mut self, node: &str, labels: &Arc<Labels>, lane: LaneId, before: Option<i64>, after: Option<i64>) {
+        if !self.heads.contains_key(node) {
+            self.heads.insert(node.into(), HeadsByLabels::new());
         }
+        let Some(by_labels) = self.heads.get_mut(node) else { return };
+        let heads = by_labels.entry(labels.clone()).or_default();
+        before.map(|order| heads.remove(&(order, lane)));
+        after.map(|order| heads.insert((order, lane)));
+        if heads.is_empty() {
+            by_labels.remove(labels);
+        }
+        if by_labels.is_empty() {
+            self.heads.remove(node);
+        }
+    }
+}
+
+/// What one worker is given together.
+#[derive(Default)]
+struct Popped {
+    waiting: Vec<Waiting>,
+    input_bytes: usize,
+}
+
+impl Popped {
+    /// There is always room for the first.
+    fn has_room(&self, most: usize) -> bool {
+        self.waiting.len() < most && self.input_bytes < INPUTS_TOGETHER_BYTES
+    }
+
+    fn extend(&mut self, waiting: Option<Waiting>) {
+        self.input_bytes += waiting.as_ref().map_or(0, |waiting| waiting.input.bytes());
+        self.waiting.extend(waiting);
     }
 }
 
@@ -411,7 +452,7 @@ fn workflow_of(attempt: &Attempt) -> Arc<str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::attempt;
+    use super::super::tests::{attempt, no_input};
     use super::*;
 
     fn tenant(number: u128) -> TenantId {
@@ -426,7 +467,7 @@ mod tests {
     fn push(queue: &mut Queue, number: u128, tenant_number: u128, workflow: &str, name: &str) {
         let made = attempt(number, tenant(tenant_number), name);
         let made = Attempt { workflow: workflow.parse().ok(), ..made };
-        queue.push(Arc::new(made), Instant::now(), 0);
+        queue.push(Arc::new(made), no_input(), Instant::now());
     }
 
     fn popped(queue: &mut Queue, taker: &Taker) -> Vec<String> {
@@ -456,7 +497,7 @@ mod tests {
         let mut push = |number, tenant_number, weight: u16, priority| {
             let weight = weight.try_into().expect("a weight");
             let made = Attempt { weight, priority, ..attempt(number, tenant(tenant_number), "mail.send") };
-            queue.push(Arc::new(made), Instant::now(), 0);
+            queue.push(Arc::new(made), no_input(), Instant::now());
         };
         (1..=3).for_each(|number| push(number, 1, 100, Priority::Low));
         (4..=8).for_each(|number| push(number, 1, 100, Priority::High));
@@ -484,8 +525,8 @@ mod tests {
         push(&mut queue, 2, 2, "a", "mail.send");
         push(&mut queue, 3, 1, "a", "sms.send");
         let labels = Labels::from([("region".to_owned(), "eu".to_owned())]);
-        let made = Attempt { labels: labels.clone(), ..attempt(4, tenant(1), "mail.send") };
-        queue.push(Arc::new(made), Instant::now(), 0);
+        let made = Attempt { labels: labels.clone().into(), ..attempt(4, tenant(1), "mail.send") };
+        queue.push(Arc::new(made), no_input(), Instant::now());
         let own = Taker { tenant: Some(tenant(1)), ..taker(&["mail.*"]) };
         assert_eq!(popped(&mut queue, &own), ["1"]);
         assert_eq!(popped(&mut queue, &Taker { labels, ..own }), ["4"]);
@@ -503,7 +544,7 @@ mod tests {
         assert_eq!(queue.remove(&of).map(|waiting| waiting.attempt.of), Some(of));
         assert!(queue.remove(&of).is_none() && queue.get(&of).is_none());
         let first = queue.pop(&taker(&["*"]), 1).pop().expect("it waits");
-        queue.push_again(first.attempt, first.since, first.deliveries);
+        queue.push_again(first.attempt, first.input, first.since, first.deliveries);
         assert_eq!(popped(&mut queue, &taker(&["*"])), ["1", "3", "4"]);
     }
 

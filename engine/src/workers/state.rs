@@ -16,6 +16,7 @@ use fleetprompt_core::{DirectiveId, Failure, Json, KeyId, RunId, SignalId, Tenan
 use uuid::Uuid;
 
 use super::attempt::{Attempt, AttemptId, AttemptOf};
+use super::input::AttemptInput;
 use super::queue::{Line, Queue, Waiting};
 use super::registry::Registry;
 use super::taker::Taker;
@@ -47,9 +48,11 @@ pub struct Worker {
     pub slots: usize,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Taken {
     pub attempt: Arc<Attempt>,
+    /// Its size, once a worker has the input.
+    input: AttemptInput,
     /// None: nobody has said that they are at it since the engine started.
     lease: Option<u64>,
     pub worker: Option<WorkerId>,
@@ -70,8 +73,9 @@ pub struct Taken {
 }
 
 impl Taken {
-    fn new(attempt: Arc<Attempt>, now: Instant, until: Instant) -> Self {
+    fn new(attempt: Arc<Attempt>, input: AttemptInput, now: Instant, until: Instant) -> Self {
         Self {
+            input,
             lease: None,
             worker: None,
             since: now,
@@ -92,24 +96,25 @@ impl Taken {
     }
 }
 
-/// What a worker gets when it asks for work.
+/// What a worker gets when it asks for work, before the inputs that are not kept were read.
 #[derive(Debug, Default, PartialEq)]
 pub struct Handed {
-    pub attempts: Vec<Delivered>,
+    pub attempts: Vec<Delivery>,
     /// Of those that it has: what nobody wants any more.
     pub canceled: Vec<AttemptId>,
 }
 
-#[derive(Debug, Clone)]
-pub struct Delivered {
+#[derive(Debug)]
+pub struct Delivery {
     pub id: AttemptId,
     pub attempt: Arc<Attempt>,
+    pub input: AttemptInput,
     pub deliveries: u32,
     /// How soon there must be a word.
     pub lease: Duration,
 }
 
-impl PartialEq for Delivered {
+impl PartialEq for Delivery {
     fn eq(&self, other: &Self) -> bool {
         self.id == other.id
     }
@@ -169,7 +174,7 @@ impl Refused {
 struct Settled {
     tenant: TenantId,
     name: Arc<str>,
-    labels: Labels,
+    labels: Arc<Labels>,
     /// Digest of the outcome.
     outcome: u64,
     /// The answer to its report, and to any other report of the same outcome.
@@ -225,7 +230,7 @@ impl State {
     // What the engine says
 
     /// An attempt that was committed just now. It is lost if its tenant has attempts under too many names.
-    pub fn offer(&mut self, attempt: Arc<Attempt>, now: Instant) -> Option<Lost> {
+    pub fn offer(&mut self, attempt: Arc<Attempt>, input: AttemptInput, now: Instant) -> Option<Lost> {
         if self.is_known(&attempt.of) {
             return None;
         }
@@ -238,18 +243,18 @@ impl State {
             return Some(Lost { of: attempt.of, tenant: attempt.tenant, failure });
         }
         self.know(&attempt);
-        self.ready.push(attempt, now, 0);
+        self.ready.push(attempt, input, now);
         None
     }
 
     /// An attempt that was under way when the last engine ended: somebody may be at it.
-    pub fn offer_unclaimed(&mut self, attempt: Arc<Attempt>, now: Instant) {
+    pub fn offer_unclaimed(&mut self, attempt: Arc<Attempt>, input: AttemptInput, now: Instant) {
         if self.is_known(&attempt.of) {
             return;
         }
         self.know(&attempt);
         let until = now + self.lease / 2;
-        self.put(Taken::new(attempt, now, until));
+        self.put(Taken::new(attempt, input, now, until));
     }
 
     /// An endpoint has it, which may call back.
@@ -258,7 +263,8 @@ impl State {
         let end = attempt.timeout.map(|timeout| now + timeout);
         let until = end.unwrap_or(now + self.lease);
         let lease = Some(callback.lease);
-        self.put(Taken { lease, end, is_held: true, heartbeat: None, ..Taken::new(attempt, now, until) });
+        let taken = Taken::new(attempt, AttemptInput::default(), now, until);
+        self.put(Taken { lease, end, is_held: true, heartbeat: None, ..taken });
     }
 
     /// It answered that it will: from now on its heartbeats count.
@@ -338,7 +344,7 @@ impl State {
             while let Some(Reverse((number, line))) = calls.pop() {
                 // Another line may have been its work in the meantime.
                 if self.first_waiter(line) == Some(number) {
-                    self.answer(number, now);
+                    self.answer(number, line, now);
                 }
                 if self.work() - begun >= SLICE as u64 {
                     self.ready.mark_changed(line);
@@ -355,12 +361,18 @@ impl State {
         self.waiters.find_first(line.1, name, labels)
     }
 
-    /// What a request that waits is answered with what there is for it.
-    fn answer(&mut self, number: u64, now: Instant) {
+    /// Answers a request that waits with what there is for it. A worker of all tenants gets what waits in this line, and
+    /// looks at the others with its next request: there may be many of them, and this is the thread that decides.
+    fn answer(&mut self, number: u64, line: Line, now: Instant) {
         let Some(waiter) = self.wait_no_more(number) else { return };
-        let handed = self.hand(&waiter.worker, waiter.limit, &waiter.holding, now);
+        let Waiter { worker, limit, holding, .. } = &waiter;
+        let waiting = match worker.taker.tenant {
+            Some(_) => self.ready.pop(&worker.taker, *limit),
+            None => self.ready.pop_of(line, *limit),
+        };
+        let handed = self.hand(worker, waiting, holding, now);
         if let Err(handed) = waiter.tell.send(handed) {
-            self.take_back(handed);
+            self.take_back(handed, now);
         }
     }
 
@@ -376,7 +388,8 @@ impl State {
         for id in holding {
             self.claim(id, worker, now);
         }
-        self.hand(worker, limit, holding, now)
+        let waiting = self.ready.pop(&worker.taker, limit);
+        self.hand(worker, waiting, holding, now)
     }
 
     pub fn wait(&mut self, waiter: Waiter) -> Result<(), Crowded> {
@@ -396,13 +409,32 @@ impl State {
         Some(waiter)
     }
 
-    /// What was handed to somebody who is not there any more waits on, as if it had not been taken.
-    pub fn take_back(&mut self, handed: Handed) {
-        for delivered in handed.attempts.into_iter().rev() {
-            if let Some(taken) = self.take_away(&delivered.id.of) {
-                self.ready.push_again(taken.attempt, taken.since, taken.deliveries - 1);
+    /// Attempts that did not reach their worker wait again, as if it had not taken them. One that was called off in the
+    /// meantime ends as if its worker were lost.
+    pub fn take_back(&mut self, handed: Handed, now: Instant) {
+        for delivery in handed.attempts.into_iter().rev() {
+            let of = delivery.id.of;
+            match self.taken.get(&of).filter(|taken| taken.lease == Some(delivery.id.lease)) {
+                Some(taken) if taken.is_unwanted => self.reschedule(&of, |taken| taken.until = now),
+                Some(_) => {
+                    if let Some(taken) = self.take_away(&of) {
+                        self.ready.push_again(taken.attempt, delivery.input, taken.since, taken.deliveries - 1);
+                    }
+                }
+                None => {}
             }
         }
+    }
+
+    /// A worker gets an attempt later than it was handed out, so its lease begins now. Returns `false` if it has lost the
+    /// attempt.
+    pub fn begin_lease(&mut self, id: &AttemptId, now: Instant) -> bool {
+        let lease = self.lease;
+        let Some(taken) = self.taken.get(&id.of).filter(|taken| taken.lease == Some(id.lease)) else { return false };
+        let until = now + taken.heartbeat.unwrap_or(lease);
+        let end = taken.attempt.timeout.map(|timeout| now + timeout);
+        self.reschedule(&id.of, |taken| (taken.until, taken.end) = (until, end));
+        true
     }
 
     pub fn heartbeat(
@@ -527,7 +559,7 @@ impl State {
             } else if let Some(taken) = self.take_away(&of) {
                 self.leases_lost += u64::from(taken.worker.is_some());
                 self.call_off(&of);
-                self.ready.push_again(taken.attempt, now, deliveries);
+                self.ready.push_again(taken.attempt, taken.input, now, deliveries);
             }
         }
         lost
@@ -633,9 +665,8 @@ impl State {
         }
     }
 
-    fn hand(&mut self, worker: &Worker, limit: usize, holding: &[AttemptId], now: Instant) -> Handed {
+    fn hand(&mut self, worker: &Worker, waiting: Vec<Waiting>, holding: &[AttemptId], now: Instant) -> Handed {
         let mut handed = Handed { canceled: self.unwanted(holding), attempts: Vec::new() };
-        let waiting = self.ready.pop(&worker.taker, limit);
         handed.attempts.extend(waiting.into_iter().map(|waiting| self.deliver(waiting, worker, now)));
         handed
     }
@@ -649,8 +680,9 @@ impl State {
         taken.is_some_and(|taken| taken.lease == Some(id.lease) && !taken.is_unwanted)
     }
 
-    fn deliver(&mut self, waiting: Waiting, worker: &Worker, now: Instant) -> Delivered {
-        let attempt = waiting.attempt;
+    fn deliver(&mut self, waiting: Waiting, worker: &Worker, now: Instant) -> Delivery {
+        let Waiting { attempt, mut input, .. } = waiting;
+        let delivered = input.take();
         let id = AttemptId::fresh(attempt.of);
         let lease = attempt.heartbeat.unwrap_or(self.lease);
         let end = attempt.timeout.map(|timeout| now + timeout);
@@ -660,12 +692,12 @@ impl State {
             worker: Some(worker.id.clone()),
             end,
             deliveries,
-            ..Taken::new(attempt.clone(), now, now + lease)
+            ..Taken::new(attempt.clone(), input, now, now + lease)
         });
         if let Some(seen) = self.workers.get_mut(&worker.id) {
             seen.taken.insert(attempt.of);
         }
-        Delivered { id, attempt, deliveries, lease }
+        Delivery { id, attempt, input: delivered, deliveries, lease }
     }
 
     fn put(&mut self, taken: Taken) {

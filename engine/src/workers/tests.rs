@@ -12,6 +12,8 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::attempt::{Attempt, AttemptId, AttemptOf, Kind};
+use super::input::{AttemptInput, InputBudget};
+use super::queue::Waiting;
 use super::state::{DELIVERIES_MAX, Handed, Refused, Reported, State, Worker, WorkerId};
 use super::taker::Taker;
 use super::wait_list::{Crowded, Waiter};
@@ -28,8 +30,7 @@ pub fn attempt(number: u128, tenant: TenantId, name: &str) -> Attempt {
         priority: Priority::Normal,
         kind: Kind::Directive,
         name: name.into(),
-        labels: Labels::new(),
-        input: Json::null(),
+        labels: Arc::default(),
         idempotency_key: number.to_string(),
         run_id: None,
         workflow: None,
@@ -40,6 +41,10 @@ pub fn attempt(number: u128, tenant: TenantId, name: &str) -> Attempt {
         timeout: None,
         heartbeat: None,
     }
+}
+
+pub fn no_input() -> AttemptInput {
+    AttemptInput::default()
 }
 
 fn worker(name: &str) -> Arc<Worker> {
@@ -74,7 +79,7 @@ impl World {
     }
 
     fn offer(&mut self, attempt: Attempt) {
-        assert_eq!(self.state.offer(Arc::new(attempt), self.now), None);
+        assert_eq!(self.state.offer(Arc::new(attempt), no_input(), self.now), None);
     }
 
     fn take(&mut self, name: &str) -> Vec<AttemptId> {
@@ -348,7 +353,7 @@ fn after_a_restart_it_belongs_to_whoever_says_that_they_are_at_it() {
     let mut before = World::with([one()]);
     let id = before.one("a");
     let mut world = World::new();
-    world.state.offer_unclaimed(Arc::new(one()), world.now);
+    world.state.offer_unclaimed(Arc::new(one()), no_input(), world.now);
     assert!(world.take("b").is_empty(), "somebody may be at it");
     assert_eq!(world.beat("a", &id), Ok(false));
     world.pass(LEASE - Duration::from_secs(1));
@@ -359,7 +364,7 @@ fn after_a_restart_it_belongs_to_whoever_says_that_they_are_at_it() {
 #[test]
 fn after_a_restart_what_nobody_is_at_is_handed_out() {
     let mut world = World::new();
-    world.state.offer_unclaimed(Arc::new(one()), world.now);
+    world.state.offer_unclaimed(Arc::new(one()), no_input(), world.now);
     world.pass(LEASE);
     world.one("b");
 }
@@ -494,7 +499,7 @@ fn what_one_tenant_cannot_match_delays_another_by_a_slice() {
     // None of these workers has the label that any of the attempts asks for.
     let idle: Vec<_> = (0..1_000).map(|n| world.wait(&format!("w{n}"), &[])).collect();
     let mut told = world.wait_as(worker_of(Some(other), "w", vec![Pattern::Any], Labels::new()), 1, &[]).expect("room");
-    let labels = Labels::from([("region".to_owned(), "nowhere".to_owned())]);
+    let labels = Arc::new(Labels::from([("region".to_owned(), "nowhere".to_owned())]));
     for number in 0..1_000 {
         world.offer(Attempt { labels: labels.clone(), ..attempt(number.into(), TENANT, &name(number)) });
     }
@@ -520,7 +525,10 @@ fn what_one_tenant_cannot_match_delays_another_by_a_slice() {
 fn attempts_of_one_tenant_wait_under_a_limited_number_of_names() {
     let mut world = World::new();
     (0..5_000).for_each(|number| world.offer(attempt(number.into(), TENANT, &name(number))));
-    let lost = world.state.offer(Arc::new(attempt(5_000, TENANT, "one.more")), world.now).expect("it is one too many");
+    let lost = world
+        .state
+        .offer(Arc::new(attempt(5_000, TENANT, "one.more")), no_input(), world.now)
+        .expect("it is one too many");
     assert_eq!(&*lost.failure.code, "names_waiting_exceeded");
     world.offer(attempt(5_001, TENANT, &name(7)));
     world.offer(attempt(5_002, TenantId(Uuid::from_u128(2)), "one.more"));
@@ -535,4 +543,118 @@ fn a_worker_that_waits_hears_that_it_lost_what_it_has() {
     let mut told = world.wait("a", &[id]);
     assert!(world.pass(LEASE).is_empty());
     assert_eq!(told.try_recv().map(|handed| handed.canceled), Ok(vec![id]));
+}
+
+/// So many bytes of JSON, which nobody has parsed.
+fn input(bytes: usize) -> Json {
+    Json::of(&"x".repeat(bytes - 2))
+}
+
+#[test]
+fn what_waits_or_is_taken_keeps_no_more_inputs_than_the_budget_allows() {
+    const MIB: usize = 1 << 20;
+    let budget = Arc::new(InputBudget::new(32 * MIB, Arc::default()));
+    let mut world = World::new();
+    let large = input(MIB);
+    for number in 0..1_000 {
+        let (attempt, input) = (Arc::new(attempt(number, TENANT, "mail.send")), budget.admit(TENANT, &large));
+        // Every other one was in flight when the last engine ended.
+        match number % 2 {
+            0 => assert_eq!(world.state.offer(attempt, input, world.now), None),
+            _ => world.state.offer_unclaimed(attempt, input, world.now),
+        }
+    }
+    assert_eq!(budget.bytes(), 8 * MIB, "a quarter, for one tenant");
+    assert!(size_of::<Waiting>() + size_of::<Attempt>() <= 512, "and little for each attempt");
+    world.pass(LEASE);
+
+    let worker = worker("a");
+    let (mut taken, mut with_input) = (0, 0);
+    while taken < 1_000 {
+        let handed = world.state.take(&worker, 100, &[], world.now);
+        let bytes: usize = handed.attempts.iter().map(|delivery| delivery.input.bytes()).sum();
+        assert!((1..=4 * MIB).contains(&bytes), "{bytes}");
+        taken += handed.attempts.len();
+        with_input += handed.attempts.iter().filter(|delivery| delivery.input.is_kept()).count();
+    }
+    assert_eq!((with_input, budget.bytes()), (8, 0), "a worker has the input, so the engine needs it no longer");
+    world.pass(LEASE);
+    let again = world.state.take(&worker, 100, &[], world.now).attempts;
+    assert!(again.len() == 4 && again.iter().all(|delivery| !delivery.input.is_kept() && delivery.deliveries > 1));
+}
+
+#[test]
+fn one_attempt_is_handed_out_however_large_its_input_is() {
+    let budget = Arc::new(InputBudget::new(0, Arc::default()));
+    let mut world = World::new();
+    for number in 0..2 {
+        let attempt = Arc::new(attempt(number, TENANT, "mail.send"));
+        assert_eq!(world.state.offer(attempt, budget.admit(TENANT, &input(5 << 20)), world.now), None);
+    }
+    assert_eq!((world.take("a").len(), world.take("a").len()), (1, 1));
+}
+
+#[test]
+fn what_does_not_reach_its_worker_waits_again_unless_another_has_it() {
+    let mut world = World::with([one()]);
+    let handed = world.state.take(&worker("a"), 1, &[], world.now);
+    world.pass(LEASE);
+    let second = world.one("b");
+    world.state.take_back(handed, world.now);
+    assert_eq!(world.beat("b", &second), Ok(false), "it is with another worker");
+    world.pass(LEASE);
+
+    let mut handed = world.state.take(&worker("a"), 1, &[], world.now);
+    let id = handed.attempts[0].id;
+    world.now += LEASE / 2;
+    assert!(world.state.begin_lease(&id, world.now));
+    assert!(world.pass(LEASE - Duration::from_millis(1)).is_empty());
+    assert_eq!(world.beat("a", &id), Ok(false), "its lease began when the worker got it");
+    world.state.take_back(std::mem::take(&mut handed), world.now);
+    assert!(!world.state.begin_lease(&id, world.now));
+
+    let handed = world.state.take(&worker("a"), 1, &[], world.now);
+    assert_eq!(handed.attempts[0].deliveries, 3, "the worker never got the last one");
+    assert_eq!(world.state.cancel(&one().of), None);
+    world.state.take_back(handed, world.now);
+    assert_eq!(world.pass(Duration::ZERO), ["canceled"], "and what was called off is not handed out again");
+    assert!(world.take("a").is_empty());
+}
+
+#[test]
+fn what_a_worker_may_not_take_costs_one_look_a_request() {
+    let labels = |number: u64| Arc::new(Labels::from([("region".to_owned(), format!("r{number}"))]));
+    // Attempts that ask for labels which the worker does not have come first: all for the same ones, or each for its own.
+    let behind = |world: &mut World, size: u64, labels: &dyn Fn(u64) -> Arc<Labels>| {
+        for number in 0..size {
+            world.offer(Attempt { labels: labels(number), ..attempt(number.into(), TENANT, &name(number)) });
+        }
+        (size..2 * size).for_each(|number| world.offer(attempt(number.into(), TENANT, &name(number))));
+        let taken = world.state.take(&worker("a"), size as usize, &[], world.now);
+        assert_eq!(taken.attempts.len(), size as usize);
+    };
+    grows_linearly("the same labels", |world, size| behind(world, size, &|_| labels(0)));
+    grows_linearly("labels of their own", |world, size| behind(world, size, &labels));
+}
+
+#[test]
+fn the_deciding_thread_answers_a_worker_of_all_tenants_without_a_look_at_what_it_may_not_take() {
+    let costs = [100, 800].map(|size: u64| {
+        let mut world = World::new();
+        let everybodys = worker_of(None, "w", vec![Pattern::Any], Labels::new());
+        let mut told = world.wait_as(everybodys, 10, &[]).expect("room");
+        let labels = Arc::new(Labels::from([("region".to_owned(), "nowhere".to_owned())]));
+        for number in 0..size {
+            world.offer(Attempt { labels: labels.clone(), ..attempt(number.into(), TENANT, &name(number)) });
+        }
+        while world.state.ready.has_changed() {
+            world.state.serve(world.now);
+        }
+        let before = world.state.work();
+        (0..3).for_each(|number| world.offer(attempt((size + number).into(), TENANT, "sms.send")));
+        world.state.serve(world.now);
+        assert_eq!(told.try_recv().map(|handed| handed.attempts.len()), Ok(3));
+        world.state.work() - before
+    });
+    assert_eq!(costs[0], costs[1]);
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fleetprompt_core::directive::{Directive, Status};
 use fleetprompt_core::run::{Place, Run, Status as RunStatus, StepStatus, step_key};
-use fleetprompt_core::{DirectiveId, RunId, Signal, SignalId, TenantId, Timestamp};
+use fleetprompt_core::{DirectiveId, Json, RunId, Signal, SignalId, TenantId, Timestamp};
 use fleetprompt_engine::workers::{Attempt as Offered, AttemptOf};
 use fleetprompt_engine::{Task, TaskKind};
 
@@ -20,6 +20,8 @@ pub struct Ledger {
     /// The last call of each step, by the signal that began it, and to which each answer was given.
     calls: BTreeMap<(RunId, Place), Option<SignalId>>,
     answers: BTreeMap<u64, Option<SignalId>>,
+    /// What workers were given with each attempt.
+    inputs: BTreeMap<AttemptOf, String>,
     next: u64,
 }
 
@@ -63,8 +65,11 @@ impl Ledger {
         Ok(())
     }
 
-    /// What a worker is given is under way on record, and has not been done before.
-    pub fn delivered(&mut self, seen: &Seen, attempt: &Offered) -> Held {
+    /// What a worker is given is under way on record, and has not been done before. Its input is always the same, whether
+    /// it was kept in memory or read again.
+    pub fn delivered(&mut self, seen: &Seen, attempt: &Offered, input: &Json) -> Held {
+        let first = self.inputs.entry(attempt.of).or_insert_with(|| input.text().to_owned());
+        hold(first == input.text(), || format!("{:?} is given {}, and was given {first}", attempt.of, input.text()))?;
         match attempt.of {
             AttemptOf::Step { run, place, attempt, begun } => {
                 let step = seen.runs.get(&run).and_then(|run| run.at(place));
@@ -76,6 +81,9 @@ impl Ledger {
             AttemptOf::Directive { id, attempt } => {
                 let row = seen.directives.get(&id).filter(|row| row.is_in_flight() && row.attempt == attempt);
                 let row = row.ok_or_else(|| format!("a worker is given {id}, which is not under way on record"))?;
+                hold(input == &row.payload, || {
+                    format!("a worker is given {id} with another payload: {}", input.text())
+                })?;
                 self.keeps_its_intent(row)?;
                 not_done_before(seen, row)
             }

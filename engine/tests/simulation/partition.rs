@@ -65,7 +65,12 @@ impl World {
             decision_units: [1, 2_000, 20_000, Meter::DECISION_UNITS][(self.seed % 4) as usize],
             // Where there is hardly room for one run, everything is evicted all the time.
             cache_bytes: chance.weighed(&[(2, None), (1, Some(4 << 10)), (1, Some(16 << 10))]),
-            performs: Some(PerformBounds { effects_max: chance.weighed(&[(2, 256), (1, 4), (1, 1)]), lease: LEASE }),
+            performs: Some(PerformBounds {
+                effects_max: chance.weighed(&[(2, 256), (1, 4), (1, 1)]),
+                lease: LEASE,
+                // Inputs that workers get are kept in memory, or only some of them, or are always read again.
+                input_bytes: [32 << 20, 256, 0][(self.seed % 3) as usize],
+            }),
         };
         let time = ManualTime::new(self.now + ahead, reading);
         let view = Arc::new(Fenced::take(self.database.clone(), number, time.clone()));

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use fleetprompt_core::performs::{Labels, Pattern};
 use fleetprompt_core::{Failure, Json, KeyId, SignalId};
-use fleetprompt_engine::workers::{Attempt, AttemptId, AttemptOf, Delivered, Taker, Worker, WorkerId};
+use fleetprompt_engine::Delivered;
+use fleetprompt_engine::workers::{Attempt, AttemptId, AttemptOf, Taker, Worker, WorkerId};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -52,16 +53,23 @@ impl World {
         let worker = worker(house, name);
         let holding: Vec<AttemptId> =
             self.taken.iter().filter(|taken| taken.worker.id == worker.id).map(|taken| taken.id).collect();
-        let handed = self.engine(house.partition).attempts_take(&worker, limit, &holding);
+        let handed = match self.engine(house.partition).attempts_take(&worker, limit, &holding) {
+            Ok(handed) => handed,
+            // The database did not answer, so others get them.
+            Err(error) => {
+                self.story.tell(|| format!("worker {name} of {} takes nothing: {error}", house.tenant));
+                return Ok(());
+            }
+        };
         self.story.tell(|| format!("worker {name} of {} takes {}", house.tenant, handed.attempts.len()));
         self.taken.retain(|taken| taken.worker.id != worker.id || !handed.canceled.contains(&taken.id));
         handed.attempts.into_iter().try_for_each(|delivered| self.delivered(house, &worker, delivered))
     }
 
     fn delivered(&mut self, house: &House, worker: &Worker, delivered: Delivered) -> Held {
-        let Delivered { id, attempt, .. } = delivered;
+        let Delivered { id, attempt, input, .. } = delivered;
         hold(attempt.tenant == house.tenant, || format!("a worker is given what is of {}", attempt.tenant))?;
-        self.ledger.delivered(&self.seen, &attempt)?;
+        self.ledger.delivered(&self.seen, &attempt, &input)?;
         // Whoever had it before has it no more.
         let (partition, life) = (house.partition, self.partitions[house.partition].life);
         for before in self.taken.iter().filter(|taken| taken.id.of == id.of && taken.life == life) {

@@ -9,8 +9,8 @@ use fleetprompt_core::run::Run;
 use fleetprompt_core::signal::NewSignal;
 use fleetprompt_core::tenant::Role;
 use fleetprompt_core::{Json, KeyId, Party, RunId, Scope, TenantId, Timestamp};
-use fleetprompt_engine::workers::{Delivered, Taker, Worker, WorkerId};
-use fleetprompt_engine::{Config, Emitted, Engine, Error, NewDirective, Refusal, verify};
+use fleetprompt_engine::workers::{Taker, Worker, WorkerId};
+use fleetprompt_engine::{Config, Delivered, Emitted, Engine, Error, NewDirective, Refusal, verify};
 use fleetprompt_store::Store;
 use fleetprompt_store::memory::MemoryStore;
 use serde_json::{Value, json};
@@ -92,8 +92,8 @@ impl House {
         let mut taken = Vec::<Delivered>::new();
         while taken.len() < count {
             let holding = taken.iter().map(|delivered| delivered.id).collect();
-            let more = self.engine.workers().take(worker.clone(), count, holding, Duration::from_secs(20)).await;
-            taken.extend(more.unwrap().attempts);
+            let more = self.engine.attempts_take(worker.clone(), count, holding, Duration::from_secs(20)).await;
+            taken.extend(more.unwrap().complete(()).await.unwrap().attempts);
         }
         taken
     }

@@ -7,9 +7,9 @@ use axum::http::StatusCode;
 use fleetprompt_client::wire;
 use fleetprompt_core::performs::{Pattern, check_labels};
 use fleetprompt_core::signal::is_plain_text;
-use fleetprompt_core::{Failure, Json, Name, Span, Timestamp};
-use fleetprompt_engine::workers::{AttemptId, Delivered, Handed, Kind, Taker, WAIT_MAX, Worker, WorkerId, WorkerSeen};
-use fleetprompt_engine::{AttemptReport, Error};
+use fleetprompt_core::{Failure, Json, Name, Span, TenantId, Timestamp};
+use fleetprompt_engine::workers::{AttemptId, Kind, Taker, WAIT_MAX, Worker, WorkerId, WorkerSeen};
+use fleetprompt_engine::{AttemptReport, Delivered, Error, HandOut, TakenAttempts, memory};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -61,7 +61,7 @@ pub async fn attempt_take(
     if wait.to_std() > WAIT_MAX || wait < Span::default() {
         return Err(Problem::invalid_request(format!("`wait` may be up to {} s", WAIT_MAX.as_secs())));
     }
-    let worker = performer.worker(request.worker, &request.performs)?;
+    let (tenant, worker) = (performer.caller().tenant(), performer.worker(request.worker, &request.performs)?);
     // An id that is none names nothing that anybody wants.
     let (holding, strange) = known(request.holding);
     let engines = Engines::of(&api, &worker);
@@ -73,9 +73,9 @@ pub async fn attempt_take(
             return ok(&wire::TakenAttempts { attempts: Vec::new(), canceled, shutdown: true });
         }
     };
-    let Handed { attempts, canceled } =
-        handed.map_err(|crowded| Problem::busy(&crowded.to_string(), Duration::from_secs(1)))?;
-    let attempts = attempts.iter().map(attempt).collect::<Result<_, _>>()?;
+    let handed = handed.map_err(|crowded| Problem::busy(&crowded.to_string(), Duration::from_secs(1)))?;
+    let TakenAttempts { attempts, canceled } = complete(&api, tenant, handed).await?;
+    let attempts = attempts.into_iter().map(attempt).collect::<Result<_, _>>()?;
     let canceled = canceled.iter().map(AttemptId::to_string).chain(strange).collect();
     ok(&wire::TakenAttempts { attempts, canceled, shutdown: false })
 }
@@ -204,6 +204,20 @@ pub async fn worker_list(State(api): State<Api>, caller: Caller, Asked(query): A
     ok(&page::of_registered(all, query.limit, query.cursor.as_deref(), |seen| Ok(shown(seen)))?)
 }
 
+/// Completes attempts by inputs that are not in memory. Where this fails, or the caller leaves, another worker gets them.
+async fn complete(api: &Api, tenant: TenantId, handed: HandOut) -> Result<TakenAttempts, Problem> {
+    if !handed.has_attempts() {
+        return Ok(handed.complete(()).await?);
+    }
+    // The inputs, and the response that they are written into.
+    memory::hold(api.engine().memory().reserve(Some(tenant), handed.input_bytes() * 2)?);
+    if handed.has_inputs() {
+        return Ok(handed.complete(()).await?);
+    }
+    let pass = api.config().reads().enter(tenant).await?;
+    Ok(handed.complete(pass).await?)
+}
+
 impl Performer {
     /// Who speaks, and what of that which it names it may take.
     fn worker(&self, about: wire::WorkerAbout, names: &[Pattern]) -> Result<Worker, Problem> {
@@ -283,7 +297,7 @@ pub fn report(outcome: AttemptOutcome) -> Result<AttemptReport, Problem> {
     Ok(AttemptReport { id, result, logs: outcome.logs })
 }
 
-fn attempt(delivered: &Delivered) -> Result<wire::Attempt, Problem> {
+fn attempt(delivered: Delivered) -> Result<wire::Attempt, Problem> {
     let attempt = &delivered.attempt;
     let name: Result<Name, _> = attempt.name.parse();
     Ok(wire::Attempt {
@@ -293,7 +307,7 @@ fn attempt(delivered: &Delivered) -> Result<wire::Attempt, Problem> {
             Kind::Directive => wire::AttemptKind::Directive,
         },
         name: name.map_err(|error| Problem::internal("name an attempt", &error))?,
-        input: attempt.input.clone(),
+        input: delivered.input,
         idempotency_key: attempt.idempotency_key.clone(),
         attempt: attempt.of.number(),
         delivery: delivered.deliveries,

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use fleetprompt_core::Json;
-use fleetprompt_engine::workers::{AttemptId, Crowded, Handed, Kept, Refused, Worker};
-use fleetprompt_engine::{AttemptReport, Engine, Error};
+use fleetprompt_engine::workers::{AttemptId, Crowded, Kept, Refused, Worker};
+use fleetprompt_engine::{AttemptReport, Engine, Error, HandOut};
 use tokio::sync::watch;
 
 use super::Api;
@@ -33,9 +33,9 @@ impl Engines {
         limit: usize,
         holding: Vec<AttemptId>,
         wait: Duration,
-    ) -> Result<Handed, Crowded> {
+    ) -> Result<HandOut, Crowded> {
         let mut watched = match self {
-            Self::One(engine) => return engine.workers().take(worker, limit, holding, wait).await,
+            Self::One(engine) => return engine.attempts_take(worker, limit, holding, wait).await,
             Self::All(watched) => watched.clone(),
         };
         let end = Instant::now() + wait;
@@ -97,31 +97,30 @@ async fn take_of(
     limit: usize,
     holding: Vec<AttemptId>,
     wait: Duration,
-) -> Result<Handed, Crowded> {
+) -> Result<HandOut, Crowded> {
     static TURN: AtomicUsize = AtomicUsize::new(0);
     // What one of them wants is not canceled.
     let (mut asked, mut canceled) = (Vec::with_capacity(engines.len()), holding.clone());
     let first = TURN.fetch_add(1, Ordering::Relaxed) % engines.len().max(1);
     for engine in engines.iter().cycle().skip(first).take(engines.len()) {
-        let handed = engine.workers().take(worker.clone(), limit, holding.clone(), Duration::ZERO).await?;
-        let wanted: Vec<AttemptId> = holding.iter().filter(|id| !handed.canceled.contains(id)).copied().collect();
+        let handed = engine.attempts_take(worker.clone(), limit, holding.clone(), Duration::ZERO).await?;
+        let wanted: Vec<AttemptId> = holding.iter().filter(|id| !handed.canceled().contains(id)).copied().collect();
         canceled.retain(|id| !wanted.contains(id));
-        if !handed.attempts.is_empty() {
-            // The next request learns what is canceled.
-            return Ok(Handed { attempts: handed.attempts, canceled: Vec::new() });
+        if handed.has_attempts() {
+            return Ok(handed.without_canceled());
         }
         asked.push((engine, wanted));
     }
     if asked.is_empty() {
         // Nobody here knows what it has, and whoever does not wait asks again at once.
         tokio::time::sleep(wait).await;
-        return Ok(Handed::default());
+        return Ok(HandOut::default());
     }
     if !canceled.is_empty() || wait.is_zero() {
-        return Ok(Handed { attempts: Vec::new(), canceled });
+        return Ok(HandOut::of_canceled(canceled));
     }
     let waiting =
-        asked.into_iter().map(|(engine, wanted)| Box::pin(engine.workers().take(worker.clone(), limit, wanted, wait)));
+        asked.into_iter().map(|(engine, wanted)| Box::pin(engine.attempts_take(worker.clone(), limit, wanted, wait)));
     // What the others were about to hand out they give to somebody else.
     futures_util::future::select_all(waiting).await.0
 }
