@@ -218,6 +218,8 @@ fn what_is_no_backup_leaves_nothing_behind_and_what_is_there_is_not_overwritten(
         assert!(fs::read(path("bad.db")).unwrap() == bytes, "{why}");
     }
     is_refused(&restore(&path("none.db"), &target), "none.db: No such file");
+    // A device without an end would fill the disk.
+    is_refused(&restore(Path::new("/dev/zero"), &target), "/dev/zero is not a file");
     assert_eq!(postgres.ask("SELECT to_regclass('migrations') IS NULL").trim(), "t");
 
     let before = fs::read(path("data/fleetprompt.db")).unwrap();

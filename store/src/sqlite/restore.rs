@@ -1,17 +1,25 @@
 //! A working copy of a backup, which itself is only read: it may lie where nothing can be written.
 
-use std::fs::{File, OpenOptions};
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::backup::beside;
+use super::connection::APPLICATION_ID;
 use super::{connection, migrations};
 use crate::{Error, Result};
+
+// The header of an SQLite file: how it begins, and where it says whose it is.
+const HEADER_BYTES: u64 = 100;
+const MAGIC: &[u8] = b"SQLite format 3\0";
+const APPLICATION_ID_AT: Range<usize> = 68..72;
 
 /// Copies `from` to `to`, where there is nothing yet, or an empty file. What is no backup, is damaged or was written by
 /// a newer version is refused; an older one is brought up to date when it is opened.
 pub fn restore(from: &Path, to: &Path) -> Result<()> {
+    check_header(from)?;
     // Of a file that was copied after a crash.
     let (log, log_to) = (beside(from, "-wal"), beside(to, "-wal"));
     let has_log = log.exists();
@@ -42,6 +50,32 @@ pub fn check(from: &Path, copy: &Path) -> Result<()> {
     match found.unwrap_or_else(|error| error.to_string()) {
         found if found == "ok" => Ok(()),
         found => Err(damaged(found)),
+    }
+}
+
+/// Refuses what is no backup by its first bytes, before anything is copied: it may be huge, or a device without an end.
+fn check_header(from: &Path) -> Result<()> {
+    let read = || -> io::Result<Option<Vec<u8>>> {
+        if !fs::metadata(from)?.is_file() {
+            return Ok(None);
+        }
+        let mut header = Vec::new();
+        File::open(from)?.take(HEADER_BYTES).read_to_end(&mut header)?;
+        Ok(Some(header))
+    };
+    let damaged = |why: &str| Error::Damaged(format!("{}{why}", from.display()));
+    let header = read().map_err(|error| unavailable(from, error))?;
+    let header = header.ok_or_else(|| damaged(" is not a file, and so no backup: name the file that was written"))?;
+    if header.is_empty() {
+        return Err(damaged(": it is empty, and so no backup"));
+    }
+    if !header.starts_with(MAGIC) {
+        return Err(damaged(" is not a whole SQLite file, and so no backup"));
+    }
+    match header.get(APPLICATION_ID_AT) {
+        Some(id) if id == (APPLICATION_ID as u32).to_be_bytes() => Ok(()),
+        Some(_) => Err(damaged(" is another program's SQLite file, and so no backup")),
+        None => Err(damaged(": it is damaged: it ends within its header")),
     }
 }
 
