@@ -48,6 +48,12 @@ r#"Solve them, and apply it again. `fleetprompt agent validate FILE` shows them 
 r#"The step's agent is not registered any more, or not yet. The attempt is made again as the step's `retry` says."#
 r#"Apply the agent's definition: `fleetprompt agent apply FILE`."#
 
+"answer_encoded" [Of::Failure],
+r#"The endpoint of a directive answered with a body that is compressed (`Content-Encoding`), which is not decoded. What the
+endpoint did has happened; its output is unknown."#
+r#"Let the endpoint, and any proxy before it, answer without `Content-Encoding`: deliveries say `Accept-Encoding: identity`.
+Then retry the run; an endpoint that honours `Idempotency-Key` answers again without doing it again."#
+
 "answer_too_large" [Of::Failure],
 r#"The endpoint of a directive answered with more than 1 MiB."#
 r#"Let it answer with what the workflow needs, such as an id, and keep the rest."#

@@ -6,6 +6,7 @@ mod support;
 use std::time::Duration;
 
 use fleetprompt_core::run::{Status, StepStatus};
+use fleetprompt_store::{Page, SignalFilter, Store};
 use serde_json::{Value, json};
 use support::{House, signal};
 use wiremock::matchers::{header_exists, method, path};
@@ -52,6 +53,12 @@ async fn an_endpoint_is_asked_again_under_the_same_key_until_it_succeeds() {
     let attempts: Vec<u64> =
         requests.iter().map(|request| request.body_json::<Value>().unwrap()["attempt"].as_u64().unwrap()).collect();
     assert_eq!(attempts, [1, 2, 3]);
+    let header = |name: &str| -> Vec<String> {
+        requests.iter().map(|request| request.headers[name].to_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(header("fleetprompt-attempt"), ["1", "2", "3"]);
+    let directive = run.steps[0].directive_id.unwrap().to_string();
+    assert_eq!(header("webhook-id"), vec![directive; 3], "receivers deduplicate by it");
     house.verified();
 }
 
@@ -184,4 +191,29 @@ async fn a_private_address_is_refused_unless_allowed() {
         assert_eq!(settled.status, fleetprompt_core::directive::Status::Failed);
     }
     assert!(endpoint.received_requests().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_compressed_answer_is_refused_and_never_taken_for_an_output() {
+    let endpoint = MockServer::start().await;
+    // The first bytes of gzip.
+    let zipped = |status: u16| {
+        ResponseTemplate::new(status).insert_header("content-encoding", "gzip").set_body_bytes([0x1f, 0x8b, 8])
+    };
+    Mock::given(path("/ship")).respond_with(zipped(503)).up_to_n_times(1).mount(&endpoint).await;
+    Mock::given(path("/ship")).respond_with(zipped(200)).mount(&endpoint).await;
+    let house = House::new().await;
+    house.directive_type(ordering(&endpoint.uri())).await;
+    house.workflow(support::shipping()).await;
+    let id = started(&house).await;
+    let run = house.ended(id).await;
+    assert_eq!((run.status, run.error.unwrap().code.as_str()), (Status::Failed, "answer_encoded"));
+    let requests = endpoint.received_requests().await.unwrap();
+    assert_eq!(requests.len(), 2, "a 503 is tried again whatever its body is");
+    assert!(requests.iter().all(|request| request.headers["accept-encoding"] == "identity"));
+    let filter = SignalFilter { name: Some("directive.retrying".parse().unwrap()), ..SignalFilter::default() };
+    let retrying = house.store.signals(house.scope.tenant, &filter, Page::after(None, 10)).unwrap();
+    let message = retrying[0].payload.value()["error"]["message"].as_str().unwrap().to_owned();
+    assert!(message.ends_with("a body with `Content-Encoding: gzip`, which is not decoded"), "{message}");
+    house.verified();
 }

@@ -8,7 +8,7 @@ use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use fleetprompt_core::Failure;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -29,6 +29,8 @@ pub(crate) fn client_builder() -> reqwest::ClientBuilder {
     Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(10))
+        // Nothing here decodes what others compress.
+        .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]))
         .user_agent(concat!("fleetprompt/", env!("CARGO_PKG_VERSION")))
 }
 
@@ -67,8 +69,18 @@ pub(super) async fn post(
 
     let (status, headers) = (response.status(), response.headers().clone());
     let bytes = read(endpoint, response).await?;
+    let coding = coding(&headers);
     if !status.is_success() {
-        return Err(refused(endpoint, status, &headers, &bytes));
+        let explained = if coding.is_some() { &[] } else { &bytes[..] };
+        return Err(refused(endpoint, status, &headers, explained));
+    }
+    if let Some(coding) = coding {
+        let message = format!(
+            "{} answered {status} with `Content-Encoding: {coding}`, though the request accepts `identity` only; look for \
+             a proxy that compresses",
+            endpoint.provider
+        );
+        return Err(Failure::retry("response_invalid", message));
     }
     let body = serde_json::from_slice(&bytes).map_err(|error| {
         Failure::retry("response_invalid", format!("{} answered what is not JSON: {error}", endpoint.provider))
@@ -157,6 +169,13 @@ pub(crate) fn retry_after_ms(headers: &HeaderMap, now: jiff::Timestamp) -> Optio
         }
     };
     Some(millis.clamp(0, RETRY_AFTER_MS_MAX))
+}
+
+/// The coding of a body, unless it is sent as it is.
+pub(crate) fn coding(headers: &HeaderMap) -> Option<String> {
+    let coding = headers.get(CONTENT_ENCODING)?.to_str().unwrap_or("unreadable").trim();
+    let is_plain = coding.is_empty() || coding.eq_ignore_ascii_case("identity");
+    (!is_plain).then(|| coding.chars().filter(|char| !char.is_control()).take(100).collect())
 }
 
 /// Both APIs explain themselves as `{"error": {"message": …}}`; proxies before them do not.

@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::{Ended, Performed, address};
 use crate::Directory;
 use crate::memory::{self, RequestMemory};
-use crate::models::http::{causes, client_builder, retry_after_ms};
+use crate::models::http::{causes, client_builder, coding, retry_after_ms};
 use crate::workers::AttemptId;
 
 /// More than this of an answer is not an outcome.
@@ -141,7 +141,8 @@ impl Endpoints {
         directive: &Directive,
         body: Vec<u8>,
     ) -> reqwest::RequestBuilder {
-        let id = format!("{}:{}", directive.id, directive.attempt);
+        // Standard Webhooks: the same for every attempt, so that receivers can tell what they had already.
+        let id = directive.id.to_string();
         let timestamp = (crate::clock::system().0 / 1_000_000).to_string();
         let trace = Trace::of(directive.tenant, &directive.lineage.correlation_id);
         let mut request = self
@@ -151,7 +152,8 @@ impl Endpoints {
             .header("idempotency-key", key_header(&directive.idempotency_key))
             .header("traceparent", trace.parent(SpanId::of(directive.id)))
             .header("webhook-id", &id)
-            .header("webhook-timestamp", &timestamp);
+            .header("webhook-timestamp", &timestamp)
+            .header("fleetprompt-attempt", directive.attempt);
         if let Some(signature) = secret.and_then(|secret| sign(secret, &id, &timestamp, &body)) {
             request = request.header("webhook-signature", signature);
         }
@@ -170,15 +172,29 @@ async fn answer(request: reqwest::RequestBuilder, logs: &mut Vec<String>) -> Res
     let response = request.send().await.map_err(|error| Failure::retry("unreachable", causes(&error)))?;
     let status = response.status();
     let retry_after_ms = retry_after_ms(response.headers(), jiff::Timestamp::now());
+    let coding = coding(response.headers());
     let body = read(response).await?;
     logs.push(format!("answered {status}, {} bytes, after {} ms", body.len(), begun.elapsed().as_millis()));
     if status == StatusCode::ACCEPTED {
         return Ok(None);
     }
+    let coding = coding.filter(|_| !body.is_empty());
     if status.is_success() {
-        return Ok(Some(body));
+        return match coding {
+            None => Ok(Some(body)),
+            Some(coding) => Err(Failure::fatal(
+                "answer_encoded",
+                format!(
+                    "the endpoint answered {status} with `Content-Encoding: {coding}`, which is not decoded, so its output \
+                     is unknown; let it answer without, as the request's `Accept-Encoding: identity` asks"
+                ),
+            )),
+        };
     }
-    let text = String::from_utf8_lossy(&body);
+    let text = match coding {
+        None => String::from_utf8_lossy(&body),
+        Some(coding) => format!("a body with `Content-Encoding: {coding}`, which is not decoded").into(),
+    };
     let message = format!("the endpoint answered {status}: {}", text.trim());
     let again = status.is_server_error()
         || matches!(

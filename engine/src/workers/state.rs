@@ -540,7 +540,14 @@ impl State {
             let (tenant, deliveries) = (taken.attempt.tenant, taken.deliveries);
             if taken.end.is_some_and(|end| end <= now) {
                 let limit = taken.attempt.timeout.unwrap_or_default().as_secs_f64();
-                let failure = Failure::retry("timeout", format!("the worker reported nothing within {limit} s"));
+                let message = match taken.is_held {
+                    true => format!(
+                        "the endpoint did not call back within {limit} s of the delivery, which is the \
+                         `callback_timeout` of its directive type"
+                    ),
+                    false => format!("the worker reported nothing within {limit} s"),
+                };
+                let failure = Failure::retry("timeout", message);
                 self.forget(&of);
                 lost.push(Lost { of, tenant, failure });
             } else if taken.is_unwanted {

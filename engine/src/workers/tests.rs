@@ -426,7 +426,11 @@ fn an_endpoint_may_call_back_before_it_has_answered_and_must_in_time() {
     world.state.reported(&callback, Some(Ok(())), world.now);
     assert!(world.state.held(&callback).is_none());
     world.state.hold(Arc::new(Attempt { timeout: Some(LEASE), ..one() }), &callback, world.now);
-    assert_eq!(world.pass(LEASE), ["timeout"]);
+    world.now += LEASE;
+    let lost = world.state.pass(world.now);
+    assert_eq!((lost.len(), &*lost[0].failure.code), (1, "timeout"));
+    let message = &lost[0].failure.message;
+    assert!(message.starts_with("the endpoint did not call back within 15 s of the delivery"), "{message}");
 }
 
 /// Asserts that eight times as much costs at most ten times the work of matching workers with what they may take.

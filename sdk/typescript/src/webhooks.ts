@@ -10,6 +10,7 @@ export interface Delivery<Payload = unknown> {
   payload: Payload;
   /** The same for every delivery of it: what was done under it before is not done again. */
   idempotency_key: string;
+  /** Number of the attempt, from 1. The header `webhook-id` is the same for every attempt. */
   attempt: number;
   tenant: string;
   run_id?: string;

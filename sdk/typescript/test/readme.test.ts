@@ -141,9 +141,9 @@ describe("examples", () => {
     const body = JSON.stringify({ payload: { to: "a@example.com" } });
     const at = new Date();
     const headers = {
-      "webhook-id": "dir_1:1",
+      "webhook-id": "dir_1",
       "webhook-timestamp": String(Math.floor(at.getTime() / 1000)),
-      "webhook-signature": new Webhook(secret).sign("dir_1:1", at, body),
+      "webhook-signature": new Webhook(secret).sign("dir_1", at, body),
     };
     const url = `http://127.0.0.1:${port}`;
     const delivered = await fetch(url, { method: "POST", headers, body });
