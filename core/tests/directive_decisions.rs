@@ -115,7 +115,8 @@ impl World {
             "stale" => outcome(attempt + 1, Err(busy())),
             "report_ok" => Input::Report { by: ada(), result: Ok(Json::null()) },
             "report_failed" => Input::Report { by: ada(), result: Err(broken()) },
-            "cancel" => Input::Cancel { by: ada(), reason: "too late".into() },
+            "cancel" => Input::Cancel { by: ada(), reason: "too late".into(), is_unsent: false },
+            "cancel unsent" => Input::Cancel { by: ada(), reason: "too late".into(), is_unsent: true },
             "beat" => Input::Heartbeat,
             "reopen" => Input::Reopen { by: ada() },
             "early" => Input::Due,
@@ -294,6 +295,12 @@ fn refusal(illegal: &Illegal) -> &'static str {
 #[case::is_canceled_before_it_begins(&["cancel"], "requested, canceled", &[])]
 #[case::is_canceled_between_two_attempts(
     &["begin", "busy", "cancel"], "requested, started, retrying, canceled", &[1]
+)]
+#[case::is_canceled_at_once_while_its_attempt_is_not_sent(
+    &["begin", "cancel unsent"], "requested, started, canceled", &[1]
+)]
+#[case::is_canceled_at_once_while_its_second_attempt_is_not_sent(
+    &["begin", "busy", "due", "cancel unsent"], "requested, started, retrying, started, canceled", &[1, 2]
 )]
 #[case::happens_though_somebody_asked_to_cancel_it(
     &["begin", "cancel", "ok"], "requested, started, cancel_requested, succeeded", &[1]

@@ -414,7 +414,7 @@ fn explore_directive(handler: HandlerKind, moves: &mut Moves) {
 fn directive_inputs(directive: &Directive) -> Vec<directive::Input> {
     use directive::Input::{Begin, Cancel, Due, Heartbeat, Outcome, Reopen, Report};
     let mut inputs = vec![Begin, Due, Heartbeat, Reopen { by: somebody() }];
-    inputs.push(Cancel { by: somebody(), reason: "why not".into() });
+    inputs.extend([false, true].map(|is_unsent| Cancel { by: somebody(), reason: "why not".into(), is_unsent }));
     for result in results() {
         let outcome = |attempt| Outcome { attempt, result: result.clone(), execution: None, logs: Vec::new() };
         inputs.extend([outcome(directive.attempt), outcome(directive.attempt + 1)]);

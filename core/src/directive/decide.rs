@@ -36,22 +36,19 @@ pub enum Input {
         logs: Vec<String>,
     },
     /// How it ended, from the outside system that a `manual` directive waits for.
-    Report {
-        by: Party,
-        result: Result<Json, Failure>,
-    },
+    Report { by: Party, result: Result<Json, Failure> },
     /// `wake_at` has come.
     Due,
     Cancel {
         by: Party,
         reason: String,
+        /// The attempt has not been sent to anybody, and will not be: there is no outcome to wait for.
+        is_unsent: bool,
     },
     /// Whoever carries it out is still at it.
     Heartbeat,
     /// It failed or was canceled, and is wanted again.
-    Reopen {
-        by: Party,
-    },
+    Reopen { by: Party },
 }
 
 #[derive(Debug)]
@@ -121,7 +118,7 @@ pub fn decide(directive: Directive, input: Input, moment: &mut Moment) -> Result
         Input::Outcome { attempt, result, execution, logs } => plan.outcome(attempt, result, execution, logs)?,
         Input::Report { by, result } => plan.report(by, result)?,
         Input::Due => plan.due()?,
-        Input::Cancel { by, reason } => plan.cancel(by, reason),
+        Input::Cancel { by, reason, is_unsent } => plan.cancel(by, reason, is_unsent),
         Input::Heartbeat => plan.heartbeat()?,
         Input::Reopen { by } => plan.reopen(by)?,
     }
@@ -268,9 +265,10 @@ impl Plan<'_> {
         Ok(())
     }
 
-    fn cancel(&mut self, by: Party, reason: String) {
+    fn cancel(&mut self, by: Party, reason: String, is_unsent: bool) {
         // An effect that is under way may still happen; its outcome is recorded, whichever it is.
-        let change = if self.directive.is_in_flight() { Change::CancelRequested } else { Change::Canceled };
+        let is_under_way = self.directive.is_in_flight() && !is_unsent;
+        let change = if is_under_way { Change::CancelRequested } else { Change::Canceled };
         if change == Change::CancelRequested && self.directive.cancel_requested {
             return;
         }

@@ -6,6 +6,7 @@ mod commit;
 mod refusals;
 mod restart;
 mod slots;
+mod unsent;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -43,6 +44,7 @@ use crate::{Decided, Directory, Engine, Error, Metrics, Observer, Resources, reg
 
 use self::commit::EXTRA_COMMITS_MAX;
 pub(crate) use self::commit::Open;
+pub(crate) use self::unsent::UnsentAttempts;
 
 /// How long an outcome waits before it is decided again, when the store did not answer.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
@@ -188,6 +190,7 @@ pub(crate) struct Decider {
     again: Vec<(Instant, Outcome)>,
     /// Effects whose turn has come and that could not be read, and when they are to be tried again.
     ready_again: Vec<(Instant, Ready)>,
+    unsent: UnsentAttempts,
     performer: Box<dyn Perform>,
     committed: watch::Sender<u64>,
     metrics: Arc<Metrics>,
@@ -243,6 +246,7 @@ impl Decider {
             timers: Timers::default(),
             again: Vec::new(),
             ready_again: Vec::new(),
+            unsent: UnsentAttempts::default(),
             performer,
             committed: shared.committed,
             queued: Part::of(&shared.metrics.queue),
@@ -589,11 +593,14 @@ impl Decider {
             self.store.as_ref(),
             &mut self.cache,
             &mut self.moment,
-            (&mut self.standing, &mut self.descents),
+            (&mut self.standing, &mut self.descents, &self.unsent),
             &open.stage,
             (self.signals_max, &meter),
         );
-        let decided = catch_unwind(AssertUnwindSafe(|| decide(&mut cascade)));
+        let decided = catch_unwind(AssertUnwindSafe(|| {
+            let value = decide(&mut cascade)?;
+            cascade.fault.take().map_or(Ok(value), Err)
+        }));
         let stage = cascade.stage;
         self.used += meter.used();
         if !matches!(decided, Ok(Ok(_))) {
@@ -623,9 +630,11 @@ impl Decider {
                 self.performer.step(open, effect, begun, When::Now);
             }
         }
-        for directive in std::mem::take(&mut stage.attempts) {
+        for directive in stage.take_attempts() {
             let workflow = self.workflow_of(&directive, &stage);
-            self.performer.directive(directive, workflow, When::Now);
+            let (id, attempt) = (directive.id, directive.attempt);
+            let sent = self.performer.directive(directive, workflow, When::Now);
+            self.unsent.begin(id, attempt, sent);
         }
         stage.changed().for_each(|(open, places)| self.performer.changed(&open.run, places));
         for directive in stage.directives().filter(|directive| directive.handler.has_attempts()) {
@@ -660,7 +669,12 @@ impl Decider {
         if let Some(open) = stage.run(run) {
             return Some(open.workflow.clone());
         }
-        self.cache.run(directive.tenant, run).ok().flatten().map(|open| open.workflow.clone())
+        // The attempt is committed, so it begins also where its run cannot be read, with the usual priority.
+        let open = self.cache.run(directive.tenant, run).unwrap_or_else(|error| {
+            tracing::warn!(target: "store", %error, directive = %directive.id, "cannot read the run of a directive");
+            None
+        });
+        open.map(|open| open.workflow.clone())
     }
 
     fn take_schedule(&mut self, row: ScheduleRow) {

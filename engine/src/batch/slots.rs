@@ -27,7 +27,16 @@ impl Decider {
         let again = self.ready_again.extract_if(.., |(at, _)| *at <= now).map(|(_, ready)| ready);
         let ready: Vec<Ready> = first.into_iter().chain(again).chain(self.ready.try_iter().take(READY_MAX)).collect();
         for ready in ready {
-            match self.find_ready(&ready) {
+            if let EffectId::Directive { id, .. } = ready.effect
+                && self.unsent.skip_canceled(id)
+            {
+                continue;
+            }
+            let found = self.find_ready(&ready);
+            if let (Ok(_), EffectId::Directive { id, .. }) = (&found, ready.effect) {
+                self.unsent.remove(id);
+            }
+            match found {
                 Ok(Found::Directive(directive)) => self.performer.directive_in(directive, ready.slot),
                 Ok(Found::Step(step, begun)) => self.performer.step_in(&step.0, step.1, begun, ready.slot),
                 Ok(Found::Nothing) => {}

@@ -17,7 +17,7 @@ use super::{PerformBounds, Task, TaskKind};
 use crate::cache::OpenRun;
 use crate::clock::MonotonicClock;
 use crate::input::Outcome;
-use crate::perform::{EffectId, For, Perform, Performing, Ready, Slot, Slots, Waiting, When, offered};
+use crate::perform::{EffectId, For, Perform, Performing, Ready, Sent, Slot, Slots, Waiting, When, offered};
 use crate::workers::{InputBudget, Offer, Workers};
 use crate::{Directory, Metrics};
 
@@ -95,18 +95,19 @@ impl Hands {
         drop(slot);
     }
 
-    fn perform(&self, task: Task, priority: Priority) {
+    fn perform(&self, task: Task, priority: Priority) -> Sent {
         let Some(slots) = &self.slots else {
             self.effects.lock().begun.push(task);
-            return;
+            return Sent::Now;
         };
         if let Some(slot) = slots.take(task.tenant) {
             self.begin(task, slot);
-            return;
+            return Sent::Now;
         }
         let (effect, of) = (task.effect(), For::of(&self.directory.load(), task.tenant, priority));
         self.effects.lock().waiting.push((effect, task));
         slots.wait(of, Waiting { effect, ready: self.ready.clone(), performing: self.performing.clone() });
+        Sent::Later
     }
 
     fn begin(&self, task: Task, slot: Slot) {
@@ -128,15 +129,15 @@ impl Perform for Arc<Hands> {
         }
     }
 
-    fn directive(&self, directive: Arc<Directive>, workflow: Option<Arc<Workflow>>, when: When) {
+    fn directive(&self, directive: Arc<Directive>, workflow: Option<Arc<Workflow>>, when: When) -> Sent {
         if let (HandlerKind::Worker, Some(workers)) = (directive.handler, self.workers()) {
             let attempt = offered::directive(&self.directory.load(), &directive, workflow.as_deref());
             let offer = |attempt| Offer { attempt, input: directive.payload.clone() };
             attempt.into_iter().for_each(|attempt| workers.offer_by(offer(attempt), when));
-            return;
+            return Sent::Now;
         }
         let priority = workflow.map_or(Priority::Normal, |workflow| workflow.priority);
-        self.perform(Task::of_directive(directive), priority);
+        self.perform(Task::of_directive(directive), priority)
     }
 
     fn step_in(&self, open: &OpenRun, effect: Effect, begun: SignalId, slot: Slot) {

@@ -107,7 +107,13 @@ impl Cascade<'_> {
             return;
         }
         let Some(run) = run_of(directive) else { return };
-        let open = self.find_run(directive.tenant, run).ok().flatten();
+        let open = match self.find_run(directive.tenant, run) {
+            Ok(open) => open,
+            Err(error) => {
+                self.fault = Some(error);
+                return;
+            }
+        };
         if let Some(root) = open.and_then(|open| open.run.counted_root()) {
             self.stage.descents.at((directive.tenant, root)).added += size_of(signals);
         }

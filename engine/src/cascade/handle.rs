@@ -83,7 +83,8 @@ impl Cascade<'_> {
     }
 
     pub fn cancel(&mut self, scope: &Scope, id: DirectiveId, reason: String) -> Result<Arc<Directive>, Error> {
-        self.tell(scope, id, directive::Input::Cancel { by: scope.actor.clone(), reason })
+        let is_unsent = self.is_unsent(scope.tenant, id)?;
+        self.tell(scope, id, directive::Input::Cancel { by: scope.actor.clone(), reason, is_unsent })
     }
 
     pub fn report(
@@ -208,8 +209,18 @@ impl Cascade<'_> {
     }
 
     pub(super) fn withdraw(&mut self, tenant: TenantId, id: DirectiveId, reason: String) -> Result<(), Error> {
-        self.directive(tenant, id, directive::Input::Cancel { by: Party::engine(), reason })?;
+        let is_unsent = self.is_unsent(tenant, id)?;
+        self.directive(tenant, id, directive::Input::Cancel { by: Party::engine(), reason, is_unsent })?;
         Ok(())
+    }
+
+    /// Returns `true` if the current attempt was begun by this engine and has not been sent: it waits for a slot, or for
+    /// the commit of this very batch.
+    fn is_unsent(&mut self, tenant: TenantId, id: DirectiveId) -> Result<bool, Error> {
+        let staged = self.stage.attempts.get(&id).or_else(|| self.before.attempts.get(&id));
+        let unsent = staged.map(|staged| staged.attempt).or_else(|| self.unsent.attempt(id));
+        let Some(unsent) = unsent else { return Ok(false) };
+        Ok(self.find_directive(tenant, id)?.is_some_and(|directive| directive.attempt == unsent))
     }
 
     pub(super) fn directive(
@@ -244,7 +255,7 @@ impl Cascade<'_> {
             }
         }
         if decision.perform {
-            self.stage.attempts.push(directive.clone());
+            self.stage.attempts.insert(directive.id, directive.clone());
         }
         self.stage.put_directive(directive.clone());
         if let Some(origin) = directive.origin.filter(|_| directive.status.is_settled()) {

@@ -37,6 +37,7 @@ pub(crate) use route::RefusalReason;
 pub(crate) use schedule::{ScheduleRow, schedule_of};
 pub(crate) use stage::Stage;
 
+use crate::batch::UnsentAttempts;
 use crate::cache::{Cache, OpenRun};
 use crate::descent::DescentTracker;
 use crate::directives::signal_offer::Lookback;
@@ -57,6 +58,7 @@ pub(crate) struct Cascade<'a> {
     /// Who waits for what, as of now.
     pub standing: &'a mut Standing,
     pub descents: &'a mut DescentTracker,
+    unsent: &'a UnsentAttempts,
     /// Past this many signals it is continued in a later batch.
     signals_max: usize,
     /// What earlier inputs of the same batch came to.
@@ -70,6 +72,8 @@ pub(crate) struct Cascade<'a> {
     begins: VecDeque<(TenantId, DirectiveId)>,
     /// Signals that are offered in a later commit, because the budget is spent.
     unrouted: Vec<Arc<Signal>>,
+    /// The error of a read whose caller cannot return it. Nothing of the decision counts then.
+    pub fault: Option<Error>,
 }
 
 /// What becomes of a run, and what it was before.
@@ -101,7 +105,7 @@ impl<'a> Cascade<'a> {
         store: &'a dyn Store,
         cache: &'a mut Cache,
         moment: &'a mut Moment,
-        (standing, descents): (&'a mut Standing, &'a mut DescentTracker),
+        (standing, descents, unsent): (&'a mut Standing, &'a mut DescentTracker, &'a UnsentAttempts),
         before: &'a Stage,
         (signals_max, meter): (usize, &'a Meter),
     ) -> Self {
@@ -112,6 +116,7 @@ impl<'a> Cascade<'a> {
             moment,
             standing,
             descents,
+            unsent,
             signals_max,
             before,
             stage: Stage::default(),
@@ -119,6 +124,7 @@ impl<'a> Cascade<'a> {
             work: VecDeque::new(),
             begins: VecDeque::new(),
             unrouted: Vec::new(),
+            fault: None,
         }
     }
 

@@ -36,7 +36,7 @@ impl Cascade<'_> {
                     self.settle_built_in(directive.as_ref().clone(), Err(failure));
                 } else {
                     let (by, reason) = (Party::engine(), failure.message);
-                    self.directive(tenant, id, directive::Input::Cancel { by, reason })?;
+                    self.directive(tenant, id, directive::Input::Cancel { by, reason, is_unsent: false })?;
                 }
                 self.settle()?;
                 Ok(true)

@@ -35,7 +35,8 @@ pub(crate) struct Stage {
     schedules: BTreeMap<(TenantId, Slug), ScheduleRow>,
     /// To begin once this is committed.
     pub effects: Vec<Effect>,
-    pub attempts: Vec<Arc<Directive>>,
+    /// Attempts of directives, the last one of each.
+    pub attempts: BTreeMap<DirectiveId, Arc<Directive>>,
     /// Built-in directives left to the next commit.
     pub deferred: Vec<(TenantId, DirectiveId)>,
     /// Rows of registrations.
@@ -137,6 +138,16 @@ impl Stage {
     /// Every run that this changes, with the places.
     pub fn changed(&self) -> impl Iterator<Item = (&OpenRun, &[Place])> {
         self.runs.values().map(|(open, places)| (open, places.as_slice()))
+    }
+
+    /// The attempts of directives that are still wanted: one that was canceled in the same commit is never sent.
+    pub fn take_attempts(&mut self) -> Vec<Arc<Directive>> {
+        let attempts = std::mem::take(&mut self.attempts).into_values();
+        let is_wanted = |attempt: &Arc<Directive>| {
+            let now = self.directives.get(&attempt.id);
+            now.is_some_and(|now| now.is_in_flight() && now.attempt == attempt.attempt)
+        };
+        attempts.filter(is_wanted).collect()
     }
 
     pub fn directives(&self) -> impl Iterator<Item = &Arc<Directive>> {

@@ -64,7 +64,7 @@ pub(crate) trait Perform: Send {
     /// run are directives.
     fn step(&self, open: &OpenRun, effect: Effect, begun: SignalId, when: When);
     /// The attempt of a directive that an endpoint or a worker carries out, and for which workflow.
-    fn directive(&self, directive: Arc<Directive>, workflow: Option<Arc<Workflow>>, when: When);
+    fn directive(&self, directive: Arc<Directive>, workflow: Option<Arc<Workflow>>, when: When) -> Sent;
     fn in_flight(&self) -> usize;
     /// The same for an effect that waited for its slot.
     fn step_in(&self, _open: &OpenRun, _effect: Effect, _begun: SignalId, _slot: Slot) {}
@@ -84,6 +84,13 @@ pub(crate) trait Perform: Send {
 pub(crate) enum When {
     Now,
     Before,
+}
+
+/// Whether an attempt was handed to whoever makes it, or waits for a slot of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sent {
+    Now,
+    Later,
 }
 
 /// How much is under way, and whether more may begin.
@@ -171,18 +178,18 @@ impl Perform for Performer {
         }
     }
 
-    fn directive(&self, directive: Arc<Directive>, workflow: Option<Arc<Workflow>>, when: When) {
+    fn directive(&self, directive: Arc<Directive>, workflow: Option<Arc<Workflow>>, when: When) -> Sent {
         if directive.handler == HandlerKind::Worker {
             if let Some(attempt) = offered::directive(&self.directory.load(), &directive, workflow.as_deref()) {
                 self.workers.offer_by(Offer { attempt, input: directive.payload.clone() }, when);
             }
-            return;
+            return Sent::Now;
         }
         let priority = workflow.map_or(Priority::Normal, |workflow| workflow.priority);
         let id = EffectId::Directive { id: directive.id, attempt: directive.attempt };
-        if let Some(slot) = self.slot(directive.tenant, priority, id) {
-            self.directive_in(directive, slot);
-        }
+        let Some(slot) = self.slot(directive.tenant, priority, id) else { return Sent::Later };
+        self.directive_in(directive, slot);
+        Sent::Now
     }
 
     fn step_in(&self, open: &OpenRun, effect: Effect, begun: SignalId, slot: Slot) {

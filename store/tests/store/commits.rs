@@ -204,7 +204,8 @@ fn a_directive_that_is_reopened_is_as_it_was_requested(#[values(Memory, Sqlite, 
     let begun = samples.moved(directive.clone(), Input::Begin);
     assert_ne!(begun.0.started_at, Some(begun.0.requested_at), "it did not begin at once");
     commit(&begun);
-    let canceled = samples.moved(begun.0, Input::Cancel { by: Party::engine(), reason: "enough".into() });
+    let canceled =
+        samples.moved(begun.0, Input::Cancel { by: Party::engine(), reason: "enough".into(), is_unsent: false });
     commit(&canceled);
     let reopened = samples.moved(canceled.0, Input::Reopen { by: Party::engine() });
     assert_eq!(reopened.0, directive);

@@ -185,7 +185,7 @@ impl World {
             4 => Input::Due,
             5 => Input::Heartbeat,
             6 => Input::Reopen { by },
-            _ => Input::Cancel { by, reason: "enough".into() },
+            _ => Input::Cancel { by, reason: "enough".into(), is_unsent: false },
         };
         if let Ok(decision) = directive::decide(directive, input, &mut self.samples.moment) {
             self.tell(decision.signals);

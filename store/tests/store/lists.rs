@@ -46,7 +46,8 @@ fn log(store: &dyn Store) -> Log {
         let (directive, moved) = match place {
             0 => (directive, vec![]),
             1 => samples.moved(directive, Input::Begin),
-            _ => samples.moved(directive, Input::Cancel { by: Party::engine(), reason: "enough".into() }),
+            _ => samples
+                .moved(directive, Input::Cancel { by: Party::engine(), reason: "enough".into(), is_unsent: false }),
         };
         batch.dispositions.push(started_by(&fact, &open));
         batch.signals.extend([fact, started].into_iter().chain(requested).chain(moved).map(Arc::new));
