@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::function::ModuleDigest;
 use crate::schedule::State;
+use crate::workflow::LanguageRevision;
 use crate::{Json, Name, Slug, TenantId, Timestamp, WorkflowVersionId};
 
 /// A workflow as operators see it: which version signals start, if any.
@@ -52,6 +53,8 @@ pub struct WorkflowVersion {
     pub document: Json,
     pub digest: String,
     pub created_at: Timestamp,
+    /// Revision of the language that the document is written in.
+    pub language: LanguageRevision,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -205,6 +205,7 @@ fn explore_runs() -> RunMoves {
         ("fail", json!({"type": "wait", "signal": "order.paid", "timeout": "1m"})),
         ("fail", json!({"type": "wait", "input": {"escalate": [{"after": "1m", "role": "operator"}]}})),
         ("fail", json!({"type": "wait", "callback": true, "heartbeat": "1m"})),
+        ("fail", json!({"type": "wait", "callback": true, "needs": ["beside"]})),
         ("fail", json!({"type": "workflow", "timeout": "1m"})),
         ("fail", json!({"type": "workflow", "on_cancel": "abandon", "on_error": "continue"})),
         ("fail", json!({"type": "workflow", "when": "signal.payload.absent"})),
@@ -320,7 +321,7 @@ fn results() -> [Result<Json, Failure>; 3] {
 fn state_of(run: &Run) -> String {
     let rows = world::invariants::rows(run).into_iter().map(|(place, step)| {
         let waiting = step.waiting.map(|waiting| (waiting.reason(), waiting.escalated));
-        (place, step.status, step.attempt, step.iteration, waiting)
+        (place, step.status, step.attempt, step.iteration, waiting, step.early_answer.is_some())
     });
     let ending = run.standing.as_ref().and_then(|standing| standing.ending.as_ref()).map(|ending| ending.compensate);
     format!("{:?} {ending:?} {:?}", run.status, rows.collect::<Vec<_>>())

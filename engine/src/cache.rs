@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fleetprompt_core::directive::Directive;
 use fleetprompt_core::document::Format;
+use fleetprompt_core::registration::WorkflowVersion;
 use fleetprompt_core::run::Run;
 use fleetprompt_core::workflow::{self, Catalog, Workflow};
 use fleetprompt_core::{DirectiveId, RunId, Signal, Slug, TenantId};
@@ -257,7 +258,7 @@ impl Records {
             return Ok(Some(workflow));
         }
         let Some(stored) = self.store.workflow_version(tenant, slug, version)? else { return Ok(None) };
-        let workflow = compile_stored(stored.document.text())?;
+        let workflow = compile_stored(&stored)?;
         self.put_version(tenant, workflow.clone());
         Ok(Some(workflow))
     }
@@ -328,9 +329,9 @@ fn bytes_of_run(open: &OpenRun) -> usize {
 }
 
 /// A definition that was checked when it was applied.
-pub(crate) fn compile_stored(document: &str) -> Result<Arc<Workflow>> {
-    match workflow::read(document, Format::Json, &Catalog::default()) {
-        Ok((workflow, _)) => Ok(Arc::new(workflow)),
+pub(crate) fn compile_stored(version: &WorkflowVersion) -> Result<Arc<Workflow>> {
+    match workflow::read(version.document.text(), Format::Json, &Catalog::default()) {
+        Ok((workflow, _)) => Ok(Arc::new(workflow.in_revision(version.language))),
         Err(diagnostics) => {
             let first = diagnostics.first().map(|diagnostic| diagnostic.message.clone()).unwrap_or_default();
             Err(Error::Damaged(format!("a stored definition cannot be read: {first}")))
@@ -379,7 +380,8 @@ mod tests {
         let workflow = format!(
             r#"{{"name": "W", "slug": "w", "version": "1.0.0", "trigger": {{"signal": "a.b"}}, "steps": [{step}]}}"#
         );
-        compile_stored(&format!(r#"{{"workflow": {workflow}}}"#)).expect("a definition")
+        let read = workflow::read(&format!(r#"{{"workflow": {workflow}}}"#), Format::Json, &Catalog::default());
+        Arc::new(read.expect("a definition").0)
     }
 
     /// A store with so many directives, numbered from 1.

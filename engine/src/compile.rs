@@ -8,7 +8,7 @@ use fleetprompt_core::agent::{self, Agent};
 use fleetprompt_core::diagnostic::{Diagnostic, Located, locate};
 use fleetprompt_core::document::{BYTES_MAX, Format};
 use fleetprompt_core::schedule::{self, Schedule};
-use fleetprompt_core::workflow::{self, Catalog, Workflow};
+use fleetprompt_core::workflow::{self, Catalog, LanguageRevision, Workflow};
 
 use crate::{Error, Refusal, TenantDirectory};
 
@@ -39,6 +39,16 @@ impl CompiledWorkflow {
         let (workflow, warnings) = read.map_err(|problems| invalid("workflow", "workflow_invalid", &problems, text))?;
         check_stored(&workflow.document)?;
         Ok(Self { workflow: Arc::new(workflow), warnings: locate(&warnings, text), activate, checked_against: tenant })
+    }
+
+    /// The same as the language was when it was applied first.
+    pub fn in_revision(self, revision: LanguageRevision) -> Self {
+        // It was compiled just now, so that nobody else has it.
+        let workflow = match Arc::try_unwrap(self.workflow) {
+            Ok(workflow) => Arc::new(workflow.in_revision(revision)),
+            Err(shared) => shared,
+        };
+        Self { workflow, ..self }
     }
 
     /// Whether what it names is still registered: other definitions may have been applied while it was compiled.

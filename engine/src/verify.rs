@@ -178,7 +178,7 @@ impl Audit<'_> {
         let Some(version) = self.store.workflow_version(self.tenant, &run.workflow, &run.version)? else {
             return Ok(None);
         };
-        let workflow = compile_stored(version.document.text())?;
+        let workflow = compile_stored(&version)?;
         if self.versions.len() >= VERSIONS_MAX {
             self.versions.clear();
         }

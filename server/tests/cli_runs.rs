@@ -115,7 +115,7 @@ async fn a_run_is_led_by_hand_from_its_start_to_its_end() {
     assert!(shell.says(&["run", "show", run]).contains(&key));
     shell.is_refused(&["step", "report", "nonsense", "--heartbeat"], 4, "payload_invalid");
     assert!(shell.says(&["step", "report", &key, "--output-json", r#"{"at": "door"}"#]).contains("reported"));
-    shell.is_refused(&["step", "report", &key, "--code", "late", "--message", "m"], 1, "run_ended");
+    shell.is_refused(&["step", "report", &key, "--code", "late", "--message", "m"], 4, "run_ended");
     let timeline = shell.says(&["run", "timeline", run]);
     assert!(timeline.contains("`approve` waiting for somebody's answer"), "{timeline}");
     assert!(timeline.contains("stood paused by key_"), "{timeline}");

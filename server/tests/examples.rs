@@ -80,6 +80,12 @@ fn every_case_of_the_examples_passes() {
 }
 
 #[test]
+fn every_case_about_the_meaning_of_the_language_passes() {
+    let tested = succeeds(&["workflow", "test", "server/tests/semantics", "--output", "json"]);
+    assert!(!tested.as_array().unwrap().is_empty());
+}
+
+#[test]
 fn every_example_has_a_page_a_workflow_and_a_test() {
     for entry in std::fs::read_dir(root().join("examples")).unwrap() {
         let folder = entry.unwrap().path();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use fleetprompt_core::directive::Directive;
 use fleetprompt_core::json::present;
 use fleetprompt_core::retry::RetryPolicy;
-use fleetprompt_core::run::{Step, StepStatus, Waiting};
-use fleetprompt_core::{Failure, Json, Span};
+use fleetprompt_core::run::{EarlyAnswer, Step, StepStatus, Waiting};
+use fleetprompt_core::{Failure, Json, SignalId, Span};
 use serde::{Deserialize, Serialize};
 
 use crate::{READ_BYTES_MAX, TriggeredRun};
@@ -32,6 +32,10 @@ pub struct Said {
     pub waiting: Option<Arc<Waiting>>,
     #[serde(default)]
     pub lock: Option<Arc<str>>,
+    #[serde(default)]
+    pub early_answer: Option<Arc<EarlyAnswer>>,
+    #[serde(default)]
+    pub consumed: Option<SignalId>,
 }
 
 /// A place of a run in memory, without its documents.

@@ -169,8 +169,8 @@ Right: a short `name`, and the rest in `description`"#
 FIELD_OF_OTHER_TYPE "FP0110" "the field belongs to another type of step"
 r#"Each type of step has its own fields: `agent` has `agent_ref` and `input`, `directive` has `directive` and `payload`, and
 so on; some that change how a step is done belong to several types, like `retry` to `agent` and `directive`. A field of
-another type would never be read. So it is with what only some waits have: `lookback` goes with signals, `heartbeat` with
-a `callback`. The message says which types have it.
+another type would never be read. So it is with what only some waits have: `lookback` and `consume` go with signals,
+`heartbeat` with a `callback`. The message says which types have it.
 
 Wrong: `{"steps": [{"id": "sum", "type": "function", "function": "json.merge", "payload": {}}]}`
 

@@ -26,7 +26,7 @@ pub use descent::{Ancestry, Descendants, Descent};
 pub use place::Place;
 pub use record::{Ending, RunChange, RunRecord, StepChange, StepRecord, fold, run_change_of, step_change_of};
 pub use steps::Steps;
-pub use waiting::{Awaited, AwaitedSignal, Waiting};
+pub use waiting::{Awaited, AwaitedSignal, EarlyAnswer, Waiting};
 
 use crate::{DirectiveId, Failure, Json, Lineage, RunId, SignalId, Slug, TenantId, Timestamp};
 
@@ -201,6 +201,10 @@ pub struct Step {
     pub waiting: Option<Arc<Waiting>>,
     /// The lock that it holds, or waits for.
     pub lock: Option<Arc<str>>,
+    /// An answer or a report that came before its wait began.
+    pub early_answer: Option<Arc<EarlyAnswer>>,
+    /// The signal that its wait consumed.
+    pub consumed: Option<SignalId>,
     /// Of the last iteration, while it repeats.
     pub output: Option<Json>,
     /// The signal that holds the output.
@@ -306,6 +310,11 @@ impl Run {
             None => step,
         };
         if place.undo { step.undo.as_deref() } else { Some(step) }
+    }
+
+    /// Returns `true` if a wait of the run has consumed this signal.
+    pub fn has_consumed(&self, signal: SignalId) -> bool {
+        self.steps.has_consumed(signal)
     }
 
     /// Changes what is at a place; nothing when there is no such place.
@@ -439,7 +448,8 @@ impl Step {
 
     fn bytes(&self) -> usize {
         let own = self.output.as_ref().map_or(0, |output| output.text().len());
-        own + self.items.as_ref().map_or(0, |items| items.steps.bytes())
+        let early = self.early_answer.as_ref().and_then(|early| early.output.as_ref());
+        own + early.map_or(0, |output| output.text().len()) + self.items.as_ref().map_or(0, |items| items.steps.bytes())
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Descent, FlowKeys, Items, Parent, Place, Queue, Run, Status, Step, StepStatus, Steps, Waiting};
+use super::{
+    Descent, EarlyAnswer, FlowKeys, Items, Parent, Place, Queue, Run, Status, Step, StepStatus, Steps, Waiting,
+};
 use crate::json::present;
 use crate::workflow::Workflow;
 use crate::{DirectiveId, Failure, Json, Name, Party, RunId, Signal, SignalId, Slug, Timestamp};
@@ -74,6 +76,8 @@ impl RunChange {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StepChange {
     Started,
+    /// An answer or a report came before the wait for it began; the status stays.
+    AnsweredEarly,
     Waiting,
     Heartbeat,
     Escalated,
@@ -93,8 +97,9 @@ pub enum StepChange {
 }
 
 impl StepChange {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Started,
+        Self::AnsweredEarly,
         Self::Waiting,
         Self::Heartbeat,
         Self::Escalated,
@@ -115,6 +120,7 @@ impl StepChange {
     pub fn signal_name(self) -> &'static str {
         match self {
             Self::Started => "workflow.step.started",
+            Self::AnsweredEarly => "workflow.step.answered_early",
             Self::Waiting => "workflow.step.waiting",
             Self::Heartbeat => "workflow.step.heartbeat",
             Self::Escalated => "workflow.step.escalated",
@@ -235,6 +241,12 @@ pub struct StepRecord {
     pub waiting: Option<Arc<Waiting>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock: Option<Arc<str>>,
+    /// What came before the wait began, until that begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early_answer: Option<Arc<EarlyAnswer>>,
+    /// The signal that ended the wait and ends no other of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consumed: Option<SignalId>,
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub output: Option<Json>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -288,11 +300,14 @@ impl Step {
         self.error = record.error.clone();
         self.waiting = record.waiting.clone();
         self.lock = record.lock.clone();
+        self.early_answer = record.early_answer.clone();
+        self.consumed = record.consumed;
         if record.output.is_some() {
             self.output = record.output.clone();
             self.output_by = Some(by);
         }
         match change {
+            StepChange::AnsweredEarly => {}
             StepChange::Started | StepChange::Compensating => self.begin(record, at),
             StepChange::Waiting | StepChange::Heartbeat | StepChange::Escalated => {
                 self.begin(record, at);

@@ -6,7 +6,7 @@ use std::ops::Index;
 use std::sync::Arc;
 
 use super::{Step, StepStatus};
-use crate::Timestamp;
+use crate::{SignalId, Timestamp};
 
 const CHUNK: usize = 64;
 
@@ -23,6 +23,8 @@ pub struct Steps {
     due: Vec<Option<Timestamp>>,
     /// Of each chunk, how many have not begun.
     open: Vec<u8>,
+    /// Signals that their waits consumed, without those of their items; sorted.
+    consumed: Vec<SignalId>,
 }
 
 impl Steps {
@@ -79,6 +81,12 @@ impl Steps {
         self.items
     }
 
+    /// Returns `true` if a wait of one of them, or of their items, has consumed this signal.
+    pub fn has_consumed(&self, signal: SignalId) -> bool {
+        let of_items = |step: &Step| step.items.as_ref().is_some_and(|items| items.steps.has_consumed(signal));
+        self.consumed.binary_search(&signal).is_ok() || self.items > 0 && self.iter().any(of_items)
+    }
+
     /// The soonest time at which one of them must be looked at again.
     pub fn wake_at(&self) -> Option<Timestamp> {
         self.due.iter().flatten().min().copied()
@@ -102,12 +110,17 @@ impl Steps {
         self.open[index / CHUNK] -= u8::from(step.status == StepStatus::Pending);
         self.bytes -= step.bytes();
         self.items -= step.items_len();
-        let due = step.wake_at();
+        let (due, consumed) = (step.wake_at(), step.consumed);
         let changed = change(step);
         self.tally[step.status as usize] += 1;
         self.open[index / CHUNK] += u8::from(step.status == StepStatus::Pending);
         self.bytes += step.bytes();
         self.items += step.items_len();
+        if step.consumed != consumed {
+            let earlier = consumed.and_then(|id| self.consumed.binary_search(&id).ok());
+            earlier.into_iter().for_each(|at| _ = self.consumed.remove(at));
+            step.consumed.into_iter().for_each(|id| insert(&mut self.consumed, id));
+        }
         if step.wake_at() != due {
             self.due[index / CHUNK] = chunk.iter().filter_map(Step::wake_at).min();
         }
@@ -129,6 +142,7 @@ impl FromIterator<Step> for Steps {
             all.tally[step.status as usize] += 1;
             all.bytes += step.bytes();
             all.items += step.items_len();
+            step.consumed.into_iter().for_each(|id| insert(&mut all.consumed, id));
             let due = &mut all.due[(all.len - 1) / CHUNK];
             *due = due.iter().copied().chain(step.wake_at()).min();
             chunk.push(step);
@@ -141,6 +155,11 @@ impl FromIterator<Step> for Steps {
         }
         all
     }
+}
+
+fn insert(sorted: &mut Vec<SignalId>, id: SignalId) {
+    let at = sorted.partition_point(|known| *known < id);
+    sorted.insert(at, id);
 }
 
 impl Index<usize> for Steps {

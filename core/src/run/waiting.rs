@@ -4,8 +4,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::json::present;
 use crate::tenant::Role;
-use crate::{Name, RunId, Timestamp};
+use crate::{Failure, Json, Name, Party, RunId, Timestamp};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Waiting {
@@ -61,6 +62,33 @@ pub struct AwaitedSignal {
     /// What must stand at each path.
     #[serde(default, rename = "match", skip_serializing_if = "Vec::is_empty")]
     pub matches: Vec<(String, Value)>,
+}
+
+/// What somebody answered or reported before the wait for it began. It ends the wait as soon as that begins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EarlyAnswer {
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub output: Option<Json>,
+    /// The failure that was reported, instead of an output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+    pub by: Party,
+}
+
+impl EarlyAnswer {
+    pub fn new(result: Result<Json, Failure>, by: Party) -> Self {
+        match result {
+            Ok(output) => Self { output: Some(output), error: None, by },
+            Err(error) => Self { output: None, error: Some(error), by },
+        }
+    }
+
+    pub fn result(&self) -> Result<Json, Failure> {
+        match &self.error {
+            Some(error) => Err(error.clone()),
+            None => Ok(self.output.clone().unwrap_or_else(Json::null)),
+        }
+    }
 }
 
 impl Awaited {

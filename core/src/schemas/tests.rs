@@ -107,7 +107,7 @@ fn full(kind: &str) -> Vec<Value> {
                 "trigger": {"signals": ["a.b", "c.d"]}, "steps": [
                 {"id": "a", "type": "wait", "for": "5m", "for_each": "${signal.payload.items}"},
                 {"id": "b", "type": "wait", "until": "2027-01-01T00:00:00Z"},
-                {"id": "c", "type": "wait", "signal": "a.b", "lookback": "5m", "on_error": "continue"},
+                {"id": "c", "type": "wait", "signal": "a.b", "lookback": "5m", "consume": false, "on_error": "continue"},
                 {"id": "d", "type": "wait", "callback": true},
             ]}}),
         ],
@@ -397,6 +397,7 @@ fn completed(piece: &Value) -> Option<Value> {
 #[case::part("/workflow/steps/0/for_each", json!({"items": [1], "tolerate": "101%"}))]
 #[case::two_waits("/workflow/steps/1/until", json!("2027-01-01T00:00:00Z"))]
 #[case::lookback("/workflow/steps/1/lookback", json!("run"))]
+#[case::consume("/workflow/steps/1/consume", json!(true))]
 #[case::output_of_a_failure("/workflow/steps/2/output", json!({}))]
 #[case::concurrency("/workflow/singleton", json!({}))]
 #[case::transition("/workflow/transitions", json!([{"from": "a"}]))]

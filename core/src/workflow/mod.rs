@@ -8,6 +8,7 @@ pub mod diff;
 mod does;
 mod flow;
 mod graph;
+mod language;
 mod read;
 mod reads;
 mod sight;
@@ -25,6 +26,7 @@ use crate::tenant::Role;
 use crate::{Json, Name, Slug, Span};
 
 pub use flow::{Concurrency, Debounce, OnLimit, Throttle};
+pub use language::LanguageRevision;
 pub use read::{Catalog, read};
 pub use wait::{Escalation, EventMatch, Lookback, Wait};
 

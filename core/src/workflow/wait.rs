@@ -18,6 +18,9 @@ pub enum Wait {
         events: Vec<EventMatch>,
         /// Which signals from before the wait began count as well.
         lookback: Option<Lookback>,
+        /// A signal that ends this wait ends no other wait of the run that consumes. `false`: the wait takes a copy,
+        /// whoever else takes the signal.
+        consumes: bool,
     },
     /// Somebody with the role answers.
     Input {

@@ -216,6 +216,78 @@ fn its_timeout_comes_though_there_are_signs_of_life() {
     assert_eq!(world.error().message, "step `a`: a report from outside did not come within 15s");
 }
 
+// What comes early
+
+#[rstest]
+#[case::an_answer(json!({"input": {"role": "operator", "schema": {"type": "integer"}}}), "answer_as_admin 7")]
+#[case::a_report(json!({"callback": {"schema": {"type": "integer"}}}), "report 7")]
+fn what_comes_before_its_wait_is_kept_and_ends_it_when_it_begins(#[case] fields: Value, #[case] line: &str) {
+    let mut step = json!({"id": "a", "type": "wait", "timeout": "1h"});
+    step.as_object_mut().expect("an object").extend(fields.as_object().expect("fields").clone());
+    let mut world = World::new(json!({"output": "${steps.a.output}", "steps": [{"id": "x", "type": "agent"}, step]}));
+    let verb = line.split(' ').next().expect("a verb");
+    assert!(matches!(world.try_play(&format!("a {verb} {{}}")), Err(Illegal::Unfit(_))), "it must fit the schema");
+    if verb == "report" {
+        let refused = world.try_play("a beat");
+        assert!(matches!(refused, Err(Illegal::StepStatus(StepStatus::Pending, _))), "{refused:?}");
+    } else {
+        assert_eq!(world.try_play("a answer 7"), Err(Illegal::Role(Role::Operator)));
+    }
+    world.play(&format!("a {line}"));
+    let again = world.try_play(&format!("a {line}"));
+    assert!(matches!(again, Err(Illegal::StepStatus(StepStatus::Pending, _))), "one is kept: {again:?}");
+    world.play("x ok");
+    assert_eq!(world.timeline(), "run started, x started, a answered_early, x completed, a completed, run completed");
+    assert_eq!(output(&world), &json!(7));
+    assert_eq!(world.log[4].payload.value()["by"], json!({"type": "user", "id": "ada"}));
+}
+
+#[test]
+fn a_wait_that_is_answered_early_needs_no_lock_and_an_early_failure_fails_it() {
+    let steps =
+        || json!([{"id": "x", "type": "agent"}, {"id": "a", "type": "wait", "callback": true, "lock": "the one"}]);
+    let mut world = World::of(steps());
+    world.play("a lost");
+    world.play("x ok");
+    assert_eq!((world.run.status, world.error().code.as_str()), (Status::Failed, "broken"));
+    let mut world = World::of(steps());
+    world.play("x ok");
+    assert_eq!(world.step("a").status, StepStatus::Waiting, "for its lock");
+    world.play("a report 7");
+    assert_eq!((world.run.status, world.run.steps[1].output.as_ref().map(Json::text)), (Status::Completed, Some("7")));
+}
+
+#[test]
+fn nothing_is_kept_where_no_wait_can_begin() {
+    let steps = json!([{"id": "x", "type": "agent"}, {"id": "many", "type": "wait", "callback": true, "for_each": [1, 2]},
+        {"id": "work", "type": "agent"}]);
+    let mut world = World::of(steps);
+    for name in ["many", "many[0]"] {
+        let refused = world.try_play(&format!("{name} report 1"));
+        assert!(matches!(refused, Err(Illegal::StepStatus(StepStatus::Pending, _))), "{name}: {refused:?}");
+    }
+    assert!(matches!(world.try_play("work report 1"), Err(Illegal::Stale(_))), "it is no wait");
+    world.play("cancel");
+    let refused = world.try_play("many report 1");
+    assert!(matches!(refused, Err(Illegal::Ended(_))), "{refused:?}");
+}
+
+#[test]
+fn a_retry_forgets_what_a_step_took_and_keeps_what_is_still_to_be_taken() {
+    let steps = json!([{"id": "a", "type": "wait", "callback": true}, {"id": "x", "type": "agent", "retry": {"max_attempts": 1}},
+        {"id": "b", "type": "wait", "callback": true}]);
+    let mut world = World::of(steps);
+    world.play("b report 2");
+    world.play("a report 1");
+    world.play("x broken");
+    assert_eq!(world.run.status, Status::Failed);
+    world.play("retry a");
+    assert_eq!(world.step("a").status, StepStatus::Waiting, "it is reported again");
+    world.play("a report 3");
+    world.play("x ok");
+    assert_eq!(world.run.status, Status::Completed, "the report for `b` was there all the time");
+}
+
 // What they have in common
 
 #[rstest]

@@ -16,7 +16,15 @@ impl World {
         for (place, step) in rows(&self.run) {
             is_whole(&self.run, place, &step);
         }
+        self.no_signal_is_consumed_twice();
         self.a_run_that_has_ended_is_still_and_another_is_not_stuck();
+    }
+
+    fn no_signal_is_consumed_twice(&self) {
+        let rows = rows(&self.run);
+        let all: Vec<_> = rows.values().filter_map(|step| step.consumed).collect();
+        assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len(), "each signal ends one wait of the run");
+        assert!(all.iter().all(|id| self.run.has_consumed(*id)), "what a place consumed the run knows");
     }
 
     fn the_log_gives_the_run(&self) {

@@ -28,7 +28,7 @@ pub(crate) fn load(store: &dyn Store) -> Result<Directory> {
                 && version.slug == entry.slug
                 && entry.active_version.as_ref() == Some(&version.version)
         });
-        let active = active.map(|version| compile_stored(version.document.text())).transpose()?;
+        let active = active.map(compile_stored).transpose()?;
         if let Some(tenant) = directory.tenant_mut(entry.tenant) {
             tenant.put_workflow(entry, active);
         }

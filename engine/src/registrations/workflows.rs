@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fleetprompt_core::document::Format;
 use fleetprompt_core::registration::{WorkflowEntry, WorkflowStatus, WorkflowVersion};
-use fleetprompt_core::workflow::Workflow;
+use fleetprompt_core::workflow::{LanguageRevision, Workflow};
 use fleetprompt_core::{Party, Scope, Slug, WorkflowVersionId};
 use fleetprompt_store::{Page, Store};
 use serde_json::json;
@@ -24,12 +24,14 @@ impl Decider {
         let (mut directory, mut open) = self.begin();
         let tenant = directory.tenant_mut(scope.tenant).ok_or_else(|| Refusal::not_found("tenant", scope.tenant))?;
         compiled.check_names(tenant)?;
-        let CompiledWorkflow { workflow, warnings, .. } = compiled;
+        let known = self.store.workflow_version(scope.tenant, &compiled.workflow.slug, &compiled.workflow.version)?;
+        let same = known.as_ref().is_some_and(|known| known.digest == compiled.workflow.digest);
+        // A version that is stored keeps the meaning that it was applied with.
+        let language = known.as_ref().filter(|_| same).map_or(LanguageRevision::CURRENT, |known| known.language);
+        let CompiledWorkflow { workflow, warnings, .. } = compiled.in_revision(language);
 
         let entry = tenant.workflows.get(&workflow.slug).map(|known| known.entry.clone());
-        let known = self.store.workflow_version(scope.tenant, &workflow.slug, &workflow.version)?;
         let in_force = |entry: &WorkflowEntry| entry.active_version.as_ref() == Some(&workflow.version);
-        let same = known.as_ref().is_some_and(|known| known.digest == workflow.digest);
         if let Some(known) = known.as_ref().filter(|_| !same) {
             may_replace(known, entry.as_ref())?;
         }
@@ -47,6 +49,7 @@ impl Decider {
                 document: workflow.document.clone(),
                 digest: workflow.digest.clone(),
                 created_at: now,
+                language,
             },
         };
         let entry = entry.unwrap_or_else(|| WorkflowEntry {
@@ -162,7 +165,7 @@ pub(crate) fn compile_version(
     };
     let stored = store.workflow_version(id, slug, &version)?;
     let stored = stored.ok_or_else(|| Refusal::not_found("version", format!("{slug} {version}")))?;
-    CompiledWorkflow::read(stored.document.text(), Format::Json, tenant, true)
+    Ok(CompiledWorkflow::read(stored.document.text(), Format::Json, tenant, true)?.in_revision(stored.language))
 }
 
 fn may_replace(known: &WorkflowVersion, entry: Option<&WorkflowEntry>) -> Result<(), Refusal> {

@@ -283,6 +283,7 @@ impl Maker<'_> {
         };
         if field.starts_with("signal") && self.chance.one_in(3) {
             step.insert("lookback".into(), self.chance.pick(&["run", "1m"]).into());
+            step.insert("consume".into(), self.chance.pick(&[true, true, false]).into());
         }
         if field == "callback" && self.chance.one_in(2) {
             step.insert("heartbeat".into(), "15s".into());

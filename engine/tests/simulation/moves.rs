@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use fleetprompt_core::directive::{Directive, HandlerKind, Status as DirectiveStatus};
 use fleetprompt_core::registration::WorkflowStatus;
-use fleetprompt_core::run::{Awaited, Place, Run, StepStatus};
+use fleetprompt_core::run::{Awaited, Place, Run, Step, StepStatus, step_key};
 use fleetprompt_core::signal::NewSignal;
+use fleetprompt_core::workflow::{StepKind, Wait};
 use fleetprompt_core::{Failure, Json, Name, RunId, Scope, SignalId};
 use fleetprompt_engine::{Emitted, Error, NewDirective, Requested, Task};
 use fleetprompt_store::Store;
@@ -321,8 +322,25 @@ impl World {
         self.seen.open_runs().flat_map(of_run).collect()
     }
 
+    /// Waits that somebody may answer and that have not begun.
+    fn answerable_early(&self) -> Vec<(RunId, Place)> {
+        let of_run = |run: &Run| {
+            let steps = self.seen.workflow(run).steps.iter().zip(run.steps.iter()).enumerate();
+            let asks = |wait: &Wait| matches!(wait, Wait::Input { .. } | Wait::Callback { .. });
+            let is_early = |step: &Step| {
+                step.status == StepStatus::Pending || step.lock.is_some() && step.status == StepStatus::Waiting
+            };
+            let early = steps.filter(|(_, (defined, step))| {
+                matches!(&defined.kind, StepKind::Wait(wait) if asks(wait)) && is_early(step)
+            });
+            early.map(|(index, _)| (run.id, Place::step(index))).collect::<Vec<_>>()
+        };
+        self.seen.open_runs().flat_map(of_run).collect()
+    }
+
     fn answer(&mut self, chance: &mut Chance, number: u64) -> Held {
-        let Some((run, place)) = chance.pick_any(&self.answerable()).copied() else { return Ok(()) };
+        let of_some = if chance.one_in(4) { self.answerable_early() } else { self.answerable() };
+        let Some((run, place)) = chance.pick_any(&of_some).copied() else { return Ok(()) };
         let foreign = self.any_house(chance);
         let value = match chance.below(4) {
             0 => json!("no"),
@@ -350,9 +368,10 @@ impl World {
         key: String,
     ) -> Result<Requested, Error> {
         let row = &self.seen.runs[&run];
-        let step = self.seen.workflow(row).steps[place.index()].id.clone();
-        let waiting = row.at(place).and_then(|step| step.waiting.clone());
-        if let Some(Awaited::Callback { key: place_key }) = waiting.as_ref().map(|waiting| &waiting.what) {
+        let defined = &self.seen.workflow(row).steps[place.index()];
+        let step = defined.id.clone();
+        if matches!(defined.kind, StepKind::Wait(Wait::Callback { .. })) {
+            let place_key = step_key(run, &step, place, 0, 0);
             let said = match says {
                 "error" => json!({"code": "refused", "message": "not today"}),
                 "heartbeat" => json!(true),

@@ -103,7 +103,7 @@ impl Seen {
             let stored = stored.ok_or_else(|| format!("{} follows a version that is not there", run.id))?;
             let read = workflow::read(stored.document.text(), Format::Json, &Catalog::default());
             let (workflow, _) = read.map_err(|_| format!("{} {} cannot be read again", stored.slug, stored.version))?;
-            self.workflows.insert(key, Arc::new(workflow));
+            self.workflows.insert(key, Arc::new(workflow.in_revision(stored.language)));
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use fleetprompt_client::wire;
+use fleetprompt_core::directive::HandlerKind;
 use fleetprompt_core::signal::is_plain_text;
 use fleetprompt_core::tenant::Role;
 use fleetprompt_core::{DirectiveId, Failure, Json, Name, RunId, directive};
@@ -24,7 +25,8 @@ use super::{Api, Problem, page, view};
 ///
 /// Records an intent, and lets its handler carry it out. The idempotency key, in the body or the
 /// header, makes it one intent however often it is asked for: the same request again answers 200
-/// with the same directive, and another request under the same key is refused.
+/// with the same directive, and another request under the same key is refused. A directive that is built in is carried
+/// out at once: if it fails, the response is the problem that it failed with, and another attempt needs another key.
 #[utoipa::path(
     post, path = "/v1/directives", tag = "directives",
     params(IdempotencyKey),
@@ -56,6 +58,12 @@ pub async fn directive_request(
         causation_id: request.causation_id,
     };
     let requested = api.engine().request(&caller.scope, directive).await?;
+    // What is built in is carried out with the request that records it, and so is its failure.
+    if let Some(error) =
+        requested.directive.error.as_ref().filter(|_| requested.directive.handler == HandlerKind::BuiltIn)
+    {
+        return Err(Problem::of_failed(&requested.directive, error));
+    }
     let directive = view::directive(&requested.directive);
     made(!requested.replayed, &wire::Requested { directive, replayed: requested.replayed })
 }

@@ -4,7 +4,7 @@
 //! caller may know. What is our own fault is logged here in full and told in one sentence.
 
 use std::any::Any;
-use std::fmt::Display;
+use std::fmt::{Display, Write};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -12,6 +12,7 @@ use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use fleetprompt_client::wire;
 use fleetprompt_core::Failure;
+use fleetprompt_core::directive::Directive;
 use fleetprompt_core::tenant::Role;
 use fleetprompt_engine::memory::Exhausted;
 use fleetprompt_engine::{Error, Refusal, RefusalKind};
@@ -151,6 +152,17 @@ impl Problem {
             _ => StatusCode::CONFLICT,
         };
         Self::new(status, &failure.code, failure.message.clone())
+    }
+
+    /// The same, with the directive that records it: its idempotency key stands for the failure.
+    pub fn of_failed(directive: &Directive, failure: &Failure) -> Self {
+        let mut problem = Self::of_failure(failure);
+        let _ = write!(
+            problem.0.body.detail,
+            "; {} records the failure under this idempotency key, so send the next attempt under another one",
+            directive.id
+        );
+        problem
     }
 
     /// It was refused for its size, and its sender may be in the middle of sending.

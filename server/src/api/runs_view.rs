@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use fleetprompt_client::wire;
 use fleetprompt_core::diagnostic::shown;
+use fleetprompt_core::directive::Directive;
 use fleetprompt_core::registration::WorkflowVersion;
 use fleetprompt_core::run::{self, Items, Place, QueueReason, Run, RunRecord, Status, Step, StepStatus};
 use fleetprompt_core::workflow::Workflow;
@@ -288,7 +289,10 @@ fn of_step(step: &Step, id: &str) -> Option<String> {
         StepStatus::Waiting => {
             step.waiting.as_ref().map(|waiting| format!("step `{id}` waits for {}", awaited(waiting)))
         }
-        StepStatus::Retrying => Some(format!("step `{id}` tries again{}", at(step.due_at))),
+        StepStatus::Retrying => {
+            let why = step.error.as_ref().map(|error| format!(": {}", said(error))).unwrap_or_default();
+            Some(format!("step `{id}` tries again{}{why}", at(step.due_at)))
+        }
         StepStatus::Repeating => {
             Some(format!("step `{id}` begins iteration {}{}", step.iteration + 1, at(step.due_at)))
         }
@@ -310,6 +314,12 @@ fn running(step: &Step, id: &str) -> String {
         (None, Some(directive)) => format!("step `{id}` waits for directive {directive}"),
         (None, None) => format!("step `{id}` is at work, attempt {}", step.attempt),
     }
+}
+
+/// `directive dir_… is tried again at …, attempt 2: http_status: the endpoint answered 429 …`.
+pub fn postponed(directive: &Directive, at: Timestamp, why: Option<&Failure>) -> String {
+    let why = why.map(|failure| format!(": {}", said(failure))).unwrap_or_default();
+    format!("directive {} is tried again at {at}, attempt {}{why}", directive.id, directive.attempt + 1)
 }
 
 fn at(due: Option<Timestamp>) -> String {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use axum::extract::State;
 use fleetprompt_client::wire;
 use fleetprompt_core::run::{Run, Step, StepStatus};
-use fleetprompt_core::{Json, RunId, TenantId};
+use fleetprompt_core::{Json, Name, RunId, TenantId, directive};
 use fleetprompt_engine::Directory;
 use fleetprompt_engine::workers::Workers;
-use fleetprompt_store::{RunPart, StepRange, Store};
+use fleetprompt_store::{Page, RunPart, SignalFilter, StepRange, Store};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use wire::schema;
@@ -19,6 +19,9 @@ use super::request::{Asked, At};
 use super::runs::{head, names, refusals};
 use super::runs_view::{self, StepName};
 use super::{Api, Problem, page, view};
+
+/// Newest postponed attempts of a run among which that of a step is looked for.
+const RETRIES_READ: usize = 100;
 
 /// Steps in the response with their run.
 pub const STEPS_MAX: usize = 1_000;
@@ -143,7 +146,7 @@ impl Reader {
             self.waiting_for(store, run, &names)?
         } else {
             let open: Vec<usize> = (0..count).filter(|index| runs_view::is_open(run, *index)).collect();
-            runs_view::waiting_for(run, &names, &open, Some(&self.workers))
+            self.waiting_for_open(store, run, &names, &open)?
         };
         let mut bytes = page::bytes_of(&shown)?;
         for (_, step) in self.steps(&part, 0, &names) {
@@ -171,7 +174,43 @@ impl Reader {
                 runs_view::take_step(&mut known, &part.run, *index);
             }
         }
-        Ok(runs_view::waiting_for(&known, names, &open, Some(&self.workers)))
+        self.waiting_for_open(store, &known, names, &open)
+    }
+
+    /// The same for a run of which the first open steps are known, with the attempts that were postponed.
+    fn waiting_for_open(
+        &self,
+        store: &dyn Store,
+        run: &Run,
+        names: &[StepName],
+        open: &[usize],
+    ) -> Result<Option<String>, Problem> {
+        let waiting_for = runs_view::waiting_for(run, names, open, Some(&self.workers));
+        let mut texts: Vec<String> = waiting_for.into_iter().collect();
+        for step in open.iter().take(runs_view::SHOWN_MAX).filter_map(|index| run.steps.get(*index)) {
+            texts.extend(self.postponed(store, run, step)?);
+        }
+        Ok(Some(texts.join("; ")).filter(|text| !text.is_empty()))
+    }
+
+    /// When the directive of a step, or what undoes it, is tried again, and why.
+    fn postponed(&self, store: &dyn Store, run: &Run, step: &Step) -> Result<Option<String>, Problem> {
+        let undo = step.undo.as_deref().filter(|undo| undo.status == StepStatus::Running);
+        let step = undo.unwrap_or(step);
+        let Some(id) = step.directive_id.filter(|_| step.status == StepStatus::Running) else { return Ok(None) };
+        let directive = store.directive(self.tenant, id)?.filter(|directive| directive.handler.has_attempts());
+        let Some((directive, at)) = directive.and_then(|directive| directive.wake_at.map(|at| (directive, at))) else {
+            return Ok(None);
+        };
+        let filter = SignalFilter {
+            names: vec![Name::known(directive::Change::Retrying.signal_name())],
+            run_id: Some(run.id),
+            ..SignalFilter::default()
+        };
+        let postponed = store.signals(self.tenant, &filter, Page::newest(RETRIES_READ))?;
+        let last = postponed.iter().find(|signal| signal.directive_id == Some(id));
+        let record = last.and_then(|signal| serde_json::from_str::<directive::Record>(signal.payload.text()).ok());
+        Ok(Some(runs_view::postponed(&directive, at, record.and_then(|record| record.error).as_ref())))
     }
 
     fn part(&self, store: &dyn Store, id: RunId, steps: StepRange) -> Result<RunPart, Problem> {

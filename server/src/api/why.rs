@@ -184,6 +184,7 @@ fn said_of_step(signal: &Signal) -> Option<String> {
             let what = record.waiting.as_ref().map(|waiting| format!(" for {}", waiting.reason()));
             format!("waits{}", what.unwrap_or_default())
         }
+        StepChange::AnsweredEarly => format!("was answered before it waited{}", who()),
         StepChange::Heartbeat => "is being worked on".to_owned(),
         StepChange::Escalated => "asks others as well".to_owned(),
         StepChange::Retrying => format!("failed and will be tried again{}", because(record.error.as_ref())),

@@ -195,7 +195,8 @@ impl Line {
             StepChange::Canceling => StepStatus::Canceling,
             StepChange::Canceled => StepStatus::Canceled,
             StepChange::Reset => StepStatus::Pending,
-            StepChange::Compensating
+            StepChange::AnsweredEarly
+            | StepChange::Compensating
             | StepChange::Compensated
             | StepChange::CompensationFailed
             | StepChange::CompensationSkipped => self.status,

@@ -179,6 +179,34 @@ async fn what_waits_for_people_is_listed_and_answered_by_those_who_may() {
     assert_eq!(status(&forum, &run).await, "completed");
 }
 
+#[tokio::test]
+async fn what_comes_early_is_kept_and_what_belongs_nowhere_is_refused() {
+    let server = Server::start();
+    let forum = server.tenant("forum", Role::Operator).await;
+    let run = started(&forum, asking_workflow()).await;
+    let report = |key: &str, place: String| json!({"name": "workflow.step.report", "idempotency_key": key, "payload": {"key": place, "output": 7}});
+    // The wait for it has not begun.
+    let early = forum.post("/v1/directives", report("early", format!("{run}:scan"))).await.is(201);
+    assert_eq!(text(&early, "/directive/status"), "succeeded", "{early}");
+    let twice = forum.post("/v1/directives", report("twice", format!("{run}:scan"))).await;
+    let detail = text(&twice.is_problem(409, "step_status"), "/detail").to_owned();
+    assert!(detail.contains("is kept for it already") && detail.contains("send the next attempt under another one"));
+    // The same key is the same failure.
+    forum.post("/v1/directives", report("twice", format!("{run}:scan"))).await.is_problem(409, "step_status");
+    let nobody = "run_01h455vb4pex5vsknk084sn02q";
+    forum.post("/v1/directives", report("step", format!("{run}:nothing"))).await.is_problem(404, "not_found");
+    forum.post("/v1/directives", report("run", format!("{nobody}:scan"))).await.is_problem(404, "not_found");
+    let cancel =
+        json!({"name": "workflow.run.cancel", "idempotency_key": "c", "payload": {"run_id": nobody, "reason": "r"}});
+    forum.post("/v1/directives", cancel).await.is_problem(404, "not_found");
+
+    let answer = json!({"value": {"approved": true}});
+    forum.post(&format!("/v1/runs/{run}/steps/approve/answer"), answer).await.ok();
+    let done = forum.get(&format!("/v1/runs/{run}")).await.ok();
+    assert_eq!((text(&done, "/run/status"), &done["run"]["output"]["scan"]), ("completed", &json!(7)));
+    forum.post("/v1/directives", report("late", format!("{run}:scan"))).await.is_problem(409, "run_ended");
+}
+
 /// A second key of the same tenant.
 async fn member_of<'s>(tenant: &Tenant<'s>, role: &str) -> Tenant<'s> {
     let key = tenant.post("/v1/keys", json!({"name": role, "role": role})).await.is(201);

@@ -81,3 +81,28 @@ async fn a_run_of_an_older_version_keeps_the_names_of_its_steps() {
     let detail = forum.get(&format!("/v1/runs/{}", text(&told, "/dispositions/0/run_id"))).await.ok();
     assert_eq!((text(&detail, "/run/version"), text(&detail, "/run/steps/0/id")), ("1.0.0", "loud"));
 }
+
+#[tokio::test]
+async fn a_run_says_when_its_directive_is_tried_again_and_why() {
+    let server = Server::start();
+    let forum = server.tenant("forum", Role::Member).await;
+    let of_type = json!({"directive_type": {"name": "forum.review.ask", "handler": {"type": "worker"}}});
+    forum.post("/v1/directive-types", of_type).await.is(201);
+    forum.post("/v1/workflows?activate=true", waiting_workflow()).await.is(201);
+    let told = forum.post("/v1/signals", thread("42")).await.is(201);
+    let run = text(&told, "/dispositions/0/run_id");
+    let worker = json!({"name": "limited"});
+    let take = json!({"worker": worker, "performs": ["*"], "wait": "20s"});
+    let taken = forum.post("/v1/attempts/take", take).await.ok();
+    let outcome = json!({"id": text(&taken, "/attempts/0/id"), "status": "retry", "delay": "2h",
+        "error": {"code": "http_status", "message": "the endpoint answered 429 Too Many Requests"}});
+    forum.post("/v1/attempts/report", json!({"worker": worker, "outcomes": [outcome]})).await.ok();
+
+    let detail = forum.get(&format!("/v1/runs/{run}")).await.ok();
+    let directive = text(&detail, "/run/steps/0/directive_id");
+    let waiting_for = text(&detail, "/run/waiting_for");
+    let start = format!("step `ask` waits for directive {directive}; directive {directive} is tried again at ");
+    assert!(waiting_for.starts_with(&start), "{waiting_for}");
+    let end = ", attempt 2: http_status: the endpoint answered 429 Too Many Requests";
+    assert!(waiting_for.ends_with(end), "{waiting_for}");
+}

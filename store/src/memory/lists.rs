@@ -156,7 +156,8 @@ impl State {
 fn without_documents(step: &Step) -> Step {
     let undo = step.undo.as_deref().map(without_documents).map(Box::new);
     let output_by = step.output_by.filter(|by| step.signal_id != Some(*by));
-    Step { output: None, output_by, error: None, waiting: None, lock: None, undo, ..step.clone() }
+    let bare = Step { early_answer: None, consumed: None, ..step.clone() };
+    Step { output: None, output_by, error: None, waiting: None, lock: None, undo, ..bare }
 }
 
 fn is<T: PartialEq>(wanted: &Option<T>, found: &T) -> bool {

@@ -12,12 +12,13 @@ struct Migration {
 }
 
 /// The version of a migration is its place here, from 1.
-const MIGRATIONS: [Migration; 5] = [
+const MIGRATIONS: [Migration; 6] = [
     Migration { name: "initial", sql: include_str!("migrations/0001_initial.sql") },
     Migration { name: "weights", sql: include_str!("migrations/0002_weights.sql") },
     Migration { name: "descent", sql: include_str!("migrations/0003_descent.sql") },
     Migration { name: "continuations", sql: include_str!("migrations/0004_continuations.sql") },
     Migration { name: "dedupe by name", sql: include_str!("migrations/0005_dedupe_by_name.sql") },
+    Migration { name: "revisions", sql: include_str!("migrations/0006_revisions.sql") },
 ];
 
 /// The newest version of the schema.

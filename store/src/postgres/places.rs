@@ -241,6 +241,8 @@ fn place(row: &Row) -> Result<(Place, Step)> {
         directive_id: columns::id_if_any(row, 8)?.map(DirectiveId),
         waiting: said.waiting,
         lock: said.lock,
+        early_answer: said.early_answer,
+        consumed: said.consumed,
         output,
         output_by,
         error: said.error,

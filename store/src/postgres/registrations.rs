@@ -7,6 +7,7 @@ use fleetprompt_core::registration::{
 };
 use fleetprompt_core::schedule;
 use fleetprompt_core::tenant::{Key, KeyHash, Role, Tenant, Weight};
+use fleetprompt_core::workflow::LanguageRevision;
 use fleetprompt_core::{KeyId, SignalId, Slug, TenantId, WorkflowVersionId};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -18,7 +19,8 @@ use super::database::partition;
 use super::fault::{Fault, Result};
 use crate::{Directory, Order, Page};
 
-const VERSION_COLUMNS: &str = "v.tenant_id, v.slug, v.version, v.id, v.digest, v.created_at, v.document";
+const VERSION_COLUMNS: &str = "v.tenant_id, v.slug, v.version, v.id, v.digest, v.created_at, v.document, \
+    v.language";
 
 pub async fn tenants(view: &View<'_>) -> Result<Vec<Tenant>> {
     view.rows("SELECT tenant_id, slug, name, created_at, weight FROM tenants ORDER BY tenant_id", &[], tenant).await
@@ -86,7 +88,8 @@ pub async fn versions(view: &View<'_>, tenant: TenantId, slug: &Slug, page: Page
     };
     let beyond = page.cursor.map_or(String::new(), |_| format!("AND v.id {side} $4"));
     let sql = format!(
-        "SELECT v.tenant_id, v.slug, v.version, v.id, v.digest, v.created_at, 'null'::text FROM workflow_versions v
+        "SELECT v.tenant_id, v.slug, v.version, v.id, v.digest, v.created_at, 'null'::text, v.language
+         FROM workflow_versions v
          WHERE v.tenant_id = $1 AND v.slug = $2 {beyond} ORDER BY v.id {direction} LIMIT $3"
     );
     let (slug, limit) = (slug.as_str(), i64::try_from(page.limit).unwrap_or(i64::MAX));
@@ -155,7 +158,14 @@ fn workflow_version(row: &Row) -> Result<WorkflowVersion> {
         digest: columns::string(row, 4)?,
         created_at: columns::time(row, 5)?,
         document: columns::json(row, 6)?,
+        language: language(row, 7)?,
     })
+}
+
+fn language(row: &Row, column: usize) -> Result<LanguageRevision> {
+    let revision: i32 = columns::get(row, column)?;
+    let revision = u16::try_from(revision).map(LanguageRevision);
+    revision.map_err(|_| Fault::damaged("a version", "its revision of the language is none"))
 }
 
 fn agent(row: &Row) -> Result<AgentEntry> {

@@ -7,6 +7,7 @@ use fleetprompt_core::registration::{
 };
 use fleetprompt_core::schedule;
 use fleetprompt_core::tenant::{Key, KeyHash, Role, Tenant, Weight};
+use fleetprompt_core::workflow::LanguageRevision;
 use fleetprompt_core::{KeyId, SignalId, Slug, TenantId, WorkflowVersionId};
 use rusqlite::types::Value;
 use rusqlite::{Params, Row, params, params_from_iter};
@@ -16,7 +17,7 @@ use super::columns::{self, Id};
 use super::fault::{Fault, Result};
 use crate::{Directory, Order, Page};
 
-const VERSION_COLUMNS: &str = "v.slug, v.version, v.id, v.digest, v.created_at, v.document";
+const VERSION_COLUMNS: &str = "v.slug, v.version, v.id, v.digest, v.created_at, v.document, v.language";
 
 /// Each list in the order of its tenants' ids, then of its own.
 pub fn directory(view: &View) -> Result<Directory> {
@@ -44,7 +45,7 @@ pub fn directory(view: &View) -> Result<Directory> {
                  JOIN tenants t ON t.no = w.tenant ORDER BY t.id, w.slug"
             ),
             [],
-            |row| workflow_version(TenantId(columns::id(row, 6)?), row),
+            |row| workflow_version(TenantId(columns::id(row, 7)?), row),
         )?,
         agents: rows(
             view,
@@ -111,7 +112,8 @@ pub fn versions(view: &View, tenant: TenantId, slug: &Slug, page: Page) -> Resul
     };
     let beyond = page.cursor.map_or(String::new(), |_| format!("AND v.id {side} ?4"));
     let sql = format!(
-        "SELECT v.slug, v.version, v.id, v.digest, v.created_at, 'null' FROM workflow_versions v
+        "SELECT v.slug, v.version, v.id, v.digest, v.created_at, 'null', v.language
+         FROM workflow_versions v
          WHERE v.tenant = ?1 AND v.slug = ?2 {beyond} ORDER BY v.id {direction} LIMIT ?3"
     );
     let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
@@ -182,6 +184,7 @@ fn workflow_version(tenant: TenantId, row: &Row) -> Result<WorkflowVersion> {
         digest: row.get(3)?,
         created_at: columns::time(row, 4)?,
         document: columns::json(row, 5)?,
+        language: LanguageRevision(row.get(6)?),
     })
 }
 

@@ -19,6 +19,7 @@ use fleetprompt_core::run::{
 use fleetprompt_core::schedule;
 use fleetprompt_core::signal::{DedupeKey, Disposition, DispositionKind};
 use fleetprompt_core::tenant::{Key, KeyHash, Role, Tenant};
+use fleetprompt_core::workflow::LanguageRevision;
 use fleetprompt_core::{
     Failure, Json, KeyId, Party, RunId, Signal, SignalId, Span, TenantId, Timestamp, WorkflowVersionId,
 };
@@ -317,6 +318,7 @@ impl World {
                 document,
                 digest: text,
                 created_at: now,
+                language: LanguageRevision(what.into()),
             }),
             4 => self.batch.agents.push(AgentEntry { tenant, slug, document, digest: text, updated_at: now }),
             5 => {

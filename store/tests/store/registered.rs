@@ -8,6 +8,7 @@ use fleetprompt_core::registration::{
 };
 use fleetprompt_core::schedule::{State, Status};
 use fleetprompt_core::tenant::{Key, KeyHash, Role, Tenant, Weight};
+use fleetprompt_core::workflow::LanguageRevision;
 use fleetprompt_core::{Json, KeyId, SignalId, Span, WorkflowVersionId};
 use fleetprompt_store::{Batch, Directory, Page};
 use rstest::rstest;
@@ -40,6 +41,7 @@ fn version(samples: &mut Samples, tenant: &Tenant, slug_text: &str, version: &st
         digest: format!("digest of {version}"),
         document,
         created_at: samples.moment.now(),
+        language: if version == "1.0.0" { LanguageRevision::FIRST } else { LanguageRevision::CURRENT },
     }
 }
 

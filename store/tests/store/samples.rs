@@ -8,7 +8,8 @@ use fleetprompt_core::directive::{self, Directive, HandlerKind, Origin};
 use fleetprompt_core::document::Format;
 use fleetprompt_core::retry::RetryPolicy;
 use fleetprompt_core::run::{
-    self, Awaited, Ending, FlowKeys, Place, Run, RunChange, RunRecord, Status, Step, StepChange, StepRecord, Waiting,
+    self, Awaited, EarlyAnswer, Ending, FlowKeys, Place, Run, RunChange, RunRecord, Status, Step, StepChange,
+    StepRecord, Waiting,
 };
 use fleetprompt_core::signal::{Disposition, DispositionKind};
 use fleetprompt_core::tenant::{Tenant, Weight};
@@ -209,7 +210,8 @@ impl Samples {
         let output = Some(json!({"step": place.step, "item": place.item, "n": null}).into());
         let soon = Some(self.moment.now() + Span::from_secs(1));
         match change {
-            StepChange::Completed | StepChange::Compensated => StepRecord { output, ..record },
+            StepChange::Completed => StepRecord { output, consumed: run.signal_id, ..record },
+            StepChange::Compensated => StepRecord { output, ..record },
             StepChange::Repeating => StepRecord { output, iteration: 1, due_at: soon, ..record },
             StepChange::Failed | StepChange::CompensationFailed => {
                 StepRecord { error: Some(Failure::fatal("http_status", "404")), ..record }
@@ -220,6 +222,10 @@ impl Samples {
             StepChange::Waiting | StepChange::Heartbeat | StepChange::Escalated => {
                 let waiting = Waiting::new(Awaited::Callback { key: "k".into() });
                 StepRecord { waiting: Some(waiting.into()), ..record }
+            }
+            StepChange::AnsweredEarly => {
+                let early = EarlyAnswer::new(Ok(json!({"n": 1.50}).into()), Party::new("key", "k"));
+                StepRecord { early_answer: Some(early.into()), ..record }
             }
             StepChange::Started
             | StepChange::Skipped

@@ -97,7 +97,9 @@ impl<'a> Plan<'a> {
 
     /// What one place does first: it gets its lock, if it wants one, and then it acts.
     pub(super) fn begin_place(&mut self, place: Place) {
-        let Some(lock) = &self.definition(place).lock else { return self.act(place) };
+        // A wait that is answered already needs no lock.
+        let lock = self.definition(place).lock.as_ref().filter(|_| self.unit(place).early_answer.is_none());
+        let Some(lock) = lock else { return self.act(place) };
         let name = match lock.render(&self.view_at(place)).and_then(|name| lock_name(&name)) {
             Ok(name) => name,
             Err(failure) => return self.place_failed(place, failure, StepRecord::default()),

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::super::context::{Event, Fixed, View};
 use super::super::record::{StepChange, StepRecord};
-use super::super::{Awaited, AwaitedSignal, Place, Run, Setting, Status, StepStatus, Waiting};
+use super::super::{Awaited, AwaitedSignal, EarlyAnswer, Place, Run, Setting, Status, Step, StepStatus, Waiting};
 use super::{Answer, Effect, Illegal, Plan, Todo};
 use crate::expression::Template;
 use crate::workflow::{EventMatch, Lookback, StepKind, Wait};
@@ -27,10 +27,14 @@ pub fn awaits(setting: Setting<'_>, run: &Run, place: Place, signal: &Signal) ->
     if is_trigger || !is_later && since.is_none_or(|since| signal.recorded_at < since) {
         return Ok(false);
     }
-    let StepKind::Wait(Wait::Signal { events: defined, .. }) = &setting.workflow.steps[place.index()].kind else {
+    let StepKind::Wait(Wait::Signal { events: defined, consumes, .. }) = &setting.workflow.steps[place.index()].kind
+    else {
         return Ok(false);
     };
     setting.meter.charge(OFFER_UNITS);
+    if *consumes && run.has_consumed(signal.id) {
+        return Ok(false);
+    }
     let (fixed, event) = (Fixed::default(), Event::new(signal, setting.meter));
     let view = View { setting, run, fixed: &fixed, place: Some(place), event: Some(&event) };
     for (awaited, defined) in events.iter().zip(defined) {
@@ -54,6 +58,10 @@ fn holds(defined: &EventMatch, view: &View<'_>) -> Result<bool, Failure> {
 
 impl Plan<'_> {
     pub(super) fn begin_wait(&mut self, place: Place, wait: &Wait) {
+        if let Some(early) = self.unit(place).early_answer.clone() {
+            let record = StepRecord { attempt: 1, by: Some(early.by.clone()), ..StepRecord::default() };
+            return self.attempt_ended(place, early.result(), record);
+        }
         let awaited = match self.awaited(place, wait).and_then(|awaited| self.count_awaited(&awaited).map(|()| awaited))
         {
             Ok(awaited) => awaited,
@@ -107,7 +115,7 @@ impl Plan<'_> {
         Ok(match wait {
             Wait::For(span) => Awaited::Time { until: now + self.text::<Span>(place, span, "for")? },
             Wait::Until(time) => Awaited::Time { until: self.text::<Timestamp>(place, time, "until")? },
-            Wait::Signal { events, lookback } => Awaited::Signal {
+            Wait::Signal { events, lookback, .. } => Awaited::Signal {
                 events: events.iter().map(|event| self.awaited_signal(place, event)).collect::<Result<_, _>>()?,
                 since: lookback.map(|lookback| match lookback {
                     Lookback::Run => self.run.started_at,
@@ -174,12 +182,17 @@ impl Plan<'_> {
             Err(failure) => return Err(Illegal::Unfit(failure.message)),
         }
         self.cause = signal.id.into();
-        self.attempt_ended(place, Ok(signal.view().into()), StepRecord { attempt: 1, ..StepRecord::default() });
+        let consumes = matches!(self.definition(place).kind, StepKind::Wait(Wait::Signal { consumes: true, .. }));
+        let record = StepRecord { attempt: 1, consumed: consumes.then_some(signal.id), ..StepRecord::default() };
+        self.attempt_ended(place, Ok(signal.view().into()), record);
         Ok(())
     }
 
     pub(super) fn answered(&mut self, place: Place, by: Party, answer: Answer) -> Result<(), Illegal> {
-        let unit = self.run.at(place).ok_or(Illegal::NoSuchPlace)?;
+        let unit = self.answerable(place)?;
+        if has_not_begun(unit) {
+            return self.answered_early(place, by, answer);
+        }
         let (Some(waiting), StepStatus::Waiting) = (unit.waiting.clone(), unit.status) else {
             return Err(Illegal::StepStatus(unit.status, "it waits for nothing"));
         };
@@ -204,6 +217,52 @@ impl Plan<'_> {
         self.caused_by_place(place);
         let record = StepRecord { attempt: 1, by: Some(by), ..StepRecord::default() };
         self.attempt_ended(place, result, record);
+        Ok(())
+    }
+
+    fn answerable(&self, place: Place) -> Result<&Step, Illegal> {
+        let step = self.run.steps.get(place.index()).ok_or(Illegal::NoSuchPlace)?;
+        if self.definition(place).for_each.is_some() && step.status == StepStatus::Pending {
+            return Err(Illegal::StepStatus(step.status, "its items are not known yet; answer once it has begun"));
+        }
+        self.run.at(place).ok_or(Illegal::NoSuchPlace)
+    }
+
+    /// What comes before its wait begins is kept for it, if it fits what the definition declares. One that waits for its
+    /// lock needs that no more.
+    fn answered_early(&mut self, place: Place, by: Party, answer: Answer) -> Result<(), Illegal> {
+        let unit = self.unit(place);
+        if self.run.status.has_ended() || self.run.standing.as_ref().is_some_and(|standing| standing.ending.is_some()) {
+            return Err(Illegal::Status(self.run.status, "no step of it begins any more"));
+        }
+        let (result, schema) = match (&self.definition(place).kind, answer) {
+            (StepKind::Wait(Wait::Input { role: wanted, .. }), Answer::Input { role, .. }) if role < *wanted => {
+                return Err(Illegal::Role(*wanted));
+            }
+            (StepKind::Wait(Wait::Input { schema, .. }), Answer::Input { value, .. }) => (Ok(value), schema),
+            (StepKind::Wait(Wait::Callback { schema }), Answer::Report(result)) => (result, schema),
+            (StepKind::Wait(Wait::Callback { .. }), Answer::Heartbeat) => {
+                return Err(Illegal::StepStatus(unit.status, "its wait has not begun, so nothing is to be kept alive"));
+            }
+            _ => return Err(Illegal::Stale(place)),
+        };
+        if unit.early_answer.is_some() {
+            return Err(Illegal::StepStatus(unit.status, "an answer is kept for it already"));
+        }
+        if let (Ok(value), Some(schema)) = (&result, schema) {
+            schema.validate(value.value()).map_err(Illegal::Unfit)?;
+        }
+        let record = StepRecord { by: Some(by.clone()), ..StepRecord::default() };
+        if unit.status == StepStatus::Waiting {
+            self.caused_by_place(place);
+            self.attempt_ended(place, result, StepRecord { attempt: 1, ..record });
+            return Ok(());
+        }
+        if let Ok(value) = &result {
+            self.count(value).map_err(|failure| Illegal::Unfit(failure.message))?;
+        }
+        let early_answer = Some(EarlyAnswer::new(result, by).into());
+        self.emit_step(place, StepChange::AnsweredEarly, StepRecord { early_answer, ..record });
         Ok(())
     }
 
@@ -352,6 +411,16 @@ impl Plan<'_> {
         };
         let reason = format!("nobody answered: the role {} is asked as well", escalation.role.as_str());
         self.emit_waiting(place, StepChange::Escalated, waiting, Some(reason));
+    }
+}
+
+/// Whether the wait of a place is still to begin.
+fn has_not_begun(unit: &Step) -> bool {
+    let waits_for_lock = || unit.waiting.as_ref().is_some_and(|waiting| matches!(waiting.what, Awaited::Lock { .. }));
+    match unit.status {
+        StepStatus::Pending => true,
+        StepStatus::Waiting => waits_for_lock(),
+        _ => false,
     }
 }
 

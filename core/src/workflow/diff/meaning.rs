@@ -71,6 +71,7 @@ fn of_step(step: &Value) -> Option<(String, Value)> {
         ("", "join", json!("all")),
         ("", "cancel_rest", json!(false)),
         ("", "wait", json!(true)),
+        ("", "consume", json!(true)),
         ("", "on_cancel", json!("cancel")),
         ("", "status", json!("completed")),
         ("/for_each", "max_parallel", json!(ForEach::MAX_PARALLEL_DEFAULT)),

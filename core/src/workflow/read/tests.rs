@@ -308,6 +308,8 @@ fn a_cycle_is_shown_in_the_order_of_its_steps(#[case] steps: Value, #[case] expe
     "FP0110 `heartbeat` does not belong to a wait with `signal`")]
 #[case::wait_lookback(json!([{"id": "a", "type": "wait", "input": {}, "lookback": "run"}]),
     "FP0110 `lookback` does not belong to a wait with `input`")]
+#[case::wait_consume(json!([{"id": "a", "type": "wait", "callback": true, "consume": false}]),
+    "FP0110 `consume` does not belong to a wait with `callback`")]
 #[case::wait_signals(json!([{"id": "a", "type": "wait", "signals": vec!["a.b"; 17]}]),
     "FP0109 17 entries where at most 16 are allowed")]
 #[case::wait_match(json!([{"id": "a", "type": "wait", "signal": {"name": "a.b", "match": {"order": 1}}}]),
@@ -466,7 +468,9 @@ fn short_and_long_spellings_mean_the_same() {
             .as_object_mut()
             .expect("fields")
             .extend([("id".to_owned(), json!("a")), ("type".to_owned(), json!("wait"))]);
-        let StepKind::Wait(Wait::Signal { events, lookback: None }) = step(fields).kind else { panic!("a signal") };
+        let StepKind::Wait(Wait::Signal { events, lookback: None, consumes: true }) = step(fields).kind else {
+            panic!("a signal")
+        };
         assert!(events.len() == 1 && events[0].name.as_str() == "a.b" && events[0].matches.is_empty());
     }
     for callback in [json!(true), json!({})] {
@@ -491,9 +495,9 @@ fn waits_sub_runs_and_ends_are_read() {
     };
     assert!(matches!(wait(json!({"for": "${signal.payload.pause}"})), Wait::For(_)));
     assert!(matches!(wait(json!({"until": "2026-11-22T09:30:00Z"})), Wait::Until(_)));
-    let of_signals = json!({"lookback": "10m", "signals": ["a.b", {"name": "c.d", "when": "event.payload.n > 1",
+    let of_signals = json!({"lookback": "10m", "consume": false, "signals": ["a.b", {"name": "c.d", "when": "event.payload.n > 1",
         "match": {"payload.order.id": "${signal.payload.id}", "subject.type": "order"}}]});
-    let Wait::Signal { events, lookback } = wait(of_signals) else { panic!("signals") };
+    let Wait::Signal { events, lookback, consumes: false } = wait(of_signals) else { panic!("signals") };
     assert_eq!(lookback, Some(Lookback::For(Span::from_secs(600))));
     assert_eq!(events[1].matches[0].0, ["payload", "order", "id"]);
     assert!(events[1].when.is_some() && events[0].when.is_none());

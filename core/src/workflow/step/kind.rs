@@ -18,7 +18,7 @@ const WORKFLOW_REF: Known =
 const ERROR: Known = Known { what: "`error`", path: "error.", fields: &["code", "message"], later: &[] };
 
 /// Which types of step have a field. The others that a step may have belong to every type.
-pub const FIELDS: [(&str, &[&str]); 26] = [
+pub const FIELDS: [(&str, &[&str]); 27] = [
     ("agent_ref", &["agent"]),
     ("function", &["function"]),
     ("directive", &["directive"]),
@@ -28,6 +28,7 @@ pub const FIELDS: [(&str, &[&str]); 26] = [
     ("signal", &["wait"]),
     ("signals", &["wait"]),
     ("lookback", &["wait"]),
+    ("consume", &["wait"]),
     ("callback", &["wait"]),
     ("workflow_ref", &["workflow"]),
     ("wait", &["workflow"]),

@@ -38,6 +38,7 @@ const STEP: Known = Known {
         "signal",
         "signals",
         "lookback",
+        "consume",
         "callback",
         "wait",
         "on_cancel",

@@ -87,7 +87,8 @@ fn kind(reader: &mut Reader<'_>, node: &Node, fields: &Fields<'_>) -> Option<&'s
 }
 
 fn refuse_fields_of_others(reader: &mut Reader<'_>, fields: &Fields<'_>, kind: &str) {
-    for (field, owners) in [("lookback", &["signal", "signals"][..]), ("heartbeat", &["callback"])] {
+    let signals = &["signal", "signals"][..];
+    for (field, owners) in [("lookback", signals), ("consume", signals), ("heartbeat", &["callback"])] {
         let Some(key) = fields.key(field).filter(|_| !owners.contains(&kind)) else { continue };
         let message = format!("`{field}` does not belong to a wait with `{kind}`");
         let help = format!("it belongs to one with `{}`", owners.join("` or `"));
@@ -112,7 +113,12 @@ fn signals<'n>(
 ) -> Option<Wait> {
     let events: Vec<_> = items.iter().map(|node| event(reader, node, expressions)).collect();
     let lookback = fields.optional("lookback", |node| lookback(reader, node));
-    Some(Wait::Signal { events: events.into_iter().collect::<Option<_>>()?, lookback: lookback? })
+    let consumes = fields.optional("consume", |node| reader.boolean(node));
+    Some(Wait::Signal {
+        events: events.into_iter().collect::<Option<_>>()?,
+        lookback: lookback?,
+        consumes: consumes?.unwrap_or(true),
+    })
 }
 
 fn lookback(reader: &mut Reader<'_>, node: &Node) -> Option<Lookback> {

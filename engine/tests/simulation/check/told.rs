@@ -1,8 +1,8 @@
 //! Facts: what was acknowledged is there, once, and the log only grows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use fleetprompt_core::run::start_key;
+use fleetprompt_core::run::{Step, start_key};
 use fleetprompt_core::{RunId, Signal, SignalId, Slug, TenantId};
 use fleetprompt_store::Store;
 
@@ -12,6 +12,7 @@ use crate::world::World;
 pub fn check(world: &World, fresh: &[Signal]) -> Held {
     rising(fresh)?;
     one_run_for_each_signal(world, fresh)?;
+    one_wait_of_a_run_for_each_signal(world, fresh)?;
     let started = fresh.iter().filter(|signal| signal.run_id.is_some() && signal.directive_id.is_none());
     for signal in started {
         hold(signal.lineage.causation_id.is_some(), || format!("{} {} follows from nothing", signal.name, signal.id))?;
@@ -43,6 +44,21 @@ fn one_run_for_each_signal(world: &World, fresh: &[Signal]) -> Held {
         }
         let other = first.insert((run.tenant, &run.workflow, signal), run.id);
         hold(other.is_none(), || format!("{signal} started two runs of {}: {other:?} and {}", run.workflow, run.id))?;
+    }
+    Ok(())
+}
+
+fn one_wait_of_a_run_for_each_signal(world: &World, fresh: &[Signal]) -> Held {
+    let consumes = |signal: &&Signal| signal.payload.value().get("consumed").is_some();
+    let changed: BTreeSet<RunId> = fresh.iter().filter(consumes).filter_map(|signal| signal.run_id).collect();
+    for run in changed.iter().filter_map(|id| world.seen.runs.get(id)) {
+        let items = |step: &Step| {
+            step.items.iter().flat_map(|items| items.steps.iter()).filter_map(|item| item.consumed).collect::<Vec<_>>()
+        };
+        let all: Vec<SignalId> =
+            run.steps.iter().flat_map(|step| items(step).into_iter().chain(step.consumed)).collect();
+        let each: BTreeSet<&SignalId> = all.iter().collect();
+        hold(each.len() == all.len(), || format!("two waits of {} consumed the same signal", run.id))?;
     }
     Ok(())
 }

@@ -165,7 +165,9 @@ class Operations:
         """Request a directive. Records an intent, and lets its handler carry it out. The
         idempotency key, in the body or the header, makes it one intent however often it is
         asked for: the same request again answers 200 with the same directive, and another
-        request under the same key is refused.
+        request under the same key is refused. A directive that is built in is carried out at
+        once: if it fails, the response is the problem that it failed with, and another attempt
+        needs another key.
         """
         answer: Requested = self._call("POST", "/v1/directives", body=body, idempotency_key=idempotency_key)
         return answer
@@ -1075,7 +1077,9 @@ class AsyncOperations:
         """Request a directive. Records an intent, and lets its handler carry it out. The
         idempotency key, in the body or the header, makes it one intent however often it is
         asked for: the same request again answers 200 with the same directive, and another
-        request under the same key is refused.
+        request under the same key is refused. A directive that is built in is carried out at
+        once: if it fails, the response is the problem that it failed with, and another attempt
+        needs another key.
         """
         answer: Requested = await self._call("POST", "/v1/directives", body=body, idempotency_key=idempotency_key)
         return answer

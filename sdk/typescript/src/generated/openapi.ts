@@ -244,7 +244,8 @@ export interface paths {
          * Request a directive
          * @description Records an intent, and lets its handler carry it out. The idempotency key, in the body or the
          *     header, makes it one intent however often it is asked for: the same request again answers 200
-         *     with the same directive, and another request under the same key is refused.
+         *     with the same directive, and another request under the same key is refused. A directive that is built in is carried
+         *     out at once: if it fails, the response is the problem that it failed with, and another attempt needs another key.
          */
         post: operations["directive_request"];
         delete?: never;

@@ -110,7 +110,8 @@ export interface Operations {
      *
      * Records an intent, and lets its handler carry it out. The idempotency key, in the body or the
      * header, makes it one intent however often it is asked for: the same request again answers 200
-     * with the same directive, and another request under the same key is refused.
+     * with the same directive, and another request under the same key is refused. A directive that is built in is carried
+     * out at once: if it fails, the response is the problem that it failed with, and another attempt needs another key.
      */
     request: (body: operations["directive_request"]["requestBody"]["content"]["application/json"], options?: CallOptions) => Promise<schemas["Requested"]>;
     /**

@@ -288,7 +288,8 @@ impl Teller {
                 self.step_waits.remove(unit);
                 (None, None)
             }
-            StepChange::Retrying | StepChange::Repeating | StepChange::Canceling => (None, None),
+            StepChange::AnsweredEarly | StepChange::Retrying => (None, None),
+            StepChange::Repeating | StepChange::Canceling => (None, None),
             StepChange::Skipped | StepChange::CompensationSkipped => (None, None),
             StepChange::Completed | StepChange::Failed | StepChange::Canceled => {
                 let waited = self.step_waits.remove(unit).map(|(_, why)| format!("waited for {why}"));
@@ -384,6 +385,7 @@ impl Teller {
 fn step_mark(change: StepChange) -> (Mark, &'static str) {
     match change {
         StepChange::Started | StepChange::Compensating => (Mark::Begun, "started"),
+        StepChange::AnsweredEarly => (Mark::Stands, "answered early"),
         StepChange::Waiting => (Mark::Stands, "waiting"),
         StepChange::Heartbeat => (Mark::Begun, "heartbeat"),
         StepChange::Escalated => (Mark::Stands, "escalated"),
@@ -421,6 +423,7 @@ fn step_note(change: StepChange, record: &StepRecord, at: Timestamp, since: Opti
         // What was never begun was computed on the spot.
         StepChange::Completed | StepChange::Failed | StepChange::Canceled if since.is_none() => record.kind.clone(),
         StepChange::Completed | StepChange::Failed | StepChange::Canceled => String::new(),
+        StepChange::AnsweredEarly => record.by.as_ref().map(|by| format!("by {}", who(by))).unwrap_or_default(),
         StepChange::Skipped | StepChange::Canceling | StepChange::Reset => String::new(),
         StepChange::Compensated | StepChange::CompensationFailed | StepChange::CompensationSkipped => String::new(),
     }

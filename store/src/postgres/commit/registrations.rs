@@ -68,10 +68,10 @@ fn workflows<'a>(batch: &'a Batch, writes: &mut Writes<'a>) {
     }));
     writes.extend(batch.workflow_versions.iter().map(|version| {
         Write::new(
-            "INSERT INTO workflow_versions (tenant_id, slug, version, id, digest, created_at, document)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)
+            "INSERT INTO workflow_versions (tenant_id, slug, version, id, digest, created_at, document, language)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
              ON CONFLICT (tenant_id, slug, version) DO UPDATE SET id = excluded.id, digest = excluded.digest,
-               created_at = excluded.created_at, document = excluded.document",
+               created_at = excluded.created_at, document = excluded.document, language = excluded.language",
         )
         .with(version.tenant.0)
         .with(version.slug.as_str())
@@ -80,6 +80,7 @@ fn workflows<'a>(batch: &'a Batch, writes: &mut Writes<'a>) {
         .with(version.digest.as_str())
         .with(version.created_at.0)
         .with(version.document.text())
+        .with(i32::from(version.language.0))
     }));
 }
 

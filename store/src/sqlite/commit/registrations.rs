@@ -84,10 +84,10 @@ impl Write<'_> {
     fn workflow_versions(&self, batch: &Batch) -> Result<()> {
         for version in &batch.workflow_versions {
             let mut statement = self.sql.prepare_cached(
-                "INSERT INTO workflow_versions (tenant, slug, version, id, digest, created_at, document)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                "INSERT INTO workflow_versions (tenant, slug, version, id, digest, created_at, document, language)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
                  ON CONFLICT (tenant, slug, version) DO UPDATE SET id = excluded.id, digest = excluded.digest,
-                   created_at = excluded.created_at, document = excluded.document",
+                   created_at = excluded.created_at, document = excluded.document, language = excluded.language",
             )?;
             statement.execute(params![
                 self.numbers.tenant(version.tenant)?,
@@ -97,6 +97,7 @@ impl Write<'_> {
                 version.digest,
                 version.created_at.0,
                 version.document.text(),
+                version.language.0,
             ])?;
         }
         Ok(())
