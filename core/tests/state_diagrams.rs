@@ -35,8 +35,8 @@ collects what the decisions in `core/src/run`, `core/src/directive` and `core/sr
 const OF_RUN: &str = "\
 A run is `queued` until flow control lets it begin. While it is `paused` or `parked` what is under way
 ends, and nothing begins. Where something is under way when it is to end, it is `stopping` until that
-has ended. It is `compensating` while what its steps did is undone. A run that has ended is only opened
-again by somebody who says so.
+has ended. It is `compensating` while what its steps did is undone; a run that has ended is compensated when the run is
+that it is a part of. Otherwise a run that has ended is only opened again when an operator retries it.
 ";
 
 const OF_STEP: &str = "\
@@ -47,8 +47,9 @@ step does. A directive makes its own attempts, so its step is never `retrying`. 
 ";
 
 const OF_UNDO: &str = "\
-What undoes a step, or an item, that completed: a directive that is asked for when the run is
-`compensating`. One that failed parks the run, until somebody has it tried again or skipped.
+What undoes a step, or an item, that completed, or whose directive succeeded before the step failed: a directive that is
+requested when the run is `compensating`, or the compensation of the run that the step started. It is skipped where
+another run relies on the same effect. A directive that failed parks the run, until somebody has it tried again or skipped.
 ";
 
 const OF_DIRECTIVE: &str = "\
@@ -207,6 +208,7 @@ fn explore_runs() -> RunMoves {
         ("fail", json!({"type": "wait", "callback": true, "heartbeat": "1m"})),
         ("fail", json!({"type": "wait", "callback": true, "needs": ["beside"]})),
         ("fail", json!({"type": "workflow", "timeout": "1m"})),
+        ("compensate", json!({"type": "workflow"})),
         ("fail", json!({"type": "workflow", "on_cancel": "abandon", "on_error": "continue"})),
         ("fail", json!({"type": "workflow", "when": "signal.payload.absent"})),
         ("fail", json!({"type": "directive", "payload": "${signal.payload.absent}"})),
@@ -265,7 +267,7 @@ fn explore_run(fields: serde_json::Value, is_queued: bool, moves: &mut RunMoves)
 
 /// Everything that the outside world could say about a run, whether it fits or not.
 fn run_inputs(run: &Run, moment: &mut Moment) -> Vec<run::Input> {
-    use run::Input::{Begin, Cancel, Due, Pause, Queue, Resume, Retry};
+    use run::Input::{Begin, Cancel, Compensate, Due, Pause, Queue, Resume, Retry};
     let (by, reason) = (somebody, || "why not".to_owned());
     let queue = run::Queue { reason: run::QueueReason::Throttle, until: None, since: None };
     let mut inputs = vec![
@@ -274,8 +276,9 @@ fn run_inputs(run: &Run, moment: &mut Moment) -> Vec<run::Input> {
         Due,
         Pause { by: by(), reason: reason() },
         Resume { by: by(), reason: reason() },
-        Retry { by: by(), reason: reason(), from: vec![], reissue: false },
-        Retry { by: by(), reason: reason(), from: vec![0], reissue: false },
+        Compensate { by: by(), reason: reason() },
+        Retry { by: by(), reason: reason(), from: vec![], reissue: false, undone: vec![] },
+        Retry { by: by(), reason: reason(), from: vec![0], reissue: false, undone: vec![] },
     ];
     inputs.extend([true, false].map(|compensate| Cancel { by: by(), reason: reason(), compensate }));
     for place in world::invariants::rows(run).into_keys().chain((0..run.steps.len()).map(run::Place::step)) {
@@ -285,7 +288,8 @@ fn run_inputs(run: &Run, moment: &mut Moment) -> Vec<run::Input> {
 }
 
 fn place_inputs(run: &Run, place: run::Place, moment: &mut Moment) -> Vec<run::Input> {
-    use run::Input::{Answered, ChildEnded, ChildRetried, Complete, Event, Granted, Outcome, Settled, Skip};
+    use run::Input::{Answered, ChildEnded, ChildRetried, ChildUndone, Complete, Event, Granted, Outcome};
+    use run::Input::{Settled, Skip, UndoSkipped};
     let (by, reason) = (somebody, || "why not".to_owned());
     let (step, other) = (run.at(place), RunId(moment.uuid()));
     let waiting = step.and_then(|step| step.waiting.as_ref()).map(|waiting| &waiting.what);
@@ -298,7 +302,9 @@ fn place_inputs(run: &Run, place: run::Place, moment: &mut Moment) -> Vec<run::I
         Event { place, signal },
         answered(run::Answer::Heartbeat),
         answered(run::Answer::Input { value: Json::null(), role: fleetprompt_core::tenant::Role::Owner }),
-        ChildRetried { place, run: child, by: by() },
+        ChildRetried { place, run: child, by: by(), undone: vec![] },
+        ChildUndone { place },
+        UndoSkipped { place, reason: reason() },
         Skip { place, by: by(), reason: reason() },
         Complete { place, by: by(), reason: reason(), output: Json::null() },
         Settled { place, directive, by: None, result: Ok(json!({"run_id": child}).into()), reused: None },
@@ -306,7 +312,7 @@ fn place_inputs(run: &Run, place: run::Place, moment: &mut Moment) -> Vec<run::I
     for result in results() {
         let attempt = step.map_or(0, |step| step.attempt);
         inputs.push(answered(run::Answer::Report(result.clone())));
-        inputs.push(ChildEnded { place, run: child, by: None, result: result.clone() });
+        inputs.push(ChildEnded { place, run: child, by: None, result: result.clone(), compensable: true });
         inputs.push(Settled { place, directive, by: None, result: result.clone(), reused: None });
         inputs.push(Outcome { place, attempt, result, execution: None, logs: Vec::new() });
     }

@@ -36,6 +36,8 @@ pub struct Said {
     pub early_answer: Option<Arc<EarlyAnswer>>,
     #[serde(default)]
     pub consumed: Option<SignalId>,
+    #[serde(default)]
+    pub compensable: bool,
 }
 
 /// A place of a run in memory, without its documents.

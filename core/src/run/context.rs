@@ -115,12 +115,11 @@ impl View<'_> {
 
     fn output_of(&self, id: &str) -> Option<&super::Step> {
         let index = *self.setting.workflow.index.get(id)?;
-        let own = self.place.filter(|place| place.undo && place.index() == index);
-        let step = match own {
-            Some(place) => self.run.at(place.done())?,
-            None => self.run.steps.get(index)?,
-        };
-        Some(step).filter(|_| step.status == StepStatus::Completed)
+        match self.place.filter(|place| place.undo && place.index() == index) {
+            // A step that failed after its effect has an output as well.
+            Some(own) => self.run.at(own.done()),
+            None => self.run.steps.get(index).filter(|step| step.status == StepStatus::Completed),
+        }
     }
 
     /// Of `for_each`: worked out from the definition once, and then kept with the items.
@@ -141,8 +140,11 @@ impl View<'_> {
     }
 
     fn repeat(&self) -> Option<Value> {
-        let step = self.run.at(self.place?.done())?;
-        let output = step.output.as_ref().map_or(Value::Null, |output| output.value().clone());
+        let place = self.place?;
+        let step = self.run.at(place.done())?;
+        // What a step gave before it was reset is only seen by its compensation.
+        let output = step.output.as_ref().filter(|_| place.undo || step.iteration > 0);
+        let output = output.map_or(Value::Null, |output| output.value().clone());
         Some(json!({"iteration": step.iteration, "output": output}))
     }
 

@@ -19,8 +19,8 @@ use serde_json::Value;
 
 pub use context::{Setting, TriggerView};
 pub use decide::{
-    Answer, Continuation, Decision, Effect, Functions, INPUT_BYTES_MAX, Illegal, Input, Start, awaits, decide,
-    effect_in_flight, effects_in_flight, start,
+    Answer, Carried, Continuation, Decision, Effect, Functions, INPUT_BYTES_MAX, Illegal, Input, Start, awaits, decide,
+    effect_in_flight, effects_in_flight, is_compensable, start,
 };
 pub use descent::{Ancestry, Descendants, Descent};
 pub use place::Place;
@@ -215,6 +215,8 @@ pub struct Step {
     pub ended_at: Option<Timestamp>,
     /// The signal that made it what it is.
     pub signal_id: Option<SignalId>,
+    /// Whether a run that a step of type `workflow` started had something to compensate when it ended.
+    pub compensable: bool,
     pub items: Option<Box<Items>>,
     pub undo: Option<Box<Step>>,
 }
@@ -387,6 +389,13 @@ impl Run {
         }
     }
 
+    /// How often the effect of a place was asked for anew: itself, or its step as a whole.
+    pub fn issue_of(&self, place: Place) -> u32 {
+        let own = self.at(place).map_or(0, |unit| unit.issue);
+        let of_step = self.steps[place.index()].issue;
+        if place.item.is_some() || place.undo { own + of_step } else { own }
+    }
+
     /// The steps and items that must be looked at by now.
     pub(crate) fn places_due(&self, now: Timestamp) -> impl Iterator<Item = Place> {
         let is_due = move |step: &Step| step.due_at.is_some_and(|due| due <= now);
@@ -399,20 +408,31 @@ impl Run {
     }
 
     /// The compensation that is under way.
-    pub(crate) fn undoing(&self) -> Option<Place> {
-        self.places().find(|place| place.undo && self.at(*place).is_some_and(|undo| undo.status.is_in_flight()))
+    pub fn undoing(&self) -> Option<Place> {
+        let is_under_way = |place: &Place| self.at(*place).is_some_and(|undo| undo.status.is_in_flight());
+        match self.steps.known_undo_order() {
+            Some(order) => {
+                let is_undone = |place: &Place| self.at(*place).is_some_and(Step::is_undone);
+                order.get(order.partition_point(is_undone)).map(|place| place.undo()).filter(is_under_way)
+            }
+            None => self.places().find(|place| place.undo && is_under_way(place)),
+        }
     }
 
     /// Everything in it that is more than a step that has not begun: steps, items, compensations.
     pub fn places(&self) -> impl Iterator<Item = Place> {
+        self.units().flat_map(|(place, step)| {
+            let begun = (step.status != StepStatus::Pending).then_some(place);
+            begun.into_iter().chain(step.undo.is_some().then(|| place.undo()))
+        })
+    }
+
+    /// Every step and item, whether it has begun or not.
+    fn units(&self) -> impl Iterator<Item = (Place, &Step)> {
         self.steps.iter().enumerate().flat_map(|(index, step)| {
             let items = step.items.iter().flat_map(|items| items.steps.iter().enumerate());
             let items = items.map(move |(item, step)| (Place::step(index).item(item as u32), step));
-            let of_step = std::iter::once((Place::step(index), step)).chain(items);
-            of_step.flat_map(|(place, step)| {
-                let begun = (step.status != StepStatus::Pending).then_some(place);
-                begun.into_iter().chain(step.undo.is_some().then(|| place.undo()))
-            })
+            std::iter::once((Place::step(index), step)).chain(items)
         })
     }
 }
@@ -425,6 +445,11 @@ impl Step {
             Some(items) if self.status == StepStatus::Completed && self.output.is_none() => Some(items.output()),
             _ => self.output.as_ref(),
         }
+    }
+
+    /// Whether its compensation, where there is one, succeeded or was skipped.
+    fn is_undone(&self) -> bool {
+        self.undo.as_ref().is_some_and(|undo| matches!(undo.status, StepStatus::Completed | StepStatus::Skipped))
     }
 
     /// Whether its output is that of its items.
@@ -490,8 +515,12 @@ impl<T> Derived<T> {
         self.0.get_or_init(|| Arc::new(make()))
     }
 
+    fn get(&self) -> Option<&T> {
+        self.0.get().map(|known| &**known)
+    }
+
     fn is_known(&self) -> bool {
-        self.0.get().is_some()
+        self.get().is_some()
     }
 
     fn forget(&mut self) {
@@ -539,4 +568,33 @@ pub fn step_key(run: RunId, id: &str, place: Place, iteration: u32, issue: u32) 
         let _ = write!(key, ":again{issue}");
     }
     key
+}
+
+/// The key under which the effect of another key is compensated. Runs that share an effect share this key, so the
+/// effect is compensated once, and each of them can see that it was.
+pub fn compensation_key(key: &str) -> String {
+    // The run and the step come first, and neither is the count of `reissue`.
+    let place_end = key.match_indices(':').nth(1).map_or(key.len(), |(at, _)| at);
+    let issue = key[place_end..].rfind(":again").map_or(key.len(), |at| place_end + at);
+    format!("{}:undo{}", &key[..issue], &key[issue..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Moment;
+
+    #[test]
+    fn the_key_of_a_compensation_follows_from_the_key_of_its_effect() {
+        let run = RunId(Moment::new(1).uuid());
+        for id in ["charge", "again1"] {
+            for place in [Place::step(0), Place::step(0).item(7)] {
+                for (iteration, issue) in [(0, 0), (2, 0), (0, 3), (4, 1)] {
+                    let of_effect = step_key(run, id, place, iteration, issue);
+                    let of_undo = step_key(run, id, place.undo(), iteration, issue);
+                    assert_eq!(compensation_key(&of_effect), of_undo);
+                }
+            }
+        }
+    }
 }

@@ -229,6 +229,12 @@ pub struct StepRecord {
     pub iteration: u32,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub issue: u32,
+    /// `reset`: its effect was carried out, and is compensated like that of a step that completed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub acted: bool,
+    /// Whether the run that the step started had something to compensate when it ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub compensable: bool,
     /// `started`: how many items it has. `reset`: those that completed, or were skipped, stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items: Option<u32>,
@@ -302,6 +308,7 @@ impl Step {
         self.lock = record.lock.clone();
         self.early_answer = record.early_answer.clone();
         self.consumed = record.consumed;
+        self.compensable = record.compensable;
         if record.output.is_some() {
             self.output = record.output.clone();
             self.output_by = Some(by);
@@ -338,7 +345,8 @@ impl Step {
     fn begin(&mut self, record: &StepRecord, at: Timestamp) {
         self.status = StepStatus::Running;
         self.attempt = record.attempt;
-        self.directive_id = record.directive_id;
+        // While it waits for its lock, the directive of a step that was reset is still that of its last effect.
+        self.directive_id = record.directive_id.or(self.directive_id);
         // Waiting for a lock is not yet an attempt.
         self.started_at = self.started_at.or((record.attempt > 0).then_some(at));
         self.ended_at = None;
@@ -373,6 +381,15 @@ impl Step {
                 issue,
                 items: again,
                 signal_id,
+                ..Self::default()
+            },
+            None if record.acted => Self {
+                issue,
+                signal_id,
+                directive_id: self.directive_id,
+                output: self.output.take(),
+                output_by: self.output_by,
+                compensable: self.compensable,
                 ..Self::default()
             },
             None => Self { issue, signal_id, ..Self::default() },

@@ -5,7 +5,7 @@
 use std::ops::Index;
 use std::sync::Arc;
 
-use super::{Step, StepStatus};
+use super::{Derived, Place, Step, StepStatus};
 use crate::{SignalId, Timestamp};
 
 const CHUNK: usize = 64;
@@ -25,6 +25,8 @@ pub struct Steps {
     open: Vec<u8>,
     /// Signals that their waits consumed, without those of their items; sorted.
     consumed: Vec<SignalId>,
+    /// What a run that is being compensated has to undo, in that order.
+    undo_order: Derived<Vec<Place>>,
 }
 
 impl Steps {
@@ -100,6 +102,19 @@ impl Steps {
             let steps = chunk.iter().enumerate().filter(move |(_, step)| is_due(step.wake_at()));
             steps.map(move |(index, step)| (at * CHUNK + index, step))
         })
+    }
+
+    /// What is to be undone, in that order. Until it is forgotten, only compensations may change.
+    pub(super) fn undo_order(&self, make: impl FnOnce() -> Vec<Place>) -> &[Place] {
+        self.undo_order.get_or_init(make)
+    }
+
+    pub(super) fn known_undo_order(&self) -> Option<&[Place]> {
+        self.undo_order.get().map(Vec::as_slice)
+    }
+
+    pub(super) fn forget_undo_order(&mut self) {
+        self.undo_order.forget();
     }
 
     /// Changes one; what is counted stays true.

@@ -1,6 +1,8 @@
 //! Undoing what was done, newest first and one at a time.
 
-use fleetprompt_core::run::{Effect, Illegal, Status};
+use fleetprompt_core::Json;
+use fleetprompt_core::run::{Effect, Illegal, Input, Place, Status, StepStatus};
+use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::world::World;
@@ -153,4 +155,131 @@ fn a_compensation_is_asked_for_with_its_own_patience_and_caused_by_its_record() 
     assert_eq!((name.as_str(), retry.as_ref().map(|retry| retry.max_attempts)), ("mail.recall", Some(9)));
     assert_eq!(*timeout, Some(fleetprompt_core::Span::from_secs(7)));
     assert_eq!(lineage.causation_id, world.log.last().map(|signal| signal.id.into()));
+}
+
+// Effects of steps that did not complete
+
+/// A step whose directive succeeds with something that it may not give.
+fn picky(fields: Value) -> World {
+    let mut step = done("a");
+    step["output_schema"] = json!({"type": "object", "required": ["id"]});
+    step.as_object_mut().expect("an object").extend(fields.as_object().expect("fields").clone());
+    World::new(json!({"on_error": "compensate", "steps": [step, {"id": "c", "type": "agent", "needs": ["a"]}]}))
+}
+
+fn payload_of_undo(world: &World) -> Value {
+    let mut undone = world.effects.iter().filter_map(|effect| match effect {
+        Effect::Directive { place, payload, .. } if place.undo => Some(payload.value().clone()),
+        _ => None,
+    });
+    undone.next().expect("a compensation was requested")
+}
+
+#[test]
+fn a_directive_that_succeeded_is_undone_though_its_output_does_not_fit() {
+    let mut world = picky(json!({}));
+    world.play(r#"a ok {"charged": 7}"#);
+    assert_eq!(world.since(2), "a failed, run stopping, run compensating, a compensating");
+    assert_eq!((world.step("a").error.as_ref().map(|error| error.code.as_str())), Some("output_invalid"));
+    assert_eq!(payload_of_undo(&world), json!({"undo": {"charged": 7}}), "its compensation sees what it gave");
+    world.play("undo:a ok");
+    assert_eq!(world.run.status, Status::Failed);
+}
+
+#[test]
+fn it_is_undone_too_where_the_step_was_withdrawn_skipped_or_gone_on_without() {
+    let mut withdrawn = picky(json!({}));
+    for line in ["cancel undo", "a ok 1"] {
+        withdrawn.play(line);
+    }
+    assert_eq!(withdrawn.since(2), "run stopping, a canceling, a canceled, run compensating, a compensating");
+
+    let mut step = done("a");
+    (step["output_schema"], step["on_error"]) = (json!({"type": "string"}), json!("continue"));
+    let steps = json!([step, {"id": "c", "type": "agent", "needs": []}]);
+    let continued = World::play_all(json!({"on_error": "compensate", "steps": steps}), &["a ok 1", "c broken"]);
+    assert_eq!(payload_of_undo(&continued), json!({"undo": 1}));
+
+    let mut step = done("a");
+    step["output_schema"] = json!({"type": "string"});
+    let fields = json!({"on_error": "park", "steps": [step, {"id": "c", "type": "agent", "needs": []}]});
+    let skipped = World::play_all(fields, &["a ok 1", "a skip", "cancel undo"]);
+    assert_eq!(payload_of_undo(&skipped), json!({"undo": 1}));
+}
+
+#[test]
+fn a_step_whose_directive_failed_has_nothing_to_undo() {
+    let mut world = picky(json!({}));
+    world.play("a broken");
+    assert_eq!(world.since(2), "a failed, run failed");
+}
+
+#[rstest]
+#[case::an_iteration_fails(json!({"max": 3}), &["a ok 1", "a broken"], json!(1))]
+#[case::it_is_withdrawn_between_two(json!({"max": 3, "delay": "1m"}), &["a ok 1", "cancel undo"], json!(1))]
+#[case::it_goes_on_too_long(json!({"max": 2, "while": "true"}), &["a ok 1", "a ok 2"], json!(2))]
+#[case::the_first_is_one_too_many(json!({"max": 1, "while": "true"}), &["a ok 1"], json!(1))]
+#[case::while_cannot_be_told(json!({"max": 2, "while": "signal.payload.absent > 1"}), &["a ok 1"], json!(1))]
+fn what_iterations_did_is_undone_once_with_the_last_output(
+    #[case] repeat: Value,
+    #[case] script: &[&str],
+    #[case] expected: Value,
+) {
+    let mut step = done("a");
+    step["repeat"] = repeat;
+    let world = World::play_all(json!({"on_error": "compensate", "steps": [step]}), script);
+    assert_eq!(payload_of_undo(&world), json!({"undo": expected}), "{}", world.timeline());
+}
+
+#[test]
+fn an_effect_outlasts_that_its_step_is_to_be_done_again() {
+    let steps = json!([{"id": "c", "type": "agent"}, done("a"), {"id": "z", "type": "agent"}]);
+    let fields = json!({"on_error": "park", "steps": steps});
+    let mut world = World::play_all(fields, &["c ok", "a ok 7", "z broken", "retry c"]);
+    assert_eq!(
+        (world.step("a").status, world.step("a").output().map(Json::value)),
+        (StepStatus::Pending, Some(&json!(7)))
+    );
+    world.play("cancel undo");
+    assert_eq!(payload_of_undo(&world), json!({"undo": 7}));
+    world.play("undo:a ok");
+    assert_eq!(world.run.status, Status::Canceled);
+}
+
+#[test]
+fn what_another_run_relies_on_is_left_alone() {
+    let mut world = three(&["a ok", "b ok", "c broken"]);
+    let place = world.place("b");
+    world
+        .tell(Input::UndoSkipped { place, reason: "run_7 relies on the same effect".into() })
+        .expect("it is under way");
+    assert_eq!(world.since(DONE + 3), "b compensation_skipped, a compensating");
+    assert_eq!(world.log[DONE + 3].payload.value()["reason"], "run_7 relies on the same effect");
+    world.play("undo:a ok");
+    assert_eq!(world.run.status, Status::Failed);
+}
+
+#[test]
+fn undoing_many_items_takes_work_in_proportion() {
+    let units = |count: usize| {
+        let fields = json!({"on_error": "compensate", "steps": [
+            {"id": "a", "type": "directive", "for_each": "${signal.payload.list}",
+             "compensate": {"directive": "mail.recall"}}, {"id": "c", "type": "agent"}]});
+        let mut world = World::triggered(fields, json!({"list": vec![0; count]}), 1);
+        let mut used = 0;
+        let mut end = |world: &mut World, place, result| {
+            let input = world.ending(place, result);
+            world.tell_unchecked(input).expect("it is under way");
+            used += world.used();
+        };
+        let items = || (0..count).map(|item| Place::step(0).item(item as u32));
+        items().for_each(|place| end(&mut world, place, Ok(Json::null())));
+        end(&mut world, Place::step(1), Err(crate::world::broken()));
+        items().rev().for_each(|place| end(&mut world, place.undo(), Ok(Json::null())));
+        world.check();
+        assert_eq!(world.run.status, Status::Failed);
+        used
+    };
+    let (few, many) = (units(250), units(2_000));
+    assert!(many <= few * 10, "{many} units for eight times as many items as {few} units");
 }

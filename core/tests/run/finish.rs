@@ -1,7 +1,7 @@
 //! Steps that end the run.
 
 use fleetprompt_core::Json;
-use fleetprompt_core::run::{Status, StepStatus};
+use fleetprompt_core::run::{Illegal, Status, StepStatus};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -60,4 +60,63 @@ fn it_may_fail_the_run_and_then_nobody_is_to_decide(#[case] on_error: &str, #[ca
 fn an_output_that_cannot_be_made_fails_the_step() {
     let world = World::of(json!([{"id": "end", "type": "finish", "output": "${signal.payload.absent}"}]));
     assert_eq!(world.timeline(), "run started, end failed, run failed");
+}
+
+// Again
+
+/// `end` prevents `pay`, and withdraws `x`.
+fn prevented(status: &str) -> Value {
+    let mut end = json!({"id": "end", "type": "finish", "status": status, "needs": ["a"]});
+    if status == "failed" {
+        end["error"] = json!({"code": "rejected", "message": "too much"});
+    }
+    json!({"steps": [{"id": "a", "type": "agent", "needs": []}, {"id": "x", "type": "agent", "needs": []}, end,
+        {"id": "pay", "type": "directive", "needs": ["a"]}, {"id": "say", "type": "agent", "needs": ["pay"]}]})
+}
+
+#[rstest]
+#[case::failed("failed")]
+#[case::completed("completed")]
+fn a_retry_does_what_it_prevented_only_when_that_is_named(#[case] status: &str) {
+    for (line, named) in [("retry", "`x`, `pay`, `say`"), ("retry x", "`pay`, `say`"), ("retry pay", "`x`")] {
+        let mut world = World::play_all(prevented(status), &["a ok"]);
+        assert!(world.run.status.has_ended());
+        let refused = world.try_play(line).expect_err(line);
+        match refused {
+            Illegal::Finished { finish, prevented } => {
+                assert_eq!((finish.as_str(), prevented.as_str()), ("end", named))
+            }
+            // Nothing failed in a run that completed, so nothing is to be done again.
+            other => assert_eq!((line, status, matches!(other, Illegal::Status(..))), ("retry", "completed", true)),
+        }
+    }
+    for line in ["retry pay x", "reissue pay x"] {
+        let world = World::play_all(prevented(status), &["a ok", line, "x ok", "pay ok", "say ok"]);
+        assert_eq!((world.run.status, world.step("say").status), (Status::Completed, StepStatus::Completed));
+    }
+}
+
+#[test]
+fn naming_the_finish_has_it_decide_anew() {
+    let mut world = World::play_all(prevented("failed"), &["a ok"]);
+    let ended = world.log.len();
+    world.play("retry end");
+    assert!(world.since(ended).ends_with("run failed"), "{}", world.since(ended));
+    assert_eq!(world.error().code, "rejected");
+    assert!(!world.keys().contains(&"pay".to_owned()));
+}
+
+#[test]
+fn what_fails_after_it_was_named_is_retried_like_any_other() {
+    let world = World::play_all(prevented("failed"), &["a ok", "retry pay x", "x ok", "pay broken", "retry", "pay ok"]);
+    assert_eq!(world.step("say").status, StepStatus::Running);
+}
+
+#[test]
+fn a_child_that_goes_on_does_not_reopen_a_run_that_was_finished() {
+    let fields = json!({"steps": [{"id": "a", "type": "agent", "needs": []}, {"id": "w", "type": "workflow", "needs": []},
+        {"id": "end", "type": "finish", "needs": ["a"]}, {"id": "pay", "type": "directive", "needs": ["a"]}]});
+    let mut world = World::play_all(fields, &["w ok", "a ok", "w broken"]);
+    assert_eq!((world.run.status, world.step("w").status), (Status::Completed, StepStatus::Canceled));
+    assert!(matches!(world.try_play("w child_retried"), Err(Illegal::Finished { .. })));
 }

@@ -138,8 +138,26 @@ fn what_is_under_way_in_a_parked_run_is_not_begun_twice() {
     let mut world = World::play_all(fields, &["a broken"]);
     assert!(matches!(world.try_play("retry x"), Err(Illegal::StepStatus(StepStatus::Running, _))));
     let (by, reason) = (crate::world::somebody(), String::new());
-    let told = world.tell(Input::Retry { by, reason, from: vec![99], reissue: false });
+    let told = world.tell(Input::Retry { by, reason, from: vec![99], reissue: false, undone: vec![] });
     assert_eq!(told, Err(Illegal::NoSuchPlace));
+}
+
+#[test]
+fn what_another_run_has_compensated_is_not_gone_on_from() {
+    let retry = |world: &mut World, from: &[&str], reissue| {
+        let undone = vec![world.place("a")];
+        let from = from.iter().map(|step| world.index(step)).collect();
+        let (by, reason) = (crate::world::somebody(), String::new());
+        world.tell(Input::Retry { by, reason, from, reissue, undone }).map(drop)
+    };
+    let script = ["a ok", "b broken", "x ok"];
+    for (from, reissue) in [(None, false), (Some("b"), false), (Some("b"), true), (Some("a"), false)] {
+        let mut world = World::play_all(fields(), &script);
+        assert_eq!(retry(&mut world, from.as_slice(), reissue), Err(Illegal::Undone("a".into())), "{from:?}");
+    }
+    let mut world = World::play_all(fields(), &script);
+    retry(&mut world, &["a"], true).expect("it is done a second time");
+    assert_eq!(world.keys().last().map(String::as_str), Some("a:again1"));
 }
 
 // By hand

@@ -268,9 +268,11 @@ fn begin(fields: Value, seed: u64) -> World {
 fn begin_within(units: u64, fields: Value, seed: u64) -> World {
     let payload = json!({"yes": true, "no": false, "list": [1, 2, 3, 4]});
     let is_queued = fields["queued"] == json!(true);
-    World::started_within(units, without_marks(&fields), payload, seed, |start, _| {
+    let mut world = World::started_within(units, without_marks(&fields), payload, seed, |start, _| {
         start.queue = is_queued.then_some(Queue { reason: QueueReason::Concurrency, until: None, since: None });
-    })
+    });
+    world.children_act = true;
+    world
 }
 
 fn interfere(world: &mut World, choices: &[u8]) {
@@ -310,7 +312,8 @@ fn by_hand(world: &World, choice: u8, pick: u8) -> Input {
         (12, 1) => Input::Resume { by, reason },
         (12, 2) if choice >= 128 => Input::Cancel { by, reason, compensate: pick >= 128 },
         (12, _) => Input::Begin,
-        (13, _) => Input::Retry { by, reason, from, reissue: choice >= 128 },
+        (13, 1) if choice >= 192 => Input::Compensate { by, reason },
+        (13, _) => Input::Retry { by, reason, from, reissue: choice >= 128, undone: Vec::new() },
         (14, _) => Input::Skip { place, by, reason },
         _ => Input::Complete { place, by, reason, output: json!({"by": "hand"}).into() },
     }
@@ -320,11 +323,13 @@ fn by_hand(world: &World, choice: u8, pick: u8) -> Input {
 fn noise(place: Place, pick: u8, world: &World) -> Input {
     let result = Ok(Json::null());
     let mut moment = world.moment.clone();
-    match pick % 5 {
+    match pick % 7 {
         0 => Input::Outcome { place, attempt: 77, result, execution: None, logs: Vec::new() },
         1 => Input::Settled { place, directive: DirectiveId(moment.uuid()), by: None, result, reused: None },
-        2 => Input::ChildEnded { place, run: RunId(moment.uuid()), by: None, result },
+        2 => Input::ChildEnded { place, run: RunId(moment.uuid()), by: None, result, compensable: true },
         3 => Input::Attached { place, asked: DirectiveId(moment.uuid()), directive: DirectiveId(moment.uuid()) },
+        4 => Input::ChildUndone { place },
+        5 => Input::UndoSkipped { place: place.done(), reason: "another run relies on it".into() },
         _ => Input::Granted { place: place.undo() },
     }
 }

@@ -1,6 +1,6 @@
 //! Runs that do not begin at once, and what they bring along.
 
-use fleetprompt_core::run::{FlowKeys, Illegal, Input, Parent, Place, Queue, QueueReason, Status, StepStatus};
+use fleetprompt_core::run::{Carried, FlowKeys, Illegal, Input, Parent, Place, Queue, QueueReason, Status, StepStatus};
 use fleetprompt_core::{DirectiveId, Json, Lineage, Moment, RunId, Span};
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -98,7 +98,8 @@ fn what_another_run_gave_is_carried_over(#[case] queue: Option<Queue>, #[case] e
     let is_queued = queue.is_some();
     let mut world = World::started(fields, json!({}), SEED, |start, moment| {
         start.source = Some(RunId(moment.uuid()));
-        start.carried = vec![(0, json!(41).into())];
+        let output = json!(41).into();
+        start.carried = vec![Carried { index: 0, output, directive_id: None, compensable: false }];
         start.queue = queue;
     });
     if is_queued {

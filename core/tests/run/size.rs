@@ -226,7 +226,9 @@ fn a_run_of_ten_thousand_is_withdrawn_and_begun_again_at_once() {
         end(&mut world, place, Err(Failure::fatal("broken", "it is broken")));
         assert_eq!(world.run.status, Status::Failed);
         let (by, reason) = (crate::world::somebody(), String::new());
-        world.tell_unchecked(Input::Retry { by, reason, from: vec![], reissue: false }).expect("it failed");
+        world
+            .tell_unchecked(Input::Retry { by, reason, from: vec![], reissue: false, undone: vec![] })
+            .expect("it failed");
     });
     assert_eq!(world.run.steps.count(StepStatus::Running), MANY);
 }

@@ -164,6 +164,8 @@ pub struct World {
     pub effects: Vec<Effect>,
     /// Signals of others that something of the run may follow from.
     pub heard: HashSet<SignalId>,
+    /// Whether runs that it waited for leave something to compensate.
+    pub children_act: bool,
 }
 
 impl World {
@@ -216,6 +218,7 @@ impl World {
             log: signals,
             effects,
             heard,
+            children_act: false,
         };
         world.check();
         world
@@ -315,7 +318,11 @@ impl World {
     pub fn ending(&mut self, place: Place, result: Result<Json, Failure>) -> Input {
         let unit = self.run.at(place).expect("the place is there").clone();
         if let Some(Awaited::Run { run_id }) = unit.waiting.as_ref().map(|waiting| &waiting.what) {
-            return Input::ChildEnded { place, run: *run_id, by: Some(self.hear()), result };
+            let (by, compensable) = (Some(self.hear()), self.children_act);
+            return Input::ChildEnded { place, run: *run_id, by, result, compensable };
+        }
+        if place.undo && unit.directive_id.is_none() {
+            return Input::ChildUndone { place: place.done() };
         }
         let result = match (&self.workflow.steps[place.index()].kind, result) {
             (StepKind::Workflow { .. }, Ok(_)) if !place.undo => {

@@ -11,7 +11,7 @@ use super::{World, broken, busy, signal, somebody};
 
 impl World {
     /// Of time: `due`, `wait 5s`. Of the run: `begin`, `cancel`, `cancel undo`, `pause`, `resume`, `retry`,
-    /// `retry a b`, `reissue a`. Of a place: how it ends, `a ok`, `a ok {"x": 1}`, `a busy`, `a broken`, and
+    /// `compensate`, `retry a b`, `reissue a`. Of a place: how it ends, `a ok`, `a ok {"x": 1}`, `a busy`, `a broken`, and
     /// `a refused` when its directive may not be requested; what it hears, `a hears order.paid {"x": 1}`, `a
     /// answer 1`, `a report 1`, `a lost`, `a beat`, `a granted`; what is done by hand, `a skip`, `a complete 1`,
     /// and `a child_retried`.
@@ -34,11 +34,12 @@ impl World {
             ["begin"] => self.tell(Input::Begin),
             ["cancel"] => self.tell(Input::Cancel { by, reason, compensate: false }),
             ["cancel", "undo"] => self.tell(Input::Cancel { by, reason, compensate: true }),
+            ["compensate"] => self.tell(Input::Compensate { by, reason }),
             ["pause"] => self.tell(Input::Pause { by, reason }),
             ["resume"] => self.tell(Input::Resume { by, reason }),
             ["retry" | "reissue", ..] => {
                 let from = words[1..].iter().flat_map(|words| words.split(' ')).map(|step| self.index(step)).collect();
-                self.tell(Input::Retry { by, reason, from, reissue: words[0] == "reissue" })
+                self.tell(Input::Retry { by, reason, from, reissue: words[0] == "reissue", undone: Vec::new() })
             }
             [name, what] => self.play_at(name, what, None),
             [name, what, value] => self.play_at(name, what, Some(value)),
@@ -80,7 +81,7 @@ impl World {
             "complete" => self.tell(Input::Complete { place, by, reason, output: given(value) }),
             "child_retried" => {
                 let run = self.child(name);
-                self.tell(Input::ChildRetried { place, run, by })
+                self.tell(Input::ChildRetried { place, run, by, undone: Vec::new() })
             }
             other => panic!("the world does not understand `{name} {other}`"),
         }

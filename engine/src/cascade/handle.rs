@@ -111,7 +111,12 @@ impl Cascade<'_> {
 
     /// A step's intent. What was done for it before is not done again; if it may not be, the step learns
     /// why.
-    pub(super) fn request_for_step(&mut self, intent: Intent) -> Result<(), Error> {
+    pub(super) fn request_for_step(&mut self, mut intent: Intent) -> Result<(), Error> {
+        if let Some(origin) = intent.origin.filter(|origin| origin.place.undo)
+            && !self.share_compensation(&mut intent, origin)?
+        {
+            return Ok(());
+        }
         if self.reuse(&intent)? {
             return Ok(());
         }
@@ -266,11 +271,10 @@ impl Cascade<'_> {
     }
 
     pub(crate) fn directive_by_key(&mut self, tenant: TenantId, key: &str) -> Result<Option<Arc<Directive>>, Error> {
-        let staged = self.stage.directive_by_key(tenant, key).or_else(|| self.before.directive_by_key(tenant, key));
-        let known = match staged {
-            Some(id) => return self.find_directive(tenant, id),
-            None => self.store.directives_by_key(&[(tenant, key.to_owned())])?.into_iter().next().flatten(),
-        };
+        if let Some(staged) = self.staged_directive_by_key(tenant, key) {
+            return Ok(Some(staged.clone()));
+        }
+        let known = self.store.directives_by_key(&[(tenant, key.to_owned())])?.into_iter().next().flatten();
         // The same batch may have moved it on since it was stored.
         let later = |known: &Directive| self.stage.directive(known.id).or_else(|| self.before.directive(known.id));
         Ok(known.map(|known| later(&known).cloned().unwrap_or_else(|| Arc::new(known))))

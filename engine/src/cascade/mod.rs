@@ -5,6 +5,7 @@
 //! is dropped and it is as if it had never come.
 
 mod admit;
+mod compensate;
 mod descend;
 mod functions;
 mod handle;
@@ -14,6 +15,7 @@ mod quarantine;
 mod reuse;
 mod route;
 mod schedule;
+mod shared;
 mod stage;
 mod wake;
 
@@ -22,7 +24,7 @@ use std::sync::Arc;
 
 use fleetprompt_core::directive::{self, Directive, Origin};
 use fleetprompt_core::registration::WorkflowStatus;
-use fleetprompt_core::run::{self, Effect, Illegal, Run, Setting};
+use fleetprompt_core::run::{self, Effect, Illegal, Parent, Run, Setting};
 use fleetprompt_core::workflow::Workflow;
 use fleetprompt_core::{DirectiveId, Lineage, Meter, Moment, Party, RecordId, RunId, Signal, SignalId, Slug, TenantId};
 use fleetprompt_store::Store;
@@ -95,6 +97,10 @@ enum Work {
     Lookback(TenantId, Lookback),
     /// A run has ended that a place of another one waits for from now on.
     AwaitEnded(TenantId, RunId, Origin),
+    /// A run goes on that the step of another one had waited for.
+    ChildRetried(TenantId, RunId, Parent),
+    /// A run undoes the runs that one of its places started: all of them, or those before the one of this directive.
+    CompensateRuns(TenantId, RunId, Option<DirectiveId>),
     Freed(Freed),
     ScheduleFreed(TenantId, Slug, SignalId),
 }
@@ -150,6 +156,8 @@ impl<'a> Cascade<'a> {
                 Work::Advance(tenant, id, input) => _ = self.advance(tenant, id, input)?,
                 Work::Lookback(tenant, lookback) => self.look_back(tenant, lookback)?,
                 Work::AwaitEnded(tenant, id, origin) => self.await_ended(tenant, id, origin)?,
+                Work::ChildRetried(tenant, id, parent) => self.child_retried(tenant, id, parent)?,
+                Work::CompensateRuns(tenant, id, after) => self.compensate_runs(tenant, id, after)?,
                 Work::Freed(freed) => self.freed(freed)?,
                 Work::ScheduleFreed(tenant, slug, fire) => self.schedule_freed(tenant, &slug, fire)?,
             }
@@ -275,8 +283,10 @@ impl<'a> Cascade<'a> {
         {
             self.work.push_back(Work::ScheduleFreed(run.tenant, slug, fire.id));
         }
-        self.stage.put_run(OpenRun { run: run.clone(), workflow, signal }, decision.changed);
-        self.tell_parent(before.as_deref(), &run);
+        let open = OpenRun { run, workflow, signal };
+        self.tell_parent(before.as_deref(), &open);
+        self.tell_compensating(before.as_deref(), &open.run);
+        self.stage.put_run(open, decision.changed);
     }
 
     /// Reads what a decision calls off, which may be thousands of records, in bulk.
@@ -337,10 +347,15 @@ impl<'a> Cascade<'a> {
                 self.work.push_back(Work::Lookback(tenant, lookback));
             }
             Effect::Lock { name, .. } => self.work.push_back(Work::Freed(Freed::Lock(tenant, name))),
-            Effect::CancelRun { run: child, reason } => {
-                let input = run::Input::Cancel { by: Party::new("run", run.id), reason, compensate: false };
+            Effect::CancelRun { run: child, reason, compensate } => {
+                let by = Party::new("run", run.id);
+                let input = match compensate {
+                    true => run::Input::Compensate { by, reason },
+                    false => run::Input::Cancel { by, reason, compensate: false },
+                };
                 self.work.push_back(Work::Advance(tenant, child, input));
             }
+            Effect::CompensateRun { run, .. } => self.work.push_back(Work::CompensateRuns(tenant, run, None)),
         }
     }
 
@@ -367,6 +382,11 @@ impl<'a> Cascade<'a> {
 
     fn staged_run(&self, id: RunId) -> Option<&OpenRun> {
         self.stage.run(id).or_else(|| self.before.run(id))
+    }
+
+    fn staged_directive_by_key(&self, tenant: TenantId, key: &str) -> Option<&Arc<Directive>> {
+        let staged = self.stage.directive_by_key(tenant, key).or_else(|| self.before.directive_by_key(tenant, key));
+        self.staged_directive(staged?)
     }
 
     fn staged_directive(&self, id: DirectiveId) -> Option<&Arc<Directive>> {

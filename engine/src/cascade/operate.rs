@@ -67,7 +67,7 @@ pub(crate) fn no_run(id: RunId) -> Failure {
 fn failure_of(illegal: Illegal) -> Failure {
     let code = match illegal {
         Illegal::Ended(_) => "run_ended",
-        Illegal::Status(..) => "run_status",
+        Illegal::Status(..) | Illegal::Finished { .. } | Illegal::Undone(_) => "run_status",
         Illegal::StepStatus(..) => "step_status",
         Illegal::NoSuchPlace => "not_found",
         Illegal::Unfit(_) => "input_invalid",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fleetprompt_core::directive::{self, Directive, Origin, Status};
 use fleetprompt_core::run::{self, Place, StepStatus};
-use fleetprompt_core::{Failure, RunId};
+use fleetprompt_core::{Failure, RunId, TenantId};
 
 use super::handle::{Intent, outcome_of, settled};
 use super::{Cascade, Work};
@@ -23,36 +23,39 @@ impl Cascade<'_> {
             self.take_over(intent, origin, &known)?;
             return Ok(true);
         }
-        let Some(known) = self.done_before(intent, origin)? else { return Ok(false) };
+        let Some(source_key) = &intent.source_key else { return Ok(false) };
+        let Some(known) = self.done_before(intent.tenant, source_key, origin.place)? else { return Ok(false) };
         self.take_over(intent, origin, &known)?;
         Ok(true)
     }
 
     /// What came of it in the run that this one does again, or in one that that one did again.
-    fn done_before(&mut self, intent: &Intent, origin: Origin) -> Result<Option<Arc<Directive>>, Error> {
+    pub(super) fn done_before(
+        &mut self,
+        tenant: TenantId,
+        source_key: &str,
+        place: Place,
+    ) -> Result<Option<Arc<Directive>>, Error> {
         const SOURCES_MAX: usize = 100;
-        let Some((source, of_place)) = intent.source_key.as_deref().and_then(|key| key.split_once(':')) else {
-            return Ok(None);
-        };
+        let Some((source, of_place)) = source_key.split_once(':') else { return Ok(None) };
         let mut source: Option<RunId> = source.parse().ok();
         for _ in 0..SOURCES_MAX {
-            let open = source.map(|id| self.find_run(intent.tenant, id)).transpose()?.flatten();
+            let open = source.map(|id| self.find_run(tenant, id)).transpose()?.flatten();
             let Some(open) = open else { return Ok(None) };
             let step = of_place.split(':').next().and_then(|step| open.workflow.index.get(step));
             let Some(step) = step else { return Ok(None) };
-            let place = Place { step: *step as u32, ..origin.place };
+            let place = Place { step: *step as u32, ..place };
             let unit = |place| open.run.at(place);
             // What was undone in between is not done any more.
             if unit(place.undo()).is_some_and(|undo| undo.status == StepStatus::Completed) {
                 return Ok(None);
             }
-            let of_item = place.item.and_then(|_| unit(place)).map_or(0, |unit| unit.issue);
-            let issues = of_item + open.run.steps[place.index()].issue;
-            for issue in (0..=issues).rev() {
+            for issue in (0..=open.run.issue_of(place)).rev() {
                 let again = if issue > 0 { format!(":again{issue}") } else { String::new() };
-                let known = self.directive_by_key(intent.tenant, &format!("{}:{of_place}{again}", open.run.id))?;
+                let known = self.directive_by_key(tenant, &format!("{}:{of_place}{again}", open.run.id))?;
                 if let Some(known) = known.filter(|known| known.status == Status::Succeeded) {
-                    return Ok(if self.is_failed_run(&known)? { None } else { Some(known) });
+                    let is_gone = self.is_failed_run(&known)? || self.is_compensated(&known)?;
+                    return Ok(Some(known).filter(|_| !is_gone));
                 }
             }
             source = open.run.source;
@@ -66,15 +69,15 @@ impl Cascade<'_> {
                 "{} ({}) was requested here before with another payload; to do this as well, retry with `reissue`",
                 known.id, known.name
             );
-            let failure = Failure::fatal("reissue_needed", message);
-            self.work.push_back(Work::Advance(
-                intent.tenant,
-                origin.run_id,
-                settled(origin, intent.id, None, Err(failure), None),
-            ));
+            self.refuse_reuse(intent, origin, message);
             return Ok(());
         }
         match known.status {
+            Status::Succeeded if !origin.place.undo && self.is_compensated(known)? => {
+                let message =
+                    format!("{} ({}) has been compensated; to do it again, retry with `reissue`", known.id, known.name);
+                self.refuse_reuse(intent, origin, message);
+            }
             Status::Succeeded => {
                 let ended = self.ended_run(known)?;
                 let input = settled(origin, intent.id, known.settled_by, outcome_of(known), Some(known.id));
@@ -92,6 +95,12 @@ impl Cascade<'_> {
             Status::Requested | Status::Running => self.attach(intent, origin, known),
         }
         Ok(())
+    }
+
+    fn refuse_reuse(&mut self, intent: &Intent, origin: Origin, message: String) {
+        let failure = Failure::fatal("reissue_needed", message);
+        let input = settled(origin, intent.id, None, Err(failure), None);
+        self.work.push_back(Work::Advance(intent.tenant, origin.run_id, input));
     }
 
     /// The directive that is there is the step's from now on.

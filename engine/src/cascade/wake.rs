@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use fleetprompt_core::directive::Origin;
-use fleetprompt_core::run::{self, Place, QueueReason, Run, Setting, Status};
+use fleetprompt_core::run::{self, Parent, Place, QueueReason, Run, Setting, Status};
 use fleetprompt_core::signal::{Disposition, DispositionKind};
 use fleetprompt_core::{Failure, Json, Party, RunId, Signal, TenantId};
 use fleetprompt_store::{Page, SignalFilter};
@@ -103,20 +103,25 @@ impl Cascade<'_> {
     // Other runs
 
     /// Whoever waits for a run learns how it ended, or that it goes on after all.
-    pub(super) fn tell_parent(&mut self, before: Option<&Run>, run: &Arc<Run>) {
+    pub(super) fn tell_parent(&mut self, before: Option<&Run>, open: &OpenRun) {
+        let run = &open.run;
         let Some(parent) = run.parent.filter(|parent| parent.waits) else { return };
         let had_ended = before.is_some_and(|before| before.status.has_ended());
-        let place = parent.place;
-        let goes_on = run::Input::ChildRetried { place, run: run.id, by: Party::engine() };
-        let ended = || run::Input::ChildEnded { place, run: run.id, by: run.status_by, result: outcome_of(run) };
-        let inputs = match (had_ended, run.status.has_ended()) {
-            (false, true) => vec![ended()],
-            (true, false) => vec![goes_on],
-            // It was retried, and ended again at once.
-            (true, true) => vec![goes_on, ended()],
-            (false, false) => return,
-        };
-        self.work.extend(inputs.into_iter().map(|input| Work::Advance(run.tenant, parent.run_id, input)));
+        // One that is only undone gives nothing anew.
+        if had_ended && run.status != Status::Compensating {
+            self.work.push_back(Work::ChildRetried(run.tenant, run.id, parent));
+        }
+        // It may have been retried, and ended again at once.
+        if run.status.has_ended() {
+            let input = child_ended(open, parent.place);
+            self.work.push_back(Work::Advance(run.tenant, parent.run_id, input));
+        }
+    }
+
+    pub(super) fn child_retried(&mut self, tenant: TenantId, id: RunId, parent: Parent) -> Result<(), Error> {
+        let undone = self.undone_elsewhere(tenant, parent.run_id)?;
+        let input = run::Input::ChildRetried { place: parent.place, run: id, by: Party::engine(), undone };
+        self.advance(tenant, parent.run_id, input).map(drop)
     }
 
     /// A run that had failed its parent tries again; of any other it is heard at once how it ended.
@@ -125,13 +130,13 @@ impl Cascade<'_> {
         let is_own = open.run.parent.is_some_and(|parent| parent.run_id == origin.run_id);
         if is_own && open.run.status != Status::Completed {
             let (by, reason) = (Party::new("run", origin.run_id), format!("{} waits for it again", origin.run_id));
-            let input = run::Input::Retry { by, reason, from: Vec::new(), reissue: false };
+            let undone = self.undone_elsewhere(tenant, id)?;
+            let input = run::Input::Retry { by, reason, from: Vec::new(), reissue: false, undone };
             if matches!(self.try_advance(tenant, id, input, None)?, Some(Ok(()))) {
                 return Ok(());
             }
         }
-        let (place, by, result) = (origin.place, open.run.status_by, outcome_of(&open.run));
-        let input = run::Input::ChildEnded { place, run: id, by, result };
+        let input = child_ended(&open, origin.place);
         self.work.push_back(Work::Advance(tenant, origin.run_id, input));
         Ok(())
     }
@@ -194,6 +199,13 @@ impl Cascade<'_> {
         }
         Ok(())
     }
+}
+
+/// What the place that waited for a run learns of its end.
+fn child_ended(open: &OpenRun, place: Place) -> run::Input {
+    let run = &open.run;
+    let compensable = run::is_compensable(&open.workflow, run);
+    run::Input::ChildEnded { place, run: run.id, by: run.status_by, result: outcome_of(run), compensable }
 }
 
 /// What a step that waited for this run goes on with.

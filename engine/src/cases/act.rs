@@ -20,7 +20,7 @@ enum Addressee {
 type Done = Result<(), Failure>;
 
 impl Play<'_> {
-    pub(super) fn act(&mut self, then: &Then) -> Result<(), Problem> {
+    pub(super) fn act(&mut self, index: usize, then: &Then) -> Result<(), Problem> {
         let may_wait = then.refused.is_none();
         let done = match &then.act {
             Act::After(span) => return self.pass(*span),
@@ -32,6 +32,11 @@ impl Play<'_> {
         match (done, &then.refused) {
             (Ok(()), None) => Ok(()),
             (Ok(()), Some(code)) => Err(Problem::said(format!("this was to be refused with `{code}`, and was done"))),
+            // The run is as it was, and what is expected of it says whether that is right.
+            (Err(failure), None) if matches!(then.act, Act::Operate { .. }) => {
+                self.refused.push(Problem::said(format!("then[{index}]: this was refused: {failure}")));
+                Ok(())
+            }
             (Err(failure), None) => Err(Problem::said(format!("this was refused: {failure}"))),
             (Err(failure), Some(code)) if failure.code == *code => Ok(()),
             (Err(failure), Some(code)) => {

@@ -31,6 +31,9 @@ pub(super) fn judge(case: &Case, played: &Played) -> Vec<Problem> {
         }
     }
     problems.extend(played.problems.iter().cloned());
+    if !problems.is_empty() {
+        problems.splice(0..0, played.refused.iter().cloned());
+    }
     problems.truncate(PROBLEMS_MAX);
     problems
 }

@@ -43,6 +43,8 @@ pub(super) struct Played {
     pub signals: Vec<Signal>,
     /// Why there is no run, where there is none.
     pub refusal: Option<String>,
+    /// Operations that were refused although the case does not say so.
+    pub refused: Vec<Problem>,
 }
 
 pub(super) struct Play<'c> {
@@ -58,6 +60,7 @@ pub(super) struct Play<'c> {
     questions: usize,
     requests: usize,
     refusal: Option<String>,
+    pub refused: Vec<Problem>,
 }
 
 struct Coming {
@@ -86,6 +89,7 @@ pub(super) fn play(suite: &Suite, case: &Case) -> Result<Played, Problem> {
         questions: 0,
         requests: 0,
         refusal: None,
+        refused: Vec::new(),
     };
     let stopped = play.happen().err();
     Ok(play.played(stopped))
@@ -96,7 +100,7 @@ impl Play<'_> {
         self.begin()?;
         self.settle()?;
         for (index, then) in self.case.then.iter().enumerate() {
-            self.act(then)
+            self.act(index, then)
                 .map_err(|problem| Problem { what: format!("then[{index}]: {}", problem.what), ..problem })?;
             self.settle()?;
         }
@@ -367,6 +371,7 @@ impl Play<'_> {
             directives: directives.unwrap_or_default().into_iter().map(|one| (one.id, one)).collect(),
             signals: self.world.signals(),
             refusal: self.refusal,
+            refused: self.refused,
         }
     }
 }

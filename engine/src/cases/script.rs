@@ -2,8 +2,9 @@
 //! nobody asks for is as much of a mistake as a question that nobody answers.
 
 use fleetprompt_core::Json;
+use fleetprompt_core::workflow::{StepKind, Workflow};
 
-use super::{Answer, Answers, Asked, At, Case, Problem, Scripted, Suite, Whom};
+use super::{Answer, Answers, Asked, At, Case, Expect, Problem, Scripted, Suite, Whom};
 
 pub(super) struct Script<'c> {
     parts: Vec<Part<'c>>,
@@ -13,6 +14,8 @@ struct Part<'c> {
     scripted: &'c Scripted,
     /// Of the whole file: not every case has to ask.
     is_shared: bool,
+    /// The case expects that nobody asks, and says what would be answered.
+    is_unwanted: bool,
     asked: usize,
 }
 
@@ -27,7 +30,9 @@ pub(super) struct Question<'a> {
 
 impl<'c> Script<'c> {
     pub fn new(suite: &'c Suite, case: &'c Case) -> Self {
-        let part = |is_shared| move |scripted| Part { scripted, is_shared, asked: 0 };
+        let part = |is_shared| {
+            move |scripted| Part { scripted, is_shared, is_unwanted: is_unwanted(suite, case, scripted), asked: 0 }
+        };
         let own = case.given.iter().map(part(false));
         Self { parts: own.chain(suite.given.iter().map(part(true))).collect() }
     }
@@ -51,7 +56,7 @@ impl<'c> Script<'c> {
     }
 
     pub fn unused(&self) -> impl Iterator<Item = Problem> {
-        self.parts.iter().filter(|part| !part.is_shared).filter_map(|part| {
+        self.parts.iter().filter(|part| !part.is_shared && !part.is_unwanted).filter_map(|part| {
             let left = match &part.scripted.answers {
                 Answers::Always(_) if part.asked == 0 => "was never asked".to_owned(),
                 Answers::Each(answers) if part.asked < answers.len() => {
@@ -63,6 +68,30 @@ impl<'c> Script<'c> {
             let help = "a failure is only tried again when it is `retryable`, or its code is among those that are";
             Some(Problem::said(format!("{} `{whom}` has an answer and {left}", part.scripted.kind.word())).help(help))
         })
+    }
+}
+
+/// Whether an answer is that of a directive that is not to be requested.
+fn is_unwanted(suite: &Suite, case: &Case, scripted: &Scripted) -> bool {
+    let name = match &scripted.whom {
+        _ if scripted.kind != Asked::Directive => None,
+        Whom::Named(name) => Some(name.as_str()),
+        Whom::Step(at) => directive_of(&suite.definitions.workflow, at),
+    };
+    let expected = match &case.expect {
+        Expect::First(expected) => std::slice::from_ref(&**expected),
+        Expect::Runs(all) => all.as_slice(),
+    };
+    let mut not_requested = expected.iter().flat_map(|expected| &expected.not_requested);
+    name.is_some_and(|name| not_requested.any(|unwanted| unwanted.as_str() == name))
+}
+
+fn directive_of<'w>(workflow: &'w Workflow, at: &At) -> Option<&'w str> {
+    let step = &workflow.steps[*workflow.index.get(&at.step)?];
+    match &step.kind {
+        _ if at.undo => step.compensate.as_ref().map(|compensate| compensate.directive.as_str()),
+        StepKind::Directive { directive, .. } => Some(directive.as_str()),
+        _ => None,
     }
 }
 

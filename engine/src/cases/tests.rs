@@ -166,6 +166,14 @@ fn time_passes_until_somebody_can_answer_and_no_further() {
 }
 
 #[test]
+fn an_operation_that_is_refused_is_named_where_something_else_is_not_as_expected() {
+    let retry = "[{retry: {reason: too early}}]";
+    assert_eq!(problems(GOOD, retry, "{steps: {sign: waiting}}"), [""; 0]);
+    let told = problems(GOOD, retry, "{status: completed}");
+    assert!(told.len() > 1 && told[0].starts_with("then[0]: this was refused: run_status"), "{told:?}");
+}
+
+#[test]
 fn what_is_refused_is_refused_with_the_code_that_is_expected() {
     let as_member = "{answer: {step: sign, role: member, value: yes}";
     assert_eq!(problems(GOOD, &format!("[{as_member}, refused: role_missing}}]"), "{steps: {sign: waiting}}"), [""; 0]);

@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use fleetprompt_core::directive::Directive;
-use fleetprompt_core::run::{Run, Start, StepStatus};
+use fleetprompt_core::run::{Carried, Place, Run, Start, StepStatus};
 use fleetprompt_core::tenant::Role;
 use fleetprompt_core::workflow::Workflow;
 use fleetprompt_core::{Failure, Json, RunId};
@@ -66,7 +66,10 @@ impl BuiltIn for WorkflowRunRerun {
         let version = payload.version.as_deref().unwrap_or(&open.run.version);
         let workflow = cascade.workflow_for_run(tenant, &open.run.workflow, Some(version), true)?;
         let carried = match &payload.from {
-            Some(from) => carried(&open.run, &open.workflow, &workflow, from)?,
+            Some(from) => {
+                let undone = cascade.undone_elsewhere(tenant, payload.run_id)?;
+                carried(&open.run, &open.workflow, &workflow, from, &undone)?
+            }
             None => Vec::new(),
         };
         // A corrected input takes the place of the signal's payload.
@@ -93,8 +96,9 @@ impl BuiltIn for WorkflowRunRerun {
     }
 }
 
-/// The outputs of completed steps that both versions have and that do not lie behind `from`.
-fn carried(run: &Run, was: &Workflow, is: &Workflow, from: &str) -> Result<Vec<(usize, Json)>, Failure> {
+/// The outputs of completed steps that both versions have and that do not lie behind `from`. Where an effect was
+/// compensated, by this run or by one that shares it, there is no output to keep.
+fn carried(run: &Run, was: &Workflow, is: &Workflow, from: &str, undone: &[Place]) -> Result<Vec<Carried>, Failure> {
     let missing = || Failure::fatal("not_found", format!("version {} has no step `{from}`", is.version));
     let mut behind = HashSet::new();
     let mut next = vec![*is.index.get(from).ok_or_else(missing)?];
@@ -104,10 +108,21 @@ fn carried(run: &Run, was: &Workflow, is: &Workflow, from: &str) -> Result<Vec<(
         }
     }
     let kept = (0..is.steps.len()).filter(|index| !behind.contains(index));
-    let output = |index: usize| {
-        let step = run.steps.get(*was.index.get(&is.steps[index].id)?)?;
-        let output = step.output().filter(|_| step.status == StepStatus::Completed)?;
-        Some((index, output.clone()))
-    };
-    Ok(kept.filter_map(output).collect())
+    let of_run = |place: &Place| place.undo && run.at(*place).is_some_and(|undo| undo.status == StepStatus::Completed);
+    let undone: HashSet<usize> = run.places().filter(of_run).chain(undone.iter().copied()).map(Place::index).collect();
+    let mut carried = Vec::new();
+    for index in kept {
+        let Some(place) = was.index.get(&is.steps[index].id).copied() else { continue };
+        let step = &run.steps[place];
+        let Some(output) = step.output().filter(|_| step.status == StepStatus::Completed) else { continue };
+        if undone.contains(&place) {
+            let id = &is.steps[index].id;
+            let message =
+                format!("the effect of step `{id}` was compensated; run it again from that step, or as a whole");
+            return Err(Failure::fatal("run_status", message));
+        }
+        let (output, directive_id) = (output.clone(), step.directive_id);
+        carried.push(Carried { index, output, directive_id, compensable: step.compensable });
+    }
+    Ok(carried)
 }

@@ -39,6 +39,7 @@ impl OnRun for Retry {
     fn input(self, cascade: &mut Cascade<'_>, directive: &Directive) -> Result<run::Input, Unable> {
         let place = |step: &String| cascade.place_of(directive, self.run_id, step, None).map(Place::index);
         let from = self.from.iter().map(place).collect::<Result<_, _>>()?;
-        Ok(run::Input::Retry { by: directive.actor.clone(), reason: self.reason, from, reissue: self.reissue })
+        let undone = cascade.undone_elsewhere(directive.tenant, self.run_id)?;
+        Ok(run::Input::Retry { by: directive.actor.clone(), reason: self.reason, from, reissue: self.reissue, undone })
     }
 }

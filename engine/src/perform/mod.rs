@@ -174,7 +174,7 @@ impl Perform for Performer {
                 }
             }
             Effect::Directive { .. } | Effect::Withdraw { .. } | Effect::Lookback { .. } => {}
-            Effect::Lock { .. } | Effect::CancelRun { .. } => {}
+            Effect::Lock { .. } | Effect::CancelRun { .. } | Effect::CompensateRun { .. } => {}
         }
     }
 

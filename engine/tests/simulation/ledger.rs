@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleetprompt_core::directive::{Directive, Status};
-use fleetprompt_core::run::{Place, Run, Status as RunStatus, StepStatus, step_key};
+use fleetprompt_core::run::{Place, Run, Status as RunStatus, StepStatus, compensation_key, step_key};
 use fleetprompt_core::{DirectiveId, Json, RunId, Signal, SignalId, TenantId, Timestamp};
 use fleetprompt_engine::workers::{Attempt as Offered, AttemptOf};
 use fleetprompt_engine::{Task, TaskKind};
@@ -174,7 +174,8 @@ fn not_done_before(seen: &Seen, directive: &Directive) -> Held {
         let keys: Vec<(TenantId, String)> = keys.map(|key| (run.tenant, key)).collect();
         let mut known = seen.directives.values().filter(|one| one.status == Status::Succeeded && is_done(seen, one));
         let is_before = |one: &&Directive| one.settled_by.is_some_and(|by| by.0 < directive.id.0);
-        let done = known.find(|one| is_before(one) && keys.contains(&(one.tenant, one.idempotency_key.clone())));
+        let is_there = |one: &&Directive| is_before(one) && !is_compensated(seen, one);
+        let done = known.find(|one| is_there(one) && keys.contains(&(one.tenant, one.idempotency_key.clone())));
         hold(done.is_none(), || {
             let before = done.map(|done| done.idempotency_key.as_str()).unwrap_or_default();
             format!("{} is done again under {}: it succeeded under {before}", directive.name, directive.idempotency_key)
@@ -182,6 +183,12 @@ fn not_done_before(seen: &Seen, directive: &Directive) -> Held {
         source = earlier.source;
     }
     Ok(())
+}
+
+/// Whether another run that shares the effect has compensated it, or is about to.
+fn is_compensated(seen: &Seen, effect: &Directive) -> bool {
+    let key = compensation_key(&effect.idempotency_key);
+    seen.directives.values().any(|one| one.tenant == effect.tenant && one.idempotency_key == key)
 }
 
 /// A run that was started is only done when that one completed.

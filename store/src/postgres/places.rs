@@ -243,6 +243,7 @@ fn place(row: &Row) -> Result<(Place, Step)> {
         lock: said.lock,
         early_answer: said.early_answer,
         consumed: said.consumed,
+        compensable: said.compensable,
         output,
         output_by,
         error: said.error,

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::super::context::View;
 use super::super::record::{Ending, StepChange, StepRecord};
-use super::super::{Awaited, Place, Run, Status, StepStatus, Waiting, step_key};
-use super::{BYTES_MAX, Effect, PLACES_MAX, Plan, Todo};
+use super::super::{Awaited, Place, Status, StepStatus, Waiting, step_key};
+use super::{BYTES_MAX, Carried, Effect, PLACES_MAX, Plan, Todo};
 use crate::retry::RetryPolicy;
 use crate::workflow::{Finish, ForEach, OnRunError, Step, StepKind};
 use crate::{DirectiveId, Failure, Json, Name, Span};
@@ -208,7 +208,7 @@ impl<'a> Plan<'a> {
         let record = StepRecord { attempt: 1, directive_id: Some(id), lock, ..StepRecord::default() };
         let asked = self.emit_step(place, change, record);
         let step = &self.definition(place).id;
-        let (iteration, issue) = (self.unit(place.done()).iteration, issue_of(&self.run, place));
+        let (iteration, issue) = (self.unit(place.done()).iteration, self.run.issue_of(place));
         self.effects.push(Effect::Directive {
             id,
             place,
@@ -298,10 +298,11 @@ impl<'a> Plan<'a> {
     }
 
     /// A run does its steps again with what they gave before, where that was asked for.
-    pub(super) fn carry(&mut self, carried: Vec<(usize, Json)>) {
-        for (index, output) in carried {
+    pub(super) fn carry(&mut self, carried: Vec<Carried>) {
+        for Carried { index, output, directive_id, compensable } in carried {
             if self.count(&output).is_ok() {
-                let record = StepRecord { output: Some(output), reused: true, ..StepRecord::default() };
+                let output = Some(output);
+                let record = StepRecord { output, reused: true, directive_id, compensable, ..StepRecord::default() };
                 self.emit_step(Place::step(index), StepChange::Completed, record);
             }
         }
@@ -324,7 +325,7 @@ pub(super) fn attempt_effect(view: &View<'_>, place: Place, attempt: u32) -> Opt
     }
     let unit = view.run.at(place)?;
     let run = view.run.id;
-    let key = step_key(run, &step.id, place, unit.iteration, issue_of(view.run, place));
+    let key = step_key(run, &step.id, place, unit.iteration, view.run.issue_of(place));
     let timeout = step.timeout;
     match &step.kind {
         StepKind::Agent { agent, input } => {
@@ -339,13 +340,6 @@ pub(super) fn attempt_effect(view: &View<'_>, place: Place, attempt: u32) -> Opt
         }
         StepKind::Directive { .. } | StepKind::Wait(_) | StepKind::Workflow { .. } | StepKind::Finish(_) => None,
     }
-}
-
-/// How often the effect of a place was asked for anew: itself, or its step as a whole.
-fn issue_of(run: &Run, place: Place) -> u32 {
-    let own = run.at(place).map_or(0, |unit| unit.issue);
-    let of_step = run.steps[place.index()].issue;
-    if place.item.is_some() || place.undo { own + of_step } else { own }
 }
 
 fn lock_name(rendered: &Json) -> Result<Arc<str>, Failure> {

@@ -60,8 +60,15 @@ impl Plan<'_> {
     pub(super) fn emit_step(&mut self, place: Place, change: StepChange, record: StepRecord) -> SignalId {
         let step = &self.setting.workflow.steps[place.index()];
         let place = Place { undo: change.is_undo(), ..place };
-        let record =
-            StepRecord { step: step.id.clone(), kind: step.kind.name().to_owned(), item: place.item, ..record };
+        // What one iteration left to compensate stays so after the next one.
+        let was_compensable = change != StepChange::Reset && self.run.at(place).is_some_and(|unit| unit.compensable);
+        let record = StepRecord {
+            step: step.id.clone(),
+            kind: step.kind.name().to_owned(),
+            item: place.item,
+            compensable: record.compensable || was_compensable,
+            ..record
+        };
         let signal = self.signal(change.signal_name(), Json::of(&record));
         let (id, at) = (signal.id, signal.recorded_at);
         self.signals.push(signal);

@@ -6,7 +6,8 @@
 //!
 //! Here is what comes in and what goes out. `order` says which steps may begin, `begin` what each of
 //! them asks for, `wait` what ends a wait, `settle` what the end of an attempt means, `stop` how a run
-//! ends before its steps do, `operate` what people may do to it, and `emit` how all this is recorded.
+//! ends before its steps do, `undo` how its effects are compensated, `operate` what people may do to it, and `emit` how
+//! all this is recorded.
 
 mod begin;
 mod continuation;
@@ -15,6 +16,7 @@ mod operate;
 mod order;
 mod settle;
 mod stop;
+mod undo;
 mod wait;
 
 use std::collections::VecDeque;
@@ -32,6 +34,7 @@ use crate::{Span, Timestamp};
 
 pub use continuation::Continuation;
 use continuation::Todo;
+pub use undo::is_compensable;
 pub use wait::awaits;
 
 /// The outputs of a run's steps, and what its next steps are given at once: a run is held in memory
@@ -83,8 +86,17 @@ pub struct Start {
     pub keys: FlowKeys,
     /// It does not begin yet.
     pub queue: Option<Queue>,
-    /// Outputs of the run that this one does again, by step.
-    pub carried: Vec<(usize, Json)>,
+    pub carried: Vec<Carried>,
+}
+
+/// What a step gave in the run that this one does again.
+#[derive(Debug, Clone)]
+pub struct Carried {
+    pub index: usize,
+    pub output: Json,
+    /// The directive of its effect, which both runs share from then on.
+    pub directive_id: Option<DirectiveId>,
+    pub compensable: bool,
 }
 
 impl Start {
@@ -160,12 +172,25 @@ pub enum Input {
         run: RunId,
         by: Option<SignalId>,
         result: Result<Json, Failure>,
+        /// Whether it left something that can be compensated.
+        compensable: bool,
     },
     /// The run that a step had waited for goes on after all.
     ChildRetried {
         place: Place,
         run: RunId,
         by: Party,
+        /// As for `Retry`.
+        undone: Vec<Place>,
+    },
+    /// The runs that a place started are compensated.
+    ChildUndone {
+        place: Place,
+    },
+    /// This run is not to compensate the effect of a place.
+    UndoSkipped {
+        place: Place,
+        reason: String,
     },
     /// The lock that a place waits for is free.
     Granted {
@@ -187,6 +212,11 @@ pub enum Input {
         /// Undo what was done before it ends.
         compensate: bool,
     },
+    /// Undo what was done: the run that it is a part of is undone.
+    Compensate {
+        by: Party,
+        reason: String,
+    },
     /// Do it again from these steps on; from those that failed, where none is named.
     Retry {
         by: Party,
@@ -194,6 +224,8 @@ pub enum Input {
         from: Vec<usize>,
         /// Also what has succeeded already.
         reissue: bool,
+        /// Places with effects that another run shares and has compensated.
+        undone: Vec<Place>,
     },
     Skip {
         place: Place,
@@ -266,6 +298,13 @@ pub enum Effect {
     CancelRun {
         run: RunId,
         reason: String,
+        /// Undo what it did before it ends.
+        compensate: bool,
+    },
+    /// The runs that a place of this run started are to be undone.
+    CompensateRun {
+        run: RunId,
+        place: Place,
     },
 }
 
@@ -277,7 +316,7 @@ impl Effect {
                 Some((*run, *place, *attempt))
             }
             Self::Directive { .. } | Self::Withdraw { .. } | Self::Lookback { .. } => None,
-            Self::Lock { .. } | Self::CancelRun { .. } => None,
+            Self::Lock { .. } | Self::CancelRun { .. } | Self::CompensateRun { .. } => None,
         }
     }
 }
@@ -312,6 +351,15 @@ pub enum Illegal {
     Unfit(String),
     #[error("this wants the role {}", .0.as_str())]
     Role(Role),
+    #[error(
+        "step `{finish}` finished the run before {prevented}; name every step that is to run, or `{finish}` itself"
+    )]
+    Finished { finish: String, prevented: String },
+    #[error(
+        "another run that shares the effect of step `{0}` has compensated it; retry from that step with `reissue`, or run \
+         it again with `rerun`"
+    )]
+    Undone(String),
 }
 
 pub fn start(setting: Setting<'_>, functions: &dyn Functions, start: Start, moment: &mut Moment) -> Decision {
@@ -359,7 +407,8 @@ pub fn decide(
     cause: Option<RecordId>,
     moment: &mut Moment,
 ) -> Result<Decision, Illegal> {
-    if run.status.has_ended() && !matches!(input, Input::Retry { .. } | Input::ChildRetried { .. }) {
+    let reopens = matches!(input, Input::Retry { .. } | Input::ChildRetried { .. } | Input::Compensate { .. });
+    if run.status.has_ended() && !reopens {
         return Err(Illegal::Ended(run.status));
     }
     let cause = cause.unwrap_or(run.id.into());
@@ -475,14 +524,19 @@ impl<'a> Plan<'a> {
             Input::Attached { place, asked, directive } => self.attached(place, asked, directive),
             Input::Event { place, signal } => self.event(place, &signal),
             Input::Answered { place, by, answer } => self.answered(place, by, answer),
-            Input::ChildEnded { place, run, by, result } => self.child_ended(place, run, by, result),
-            Input::ChildRetried { place, run, by } => self.child_retried(place, run, by),
+            Input::ChildEnded { place, run, by, result, compensable } => {
+                self.child_ended(place, run, by, result, compensable)
+            }
+            Input::ChildRetried { place, run, by, undone } => self.child_retried(place, run, by, &undone),
+            Input::ChildUndone { place } => self.child_undone(place),
+            Input::UndoSkipped { place, reason } => self.undo_skipped(place, reason),
             Input::Granted { place } => self.granted(place),
             Input::Due => self.due(continues),
             Input::Pause { by, reason } => self.pause(by, reason),
             Input::Resume { by, reason } => self.resume(by, reason),
             Input::Cancel { by, reason, compensate } => self.cancel(by, reason, compensate),
-            Input::Retry { by, reason, from, reissue } => self.retry(by, reason, from, reissue),
+            Input::Compensate { by, reason } => self.compensate(by, reason),
+            Input::Retry { by, reason, from, reissue, undone } => self.retry(by, reason, from, reissue, &undone),
             Input::Skip { place, by, reason } => self.skip_place(place, by, reason),
             Input::Complete { place, by, reason, output } => self.complete_place(place, by, reason, output),
         }

@@ -8,7 +8,10 @@ use super::super::record::{Ending, RunChange, RunRecord, StepChange, StepRecord}
 use super::super::{Awaited, Place, Status, Step, StepStatus, Waiting};
 use super::{Effect, Illegal, Plan, Todo};
 use crate::workflow::{OnError, StepKind};
-use crate::{Failure, Json, Party, RunId, SignalId, Timestamp};
+use crate::{DirectiveId, Failure, Json, Party, RunId, SignalId, Timestamp};
+
+/// How many of the steps that a `finish` prevented are named.
+const PREVENTED_SHOWN: usize = 10;
 
 impl Plan<'_> {
     pub(super) fn pause(&mut self, by: Party, reason: String) -> Result<(), Illegal> {
@@ -110,13 +113,20 @@ impl Plan<'_> {
         Ok(())
     }
 
-    fn ending(&self) -> Option<Ending> {
+    pub(super) fn ending(&self) -> Option<Ending> {
         self.run.standing.as_ref().and_then(|standing| standing.ending.clone())
     }
 
     // Again
 
-    pub(super) fn retry(&mut self, by: Party, reason: String, from: Vec<usize>, reissue: bool) -> Result<(), Illegal> {
+    pub(super) fn retry(
+        &mut self,
+        by: Party,
+        reason: String,
+        from: Vec<usize>,
+        reissue: bool,
+        undone: &[Place],
+    ) -> Result<(), Illegal> {
         match self.run.status {
             Status::Parked => {}
             status if status.has_ended() => {}
@@ -132,6 +142,10 @@ impl Plan<'_> {
         if from.is_empty() && !self.can_go_on() {
             return Err(Illegal::Status(self.run.status, "no step failed; name the step to begin with"));
         }
+        let again = self.done_again(&from)?;
+        self.is_not_finished(&again)?;
+        let stays = |place: &&Place| !reissue || !again.contains(&place.index());
+        self.is_not_undone_elsewhere(undone.iter().find(stays))?;
         self.begin_again(&from, by, reason, reissue)?;
         self.take_up();
         Ok(())
@@ -144,6 +158,40 @@ impl Plan<'_> {
             true => Err(Illegal::Status(self.run.status, "what it did was undone; run it again with `rerun`")),
             false => Ok(()),
         }
+    }
+
+    fn is_not_undone_elsewhere(&self, undone: Option<&Place>) -> Result<(), Illegal> {
+        match undone {
+            Some(place) => Err(Illegal::Undone(self.definition(*place).id.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// What a `finish` prevented does not happen because something else is done again: an operator has to name it.
+    fn is_not_finished(&self, again: &BTreeSet<usize>) -> Result<(), Illegal> {
+        let steps = &self.setting.workflow.steps;
+        let has_finished = |index: &usize| {
+            matches!(steps[*index].kind, StepKind::Finish(_)) && self.run.steps[*index].status == StepStatus::Completed
+        };
+        let Some(finish) = (0..steps.len()).filter(has_finished).find(|index| !again.contains(index)) else {
+            return Ok(());
+        };
+        let pending = (0..steps.len()).filter(|index| self.run.steps[*index].status == StepStatus::Pending);
+        let prevented: BTreeSet<usize> = pending.chain(self.cut_off()).filter(|index| !again.contains(index)).collect();
+        if prevented.is_empty() {
+            return Ok(());
+        }
+        let shown = prevented.iter().take(PREVENTED_SHOWN).map(|index| format!("`{}`", steps[*index].id));
+        let mut shown: Vec<String> = shown.collect();
+        let others = prevented.len() - shown.len();
+        shown.extend((others > 0).then(|| format!("{others} others")));
+        Err(Illegal::Finished { finish: steps[finish].id.clone(), prevented: shown.join(", ") })
+    }
+
+    /// These steps, and all that follow from them.
+    fn done_again(&self, from: &[usize]) -> Result<BTreeSet<usize>, Illegal> {
+        let followed = self.followed(from)?;
+        Ok((0..followed.len()).filter(|index| followed[*index]).chain(from.iter().copied()).collect())
     }
 
     /// A run that was ended from outside, or parked for another reason than a step, goes on where it
@@ -210,10 +258,14 @@ impl Plan<'_> {
         let issue = unit.issue + u32::from(reissue);
         let items = unit.items.as_ref().map(|items| items.steps.len() as u32);
         let kept = items.filter(|_| keeps_items && unit.status != StepStatus::Completed);
+        let acted = kept.is_none() && self.has_effect(place);
+        let compensable = acted && unit.compensable;
         let forgotten = self.forgotten(index, kept.is_some());
         self.changed.extend(forgotten);
         let record = StepRecord {
             issue,
+            acted,
+            compensable,
             items: kept,
             by: Some(by.clone()),
             reason: Some(reason.to_owned()),
@@ -236,7 +288,13 @@ impl Plan<'_> {
         forgotten
     }
 
-    pub(super) fn child_retried(&mut self, place: Place, run: RunId, by: Party) -> Result<(), Illegal> {
+    pub(super) fn child_retried(
+        &mut self,
+        place: Place,
+        run: RunId,
+        by: Party,
+        undone: &[Place],
+    ) -> Result<(), Illegal> {
         let unit = self.run.at(place).ok_or(Illegal::NoSuchPlace)?;
         let waits = matches!(self.definition(place).kind, StepKind::Workflow { waits: true, .. });
         let is_whole = place == Place::step(place.index()) && unit.items.is_none();
@@ -253,8 +311,11 @@ impl Plan<'_> {
         if self.run.status.has_ended() && self.failures_left().any(|index| index != place.index()) {
             return Err(Illegal::Status(self.run.status, "other steps of it failed as well; retry it by itself"));
         }
+        self.is_not_finished(&self.done_again(&[place.index()])?)?;
+        self.is_not_undone_elsewhere(undone.first())?;
+        let directive = self.unit(place).directive_id;
         self.begin_again(&[place.index()], by, format!("{run} goes on"), false)?;
-        self.emit_run_awaited(place, run);
+        self.emit_run_awaited(place, run, directive);
         match self.failure_left() {
             Some(failure) => self.fail(failure),
             None => self.take_up(),
@@ -262,11 +323,14 @@ impl Plan<'_> {
         Ok(())
     }
 
-    fn emit_run_awaited(&mut self, place: Place, run_id: RunId) {
+    pub(super) fn emit_run_awaited(&mut self, place: Place, run_id: RunId, directive_id: Option<DirectiveId>) {
         let timeout_at = self.definition(place).timeout.map(|timeout| self.moment.now() + timeout);
         let waiting = Waiting { timeout_at, ..Waiting::new(Awaited::Run { run_id }) };
-        let record =
-            StepRecord { attempt: 1, due_at: waiting.due_at(), waiting: Some(waiting.into()), ..StepRecord::default() };
+        let due_at = waiting.due_at();
+        let waiting = Some(waiting.into());
+        let unit = self.unit(place);
+        let (attempt, lock) = (unit.attempt.max(1), unit.lock.clone());
+        let record = StepRecord { attempt, lock, directive_id, due_at, waiting, ..StepRecord::default() };
         self.emit_step(place, StepChange::Waiting, record);
     }
 

@@ -49,7 +49,7 @@ impl Plan<'_> {
             return Ok(());
         }
         if let Some(run) = self.awaits_run(place, &result) {
-            self.wait_for_run(place, run);
+            self.wait_for_run(place, run, Some(reused.unwrap_or(directive)));
             return Ok(());
         }
         let result = result.map_err(|failure| Failure { retryable: false, ..failure });
@@ -85,6 +85,9 @@ impl Plan<'_> {
     pub(super) fn attempt_ended(&mut self, place: Place, result: Result<Json, Failure>, record: StepRecord) {
         let step = self.definition(place);
         let meter = self.setting.meter;
+        let acts = matches!(step.kind, StepKind::Directive { .. } | StepKind::Workflow { .. });
+        // Whatever is wrong with the output: the effect is there, and its compensation sees it.
+        let acted = result.as_ref().ok().filter(|_| acts && step.compensate.is_some()).cloned();
         let checked = result.and_then(|output| {
             if let StepKind::Function { function, .. } = &step.kind {
                 self.functions.check_output(function, output.value())?;
@@ -97,7 +100,7 @@ impl Plan<'_> {
         });
         match checked {
             Ok(output) => self.iteration_ended(place, output, record),
-            Err(failure) => self.retry_or_fail(place, failure, record),
+            Err(failure) => self.retry_or_fail(place, failure, StepRecord { output: acted, ..record }),
         }
     }
 
@@ -117,6 +120,7 @@ impl Plan<'_> {
             None => Ok(iteration < repeat.max),
         };
         self.run.change(place, |unit| *unit = kept);
+        let acted = self.definition(place).compensate.as_ref().map(|_| output.clone());
         match again {
             Ok(true) if is_wanted && iteration < repeat.max => {
                 self.bytes -= kept_bytes.min(self.bytes);
@@ -129,10 +133,11 @@ impl Plan<'_> {
             }
             Ok(true) if is_wanted => {
                 let message = format!("`while` still holds after {iteration} iterations, and that is `max`");
+                let record = StepRecord { output: acted, ..record };
                 self.place_failed(place, Failure::fatal("repeat_exhausted", message), record);
             }
             Ok(_) => self.place_completed(place, output, record),
-            Err(failure) => self.place_failed(place, failure, record),
+            Err(failure) => self.place_failed(place, failure, StepRecord { output: acted, ..record }),
         }
     }
 

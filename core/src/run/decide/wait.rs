@@ -9,8 +9,8 @@ use super::super::record::{StepChange, StepRecord};
 use super::super::{Awaited, AwaitedSignal, EarlyAnswer, Place, Run, Setting, Status, Step, StepStatus, Waiting};
 use super::{Answer, Effect, Illegal, Plan, Todo};
 use crate::expression::Template;
-use crate::workflow::{EventMatch, Lookback, StepKind, Wait};
-use crate::{Failure, Json, Party, RecordId, RunId, Signal, SignalId, Span, Timestamp};
+use crate::workflow::{EventMatch, Lookback, OnRunError, StepKind, Wait};
+use crate::{DirectiveId, Failure, Json, Party, RecordId, RunId, Signal, SignalId, Span, Timestamp};
 
 /// Finding a wait and holding a signal against it, besides its expressions.
 const OFFER_UNITS: u64 = 100;
@@ -299,11 +299,10 @@ impl Plan<'_> {
         output.value().get("run_id")?.as_str()?.parse().ok()
     }
 
-    pub(super) fn wait_for_run(&mut self, place: Place, run_id: RunId) {
-        let timeout_at = self.definition(place).timeout.map(|timeout| self.moment.now() + timeout);
+    /// `directive_id` is the one that started it, whichever run requested that.
+    pub(super) fn wait_for_run(&mut self, place: Place, run_id: RunId, directive_id: Option<DirectiveId>) {
         let is_wanted = self.unit(place).status != StepStatus::Canceling;
-        let waiting = Waiting { timeout_at, ..Waiting::new(Awaited::Run { run_id }) };
-        self.emit_waiting(place, StepChange::Waiting, waiting, None);
+        self.emit_run_awaited(place, run_id, directive_id);
         if !is_wanted {
             self.withdraw(place, "it was withdrawn while it began");
             self.place_settled(place);
@@ -316,6 +315,7 @@ impl Plan<'_> {
         run: RunId,
         by: Option<SignalId>,
         result: Result<Json, Failure>,
+        compensable: bool,
     ) -> Result<(), Illegal> {
         let unit = self.run.at(place).ok_or(Illegal::NoSuchPlace)?;
         let is_wanted = matches!(unit.status, StepStatus::Waiting | StepStatus::Canceling)
@@ -325,7 +325,7 @@ impl Plan<'_> {
         }
         self.cause = by.or(unit.signal_id).map_or(self.cause, RecordId::from);
         let result = result.map_err(|failure| Failure { retryable: false, ..failure });
-        self.attempt_ended(place, result, StepRecord { attempt: 1, ..StepRecord::default() });
+        self.attempt_ended(place, result, StepRecord { attempt: 1, compensable, ..StepRecord::default() });
         Ok(())
     }
 
@@ -381,13 +381,17 @@ impl Plan<'_> {
         }
     }
 
-    fn wait_timed_out(&mut self, place: Place, waiting: &Waiting, record: StepRecord) {
+    fn wait_timed_out(&mut self, place: Place, waiting: &Waiting, mut record: StepRecord) {
         let timeout = self.definition(place).timeout.unwrap_or_default();
         let abandons = matches!(self.definition(place).kind, StepKind::Workflow { abandons: true, .. });
         if let Awaited::Run { run_id } = waiting.what
             && !abandons
         {
-            self.effects.push(Effect::CancelRun { run: run_id, reason: format!("it was waited for for {timeout}") });
+            let reason = format!("it was waited for for {timeout}");
+            let compensate = self.setting.workflow.on_error == OnRunError::Compensate;
+            self.effects.push(Effect::CancelRun { run: run_id, reason, compensate });
+            // How it ends is not known yet.
+            record.compensable = true;
         }
         let message = format!("{} did not come within {timeout}", waiting.reason());
         self.attempt_ended(place, Err(Failure::fatal("timeout", message)), record);

@@ -135,6 +135,7 @@ fn place_is_alive(world: &World, asked: &Asked, run: &Run, place: Place, step: &
     match (step.status, waiting, step.directive_id) {
         (StepStatus::Waiting | StepStatus::Canceling, Some(Awaited::Run { run_id }), _) => runs(world, *run_id),
         (StepStatus::Running | StepStatus::Canceling, _, Some(directive)) => is_open(world, directive),
+        (StepStatus::Running, _, None) if place.undo => a_run_is_undone(world, run),
         (StepStatus::Running, _, None) => is_called(world, asked, run, place),
         (StepStatus::Canceling, _, None) => Err("has nothing that could end it".into()),
         (StepStatus::Waiting, Some(Awaited::Time { .. }), _) => hold(step.due_at.is_some(), || "has no time".into()),
@@ -152,6 +153,16 @@ fn runs(world: &World, child: RunId) -> Held {
     let child = world.seen.runs.get(&child);
     let ended = child.is_none_or(|child| child.status.has_ended());
     hold(!ended, || format!("waits for {:?}, which has ended", child.map(|child| child.id)))
+}
+
+/// A run that a step of this one had started, or whose effects this one shares, is on its way to its end.
+fn a_run_is_undone(world: &World, run: &Run) -> Held {
+    let ends_for = |child: &Run| {
+        let ending = child.standing.as_ref().and_then(|standing| standing.ending.as_ref());
+        let by = ending.and_then(|ending| ending.by.as_ref()).is_some_and(|by| by.id == run.id.to_string());
+        ending.is_some() && (by || child.parent.is_some_and(|parent| parent.run_id == run.id))
+    };
+    hold(world.seen.open_runs().any(ends_for), || "waits for a run to be undone, and there is none".into())
 }
 
 fn is_open(world: &World, directive: DirectiveId) -> Held {

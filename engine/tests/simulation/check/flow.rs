@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fleetprompt_core::run::{Awaited, Place, Run, Status, Step};
+use fleetprompt_core::run::{Awaited, Place, Run, Status, Step, run_change_of};
 use fleetprompt_core::workflow::{OnLimit, Workflow};
-use fleetprompt_core::{RunId, Slug, TenantId, Timestamp};
+use fleetprompt_core::{RunId, Signal, Slug, TenantId, Timestamp};
 
 use super::{Held, hold};
 use crate::seen::in_flight;
@@ -63,7 +63,7 @@ pub fn counted<'a>(
     })
 }
 
-/// Runs that were retried after their end come beside the others, and so do those that are on their way
+/// Runs that were opened again after their end come beside the others, and so do those that are on their way
 /// out, where a newer one takes their place, or where they never began and undo what they had taken over.
 fn concurrency(world: &World) -> Held {
     for run in world.seen.open_runs().filter(|run| run.status != Status::Queued) {
@@ -73,7 +73,7 @@ fn concurrency(world: &World) -> Held {
             is_ending && (rule.on_limit == OnLimit::CancelOldest || run.begun_at.is_none())
         };
         let running =
-            counted(world, run.tenant, &run.workflow, key).filter(|run| !ends(run) && !was_retried(world, run));
+            counted(world, run.tenant, &run.workflow, key).filter(|run| !ends(run) && !was_reopened(world, run));
         let same_rule = running.filter(|other| other.version == run.version);
         let running: Vec<RunId> = same_rule.map(|run| run.id).collect();
         hold(running.len() <= rule.limit as usize, || {
@@ -94,6 +94,12 @@ fn definition<'a>(world: &'a World, run: &Run) -> &'a Workflow {
 
 fn was_retried(world: &World, run: &Run) -> bool {
     world.seen.logs[&run.id].iter().any(|signal| signal.name.as_str() == "workflow.run.retried")
+}
+
+/// It goes on, or is undone, after its end.
+fn was_reopened(world: &World, run: &Run) -> bool {
+    let ends = |signal: &Signal| run_change_of(&signal.name).is_some_and(|change| change.makes().has_ended());
+    was_retried(world, run) || world.seen.logs[&run.id].iter().any(ends)
 }
 
 fn throttles(world: &World) -> Held {

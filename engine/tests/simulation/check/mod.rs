@@ -3,6 +3,7 @@
 mod alive;
 pub mod fair;
 mod flow;
+mod shared;
 pub mod told;
 mod undo;
 pub mod written;
@@ -22,5 +23,6 @@ pub fn all(world: &World, fresh: &[Signal]) -> Held {
     told::check(world, fresh)?;
     flow::check(world)?;
     undo::check(world, fresh)?;
+    shared::check(world, fresh)?;
     alive::check(world)
 }

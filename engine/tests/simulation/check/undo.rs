@@ -1,6 +1,6 @@
-//! Compensation: only what completed is undone, each once, the newest first and one at a time.
+//! Compensation: only what acted is undone, each once, the newest first and one at a time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fleetprompt_core::run::{Run, RunChange, StepChange, run_change_of, step_change_of};
 use fleetprompt_core::{RunId, Signal, SignalId};
@@ -16,7 +16,9 @@ pub fn check(world: &World, fresh: &[Signal]) -> Held {
 }
 
 fn newest_first(world: &World, run: &Run) -> Held {
-    let mut completed = std::collections::BTreeMap::<String, SignalId>::new();
+    // The last signal of each place, and the places that have acted: completed, or left an output or a run.
+    let mut latest = BTreeMap::<String, SignalId>::new();
+    let mut acted = BTreeSet::<String>::new();
     let mut under_way: Option<String> = None;
     let mut last: Option<SignalId> = None;
     for signal in &world.seen.logs[&run.id] {
@@ -27,11 +29,18 @@ fn newest_first(world: &World, run: &Run) -> Held {
         let Some(change) = step_change_of(&signal.name) else { continue };
         let record = signal.payload.value();
         let place = format!("{}{}", record["step"], record.get("item").map(ToString::to_string).unwrap_or_default());
+        if !change.is_undo() {
+            let has_acted = change == StepChange::Completed;
+            if has_acted || record.get("output").is_some() || record.get("compensable").is_some() {
+                acted.insert(place.clone());
+            }
+            latest.insert(place, signal.id);
+            continue;
+        }
         match change {
-            StepChange::Completed => _ = completed.insert(place, signal.id),
             StepChange::Compensating => {
-                let done = completed.get(&place).copied();
-                hold(done.is_some(), || format!("{place} of {} is undone, and did not complete", run.id))?;
+                let done = latest.get(&place).copied().filter(|_| acted.contains(&place));
+                hold(done.is_some(), || format!("{place} of {} is undone, and did not act", run.id))?;
                 let is_same = under_way.as_ref() == Some(&place);
                 hold(is_same || under_way.is_none(), || {
                     format!("{place} of {} is undone beside {under_way:?}", run.id)
