@@ -14,6 +14,7 @@ use fleetprompt_core::document::Format;
 use fleetprompt_core::retry::RetryPolicy;
 use fleetprompt_core::run::{self, Functions, Run, RunChange, Setting, Start, StepChange};
 use fleetprompt_core::schedule;
+use fleetprompt_core::tenant::Role;
 use fleetprompt_core::{
     DirectiveId, Failure, Json, Lineage, Meter, Moment, Name, RunId, Signal, SignalId, Span, TenantId, Timestamp,
 };
@@ -301,12 +302,12 @@ fn place_inputs(run: &Run, place: run::Place, moment: &mut Moment) -> Vec<run::I
         Granted { place },
         Event { place, signal },
         answered(run::Answer::Heartbeat),
-        answered(run::Answer::Input { value: Json::null(), role: fleetprompt_core::tenant::Role::Owner }),
+        answered(run::Answer::Input { value: Json::null(), role: Role::Owner }),
         ChildRetried { place, run: child, by: by(), undone: vec![] },
         ChildUndone { place },
         UndoSkipped { place, reason: reason() },
-        Skip { place, by: by(), reason: reason() },
-        Complete { place, by: by(), reason: reason(), output: Json::null() },
+        Skip { place, by: by(), role: Role::Owner, reason: reason() },
+        Complete { place, by: by(), role: Role::Owner, reason: reason(), output: Json::null() },
         Settled { place, directive, by: None, result: Ok(json!({"run_id": child}).into()), reused: None },
     ];
     for result in results() {

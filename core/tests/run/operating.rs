@@ -2,6 +2,7 @@
 
 use fleetprompt_core::Json;
 use fleetprompt_core::run::{Effect, Illegal, Input, Status, StepStatus};
+use fleetprompt_core::tenant::Role;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -217,11 +218,49 @@ fn what_an_operator_supplies_must_fit_as_well() {
     assert_eq!(world.run.output.as_ref().map(Json::value), Some(&json!(7)));
 }
 
+fn approval(fields: Value) -> Value {
+    let mut step = json!({"id": "a", "type": "wait", "needs": [], "timeout": "1h",
+        "input": {"role": "admin", "schema": {"type": "boolean"}}});
+    for (name, value) in fields.as_object().expect("an object") {
+        step[name] = value.clone();
+    }
+    json!({"on_error": "park", "steps": [agent("first", &[]), step]})
+}
+
+#[rstest]
+#[case::while_it_waits(approval(json!({})), &[])]
+#[case::before_it_asks(approval(json!({"needs": ["first"]})), &[])]
+#[case::after_it_failed(approval(json!({})), &["first ok", "due"])]
+fn who_stands_in_for_an_answer_needs_the_role_that_it_requires(#[case] fields: Value, #[case] script: &[&str]) {
+    for what in ["skip", "complete true"] {
+        let mut world = World::play_all(fields.clone(), script);
+        let told = world.try_play(&format!("a {what}"));
+        assert!(matches!(told, Err(Illegal::Role(Role::Admin))), "{what}: {told:?}");
+        assert!(
+            matches!(world.try_play("a complete_as_admin 7"), Err(Illegal::Unfit(_))),
+            "the answer's schema counts"
+        );
+        let (verb, value) = what.split_once(' ').unwrap_or((what, ""));
+        world.play(format!("a {verb}_as_admin {value}").trim());
+        assert!(world.step("a").status.is_settled());
+    }
+}
+
+#[test]
+fn an_escalation_lets_those_who_are_asked_as_well_stand_in() {
+    let fields = approval(json!({"input": {"role": "owner", "escalate": [{"after": "1m", "role": "operator"}]}}));
+    let mut world = World::play_all(fields, &[]);
+    assert!(matches!(world.try_play("a skip"), Err(Illegal::Role(Role::Owner))));
+    world.play("due");
+    world.play("a skip");
+    assert_eq!(world.step("a").status, StepStatus::Skipped);
+}
+
 #[test]
 fn there_is_nothing_to_decide_where_there_is_no_place() {
     let mut world = World::of(json!([agent("a", &[])]));
     for place in [world.place("a").item(0), world.place("a").undo(), fleetprompt_core::run::Place::step(9)] {
         let (by, reason) = (crate::world::somebody(), String::new());
-        assert_eq!(world.tell(Input::Skip { place, by, reason }), Err(Illegal::NoSuchPlace));
+        assert_eq!(world.tell(Input::Skip { place, by, role: Role::Owner, reason }), Err(Illegal::NoSuchPlace));
     }
 }

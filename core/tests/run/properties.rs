@@ -314,8 +314,8 @@ fn by_hand(world: &World, choice: u8, pick: u8) -> Input {
         (12, _) => Input::Begin,
         (13, 1) if choice >= 192 => Input::Compensate { by, reason },
         (13, _) => Input::Retry { by, reason, from, reissue: choice >= 128, undone: Vec::new() },
-        (14, _) => Input::Skip { place, by, reason },
-        _ => Input::Complete { place, by, reason, output: json!({"by": "hand"}).into() },
+        (14, _) => Input::Skip { place, by, role: Role::Owner, reason },
+        _ => Input::Complete { place, by, role: Role::Owner, reason, output: json!({"by": "hand"}).into() },
     }
 }
 

@@ -77,8 +77,12 @@ impl World {
             "lost" => self.tell(answered(Answer::Report(Err(broken())))),
             "beat" => self.tell(answered(Answer::Heartbeat)),
             "granted" => self.tell(Input::Granted { place }),
-            "skip" => self.tell(Input::Skip { place, by, reason }),
-            "complete" => self.tell(Input::Complete { place, by, reason, output: given(value) }),
+            "skip" => self.tell(Input::Skip { place, by, role: Role::Operator, reason }),
+            "complete" => self.tell(Input::Complete { place, by, role: Role::Operator, reason, output: given(value) }),
+            "skip_as_admin" => self.tell(Input::Skip { place, by, role: Role::Admin, reason }),
+            "complete_as_admin" => {
+                self.tell(Input::Complete { place, by, role: Role::Admin, reason, output: given(value) })
+            }
             "child_retried" => {
                 let run = self.child(name);
                 self.tell(Input::ChildRetried { place, run, by, undone: Vec::new() })

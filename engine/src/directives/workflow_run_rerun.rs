@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use fleetprompt_core::directive::Directive;
 use fleetprompt_core::run::{Carried, Place, Run, Start, StepStatus};
 use fleetprompt_core::tenant::Role;
-use fleetprompt_core::workflow::Workflow;
+use fleetprompt_core::workflow::{Step, StepKind, Wait, Workflow};
 use fleetprompt_core::{Failure, Json, RunId};
 use serde::Deserialize;
 use serde_json::json;
@@ -68,7 +68,11 @@ impl BuiltIn for WorkflowRunRerun {
         let carried = match &payload.from {
             Some(from) => {
                 let undone = cascade.undone_elsewhere(tenant, payload.run_id)?;
-                carried(&open.run, &open.workflow, &workflow, from, &undone)?
+                // What was approved is this version with this input. For another one, an answer counts only if the caller
+                // could give it.
+                let is_same = payload.input.is_none() && version == &*open.run.version;
+                let role = if is_same { Role::Owner } else { cascade.role_of(directive) };
+                carried(&open.run, &open.workflow, &workflow, from, role, &undone)?
             }
             None => Vec::new(),
         };
@@ -96,12 +100,23 @@ impl BuiltIn for WorkflowRunRerun {
     }
 }
 
-/// The outputs of completed steps that both versions have and that do not lie behind `from`. Where an effect was
-/// compensated, by this run or by one that shares it, there is no output to keep.
-fn carried(run: &Run, was: &Workflow, is: &Workflow, from: &str, undone: &[Place]) -> Result<Vec<Carried>, Failure> {
+/// The outputs of completed steps that both versions have and that do not lie behind `from`, or behind an answer that
+/// requires more than `role`: that is asked for again. Where an effect was compensated, by this run or by one that shares
+/// it, there is no output to keep.
+fn carried(
+    run: &Run,
+    was: &Workflow,
+    is: &Workflow,
+    from: &str,
+    role: Role,
+    undone: &[Place],
+) -> Result<Vec<Carried>, Failure> {
     let missing = || Failure::fatal("not_found", format!("version {} has no step `{from}`", is.version));
     let mut behind = HashSet::new();
     let mut next = vec![*is.index.get(from).ok_or_else(missing)?];
+    let requires_more =
+        |step: &Step| matches!(step.kind, StepKind::Wait(Wait::Input { role: wanted, .. }) if wanted > role);
+    next.extend((0..is.steps.len()).filter(|index| requires_more(&is.steps[*index])));
     while let Some(index) = next.pop() {
         if behind.insert(index) {
             next.extend(&is.steps[index].before);

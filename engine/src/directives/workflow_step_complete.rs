@@ -36,7 +36,7 @@ impl OnRun for Complete {
 
     fn input(self, cascade: &mut Cascade<'_>, directive: &Directive) -> Result<run::Input, Unable> {
         let place = cascade.place_of(directive, self.run_id, &self.step, self.item)?;
-        let by = directive.actor.clone();
-        Ok(run::Input::Complete { place, by, reason: self.reason, output: self.output })
+        let (by, role) = (directive.actor.clone(), cascade.role_of(directive));
+        Ok(run::Input::Complete { place, by, role, reason: self.reason, output: self.output })
     }
 }

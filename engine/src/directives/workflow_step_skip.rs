@@ -34,6 +34,7 @@ impl OnRun for Skip {
 
     fn input(self, cascade: &mut Cascade<'_>, directive: &Directive) -> Result<run::Input, Unable> {
         let place = cascade.place_of(directive, self.run_id, &self.step, self.item)?;
-        Ok(run::Input::Skip { place, by: directive.actor.clone(), reason: self.reason })
+        let (by, role) = (directive.actor.clone(), cascade.role_of(directive));
+        Ok(run::Input::Skip { place, by, role, reason: self.reason })
     }
 }

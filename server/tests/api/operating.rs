@@ -408,3 +408,73 @@ async fn a_heartbeat_is_taken_from_whoever_carries_a_directive_out() {
     forum.post(&format!("/v1/directives/{directive}/report"), json!({"status": "succeeded"})).await.ok();
     assert_eq!(forum.post_nothing(&format!("/v1/directives/{directive}/heartbeat")).await.status, 409);
 }
+
+/// Pays once somebody with this role has approved.
+fn approved_workflow(role: &str) -> Value {
+    json!({"workflow": {
+        "name": "Pay", "slug": "pay", "version": "1.0.0",
+        "trigger": {"signal": "forum.thread.created"},
+        "steps": [
+            {"id": "approve", "type": "wait", "input": {"role": role, "schema": {"type": "boolean"}}},
+            {"id": "pay", "type": "directive", "directive": "forum.review.ask", "payload": {"n": 1}}
+        ]
+    }})
+}
+
+async fn key_of<'s>(owner: &Tenant<'s>, role: &str) -> Tenant<'s> {
+    let made = owner.post("/v1/keys", json!({"name": role, "role": role})).await.is(201);
+    Tenant { server: owner.server, secret: text(&made, "/secret").to_owned() }
+}
+
+#[tokio::test]
+async fn nobody_gets_past_a_task_that_requires_more_than_their_role() {
+    for (required, less) in [("owner", "admin"), ("admin", "operator")] {
+        let server = Server::start();
+        let owner = server.tenant("forum", Role::Owner).await;
+        let (may, may_not) = (key_of(&owner, required).await, key_of(&owner, less).await);
+        for (verb, body) in [
+            ("complete", json!({"output": true, "reason": "r"})),
+            ("skip", json!({"reason": "r"})),
+            ("answer", json!({"value": true})),
+        ] {
+            let run = started(&owner, approved_workflow(required)).await;
+            let path = format!("/v1/runs/{run}/steps/approve/{verb}");
+            may_not.post(&path, body.clone()).await.is_problem(403, "role_missing");
+            // The directive by its own name is no way around.
+            let mut payload = body.clone();
+            (payload["run_id"], payload["step"]) = (json!(run), json!("approve"));
+            let asked = json!({"name": format!("workflow.step.{verb}"), "payload": payload});
+            let asked = may_not.post("/v1/directives", asked).await.json();
+            assert_eq!(text(&asked, "/directive/error/code"), "role_missing", "{asked}");
+            assert_eq!(step_status(&owner, &run, 0).await, "waiting");
+            may.post(&path, body).await.ok();
+            assert_ne!(step_status(&owner, &run, 0).await, "waiting");
+            owner.post(&format!("/v1/runs/{run}/cancel"), json!({"reason": "r"})).await.ok();
+        }
+    }
+}
+
+async fn step_status(tenant: &Tenant<'_>, run: &str, step: usize) -> String {
+    text(&tenant.get(&format!("/v1/runs/{run}")).await.ok(), &format!("/run/steps/{step}/status")).to_owned()
+}
+
+#[tokio::test]
+async fn an_approval_is_not_carried_into_a_rerun_with_another_input() {
+    let server = Server::start();
+    let owner = server.tenant("forum", Role::Owner).await;
+    let operator = key_of(&owner, "operator").await;
+    let run = started(&owner, approved_workflow("owner")).await;
+    owner.post(&format!("/v1/runs/{run}/steps/approve/answer"), json!({"value": true})).await.ok();
+    owner.post(&format!("/v1/runs/{run}/cancel"), json!({"reason": "r"})).await.ok();
+    let path = format!("/v1/runs/{run}/rerun");
+    let rerun = async |tenant: &Tenant<'_>, body: Value| {
+        let again = tenant.post(&path, body).await.ok();
+        let id = text(&again, "/run/id").to_owned();
+        step_status(tenant, &id, 0).await
+    };
+    let same = json!({"reason": "r", "from": "pay"});
+    let larger = json!({"reason": "r", "from": "pay", "input": {"n": 1_000_000}});
+    assert_eq!(rerun(&operator, same).await, "completed", "it was approved as it is");
+    assert_eq!(rerun(&operator, larger.clone()).await, "waiting", "nobody has approved that");
+    assert_eq!(rerun(&owner, larger).await, "completed", "who may answer has asked for it");
+}

@@ -230,12 +230,15 @@ pub enum Input {
     Skip {
         place: Place,
         by: Party,
+        /// The role of `by`: a task that requires a role requires it here as well.
+        role: Role,
         reason: String,
     },
     /// An operator says what a place comes to.
     Complete {
         place: Place,
         by: Party,
+        role: Role,
         reason: String,
         output: Json,
     },
@@ -537,8 +540,8 @@ impl<'a> Plan<'a> {
             Input::Cancel { by, reason, compensate } => self.cancel(by, reason, compensate),
             Input::Compensate { by, reason } => self.compensate(by, reason),
             Input::Retry { by, reason, from, reissue, undone } => self.retry(by, reason, from, reissue, &undone),
-            Input::Skip { place, by, reason } => self.skip_place(place, by, reason),
-            Input::Complete { place, by, reason, output } => self.complete_place(place, by, reason, output),
+            Input::Skip { place, by, role, reason } => self.skip_place(place, by, role, reason),
+            Input::Complete { place, by, role, reason, output } => self.complete_place(place, by, role, reason, output),
         }
     }
 

@@ -7,7 +7,8 @@ use std::collections::{BTreeSet, HashSet};
 use super::super::record::{Ending, RunChange, RunRecord, StepChange, StepRecord};
 use super::super::{Awaited, Place, Status, Step, StepStatus, Waiting};
 use super::{Effect, Illegal, Plan, Todo};
-use crate::workflow::{OnError, StepKind};
+use crate::tenant::Role;
+use crate::workflow::{OnError, StepKind, Wait};
 use crate::{DirectiveId, Failure, Json, Party, RunId, SignalId, Timestamp};
 
 /// How many of the steps that a `finish` prevented are named.
@@ -336,14 +337,14 @@ impl Plan<'_> {
 
     // By hand
 
-    pub(super) fn skip_place(&mut self, place: Place, by: Party, reason: String) -> Result<(), Illegal> {
+    pub(super) fn skip_place(&mut self, place: Place, by: Party, role: Role, reason: String) -> Result<(), Illegal> {
         if self.run.status == Status::Parked
             && let Some(ending) = self.ending()
         {
             self.undo_again(ending, true, by, reason);
             return Ok(());
         }
-        self.seen_to(place)?;
+        self.seen_to(place, role)?;
         self.go_on_with(
             place,
             StepChange::Skipped,
@@ -356,10 +357,14 @@ impl Plan<'_> {
         &mut self,
         place: Place,
         by: Party,
+        role: Role,
         reason: String,
         output: Json,
     ) -> Result<(), Illegal> {
-        self.seen_to(place)?;
+        self.seen_to(place, role)?;
+        if let StepKind::Wait(Wait::Input { schema: Some(schema), .. }) = &self.definition(place).kind {
+            schema.validate(output.value()).map_err(Illegal::Unfit)?;
+        }
         if let Some(schema) = &self.definition(place).output_schema {
             schema.validate(output.value()).map_err(Illegal::Unfit)?;
         }
@@ -369,9 +374,13 @@ impl Plan<'_> {
         Ok(())
     }
 
-    /// Whether an operator may decide about a place: what acts outside has to end first.
-    fn seen_to(&self, place: Place) -> Result<(), Illegal> {
+    /// Whether an operator may decide about a place: what acts outside has to end first, and who stands in for an answer
+    /// needs the role that the answer requires.
+    fn seen_to(&self, place: Place, role: Role) -> Result<(), Illegal> {
         let unit = self.run.at(place).filter(|_| !place.undo).ok_or(Illegal::NoSuchPlace)?;
+        if let Some(wanted) = self.role_required(place, unit).filter(|wanted| role < *wanted) {
+            return Err(Illegal::Role(wanted));
+        }
         match self.run.status {
             Status::Parked if self.ending().is_some() => {
                 return Err(Illegal::Status(self.run.status, "retry or skip what could not be undone, or cancel it"));
@@ -399,6 +408,18 @@ impl Plan<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The role that an answer at this place requires: before the question and after a failure the one of the
+    /// definition, and in between the one that is asked now.
+    fn role_required(&self, place: Place, unit: &Step) -> Option<Role> {
+        let StepKind::Wait(Wait::Input { role, .. }) = &self.definition(place).kind else { return None };
+        let asked = unit.waiting.as_ref().filter(|_| unit.status == StepStatus::Waiting);
+        let asked = asked.and_then(|waiting| match waiting.what {
+            Awaited::Input { role, .. } => Some(role),
+            _ => None,
+        });
+        Some(asked.unwrap_or(*role))
     }
 
     fn go_on_with(&mut self, place: Place, change: StepChange, record: StepRecord) {
