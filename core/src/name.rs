@@ -15,6 +15,32 @@ pub struct Name(Arc<str>);
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slug(Arc<str>);
 
+/// The first segments of the names that only the engine may emit: those under which it records what it did, and those
+/// that are kept for what it will record. Without them its record could be forged. This is the only list of them.
+pub const RESERVED: [&str; 21] = [
+    "agent",
+    "approval",
+    "budget",
+    "content",
+    "directive",
+    "directive_type",
+    "document",
+    "engine",
+    "execution",
+    "function",
+    "human_task",
+    "key",
+    "module",
+    "policy",
+    "schedule",
+    "secret",
+    "signal",
+    "subject",
+    "tenant",
+    "webhook",
+    "workflow",
+];
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
     #[error(
@@ -29,11 +55,8 @@ pub enum InvalidName {
 impl Name {
     pub const BYTES_MAX: usize = 255;
 
-    /// The names under which the engine records what it did. Only the engine may emit them, or
-    /// nobody could trust the record.
+    /// Returns `true` if the name begins with one of [`RESERVED`]: only the engine may emit it.
     pub fn is_reserved(&self) -> bool {
-        const RESERVED: [&str; 9] =
-            ["agent", "directive", "directive_type", "engine", "key", "schedule", "signal", "tenant", "workflow"];
         let first = self.0.split('.').next().unwrap_or_default();
         RESERVED.contains(&first)
     }
@@ -155,6 +178,19 @@ mod tests {
         for bad in ["", "forum", "Forum.thread", "a..b", ".a.b", "a.b.", "a-b.c", "a.b c", "ä.b", &long] {
             assert!(bad.parse::<Name>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn only_whole_first_segments_are_reserved() {
+        let is_reserved = |name: &str| name.parse::<Name>().expect("a name").is_reserved();
+        for first in RESERVED {
+            assert!(is_reserved(&format!("{first}.applied")), "{first}");
+            assert!(
+                !is_reserved(&format!("my_{first}.applied")) && !is_reserved(&format!("{first}s.applied")),
+                "{first}"
+            );
+        }
+        assert!(RESERVED.is_sorted(), "so that readers find them");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Signatures by Standard Webhooks: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. What is
 //! delivered to endpoints is signed so, and so is what they call back with.
 
+use std::ops::RangeInclusive;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -11,7 +13,15 @@ use crate::Timestamp;
 /// How far the clocks of both sides may be apart.
 const TOLERANCE_S: i64 = 300;
 
-/// None: the secret is none.
+/// What a secret stands for may have so many bytes.
+const SECRET_BYTES: RangeInclusive<usize> = 24..=64;
+
+/// Returns `true` for `whsec_` and the padded base64, in the standard alphabet, of 24 to 64 bytes.
+pub fn is_secret(text: &str) -> bool {
+    key(text).is_some_and(|key| SECRET_BYTES.contains(&key.len()))
+}
+
+/// Returns `None` if the secret cannot sign.
 pub fn sign(secret: &str, id: &str, timestamp: &str, body: &[u8]) -> Option<String> {
     Some(format!("v1,{}", STANDARD.encode(mac(secret, id, timestamp, body)?.finalize().into_bytes())))
 }
@@ -27,11 +37,25 @@ pub fn is_signed(secret: &str, id: &str, timestamp: &str, body: &[u8], signature
 }
 
 fn mac(secret: &str, id: &str, timestamp: &str, body: &[u8]) -> Option<Hmac<Sha256>> {
-    let key = STANDARD.decode(secret.strip_prefix("whsec_")?).ok()?;
-    let mut mac = Hmac::<Sha256>::new_from_slice(&key).ok()?;
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key(secret)?).ok()?;
     mac.update(format!("{id}.{timestamp}.").as_bytes());
     mac.update(body);
     Some(mac)
+}
+
+/// What tells one signed message from another: its id, its timestamp and its body.
+pub fn message_digest(id: &str, timestamp: &str, body: &[u8]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    for part in [id.as_bytes(), timestamp.as_bytes(), body] {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    *hasher.finalize().as_bytes()
+}
+
+/// An empty key would sign for everybody.
+fn key(secret: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(secret.strip_prefix("whsec_")?).ok().filter(|key| !key.is_empty())
 }
 
 #[cfg(test)]
@@ -49,6 +73,21 @@ mod tests {
     #[test]
     fn the_signature_is_the_one_of_the_standard_webhooks_specification() {
         assert_eq!(sign(SECRET, ID, AT, BODY).as_deref(), Some(SIGNATURE));
+    }
+
+    #[test]
+    fn a_secret_is_the_padded_standard_base64_of_24_to_64_bytes() {
+        let of = |bytes: usize| format!("whsec_{}", STANDARD.encode(vec![0xfb; bytes]));
+        assert!(is_secret(SECRET) && is_secret(&of(24)) && is_secret(&of(32)) && is_secret(&of(64)));
+        assert!(of(32).contains('+') && of(32).ends_with('='));
+        let unpadded = of(32).trim_end_matches('=').to_owned();
+        let url_safe = of(32).replace('+', "-").replace('/', "_");
+        let text = format!("whsec_{}", "not base64 at all! ".repeat(2));
+        let line = format!("{SECRET}\n");
+        for none in ["", "whsec_", &SECRET["whsec_".len()..], &of(23), &of(65), &unpadded, &url_safe, &text, &line] {
+            assert!(!is_secret(none), "{none:?}");
+        }
+        assert_eq!(sign("whsec_", ID, AT, BODY), None, "everybody knows an empty key");
     }
 
     #[test]

@@ -31,8 +31,15 @@ macro_rules! codes {
 }
 
 codes! {
+"actor_invalid" [Of::Problem(422)],
+r#"The actor that the request names has a type with characters that readers may mistake for others, or an id with
+characters that are not shown."#
+r#"Write `type` in ASCII letters, digits, `_`, `-`, `.`, `:`, `/` and spaces within, like `user`, and leave invisible
+characters out of `id`."#
+
 "actor_reserved" [Of::Problem(422)],
-r#"The request names an actor of a kind that only the engine may be: itself, a key, the operator, a run."#
+r#"The request names an actor of a type that only the engine may name (`engine`, `key`, `operator`, `run`, `schedule`), or
+that looks like one of these, like `Key` or `0perator`."#
 r#"Leave `actor` out, so that it is the key; or name somebody of your own, like `{"type": "user", "id": "7"}`."#
 
 "address_refused" [Of::Failure],
@@ -114,6 +121,10 @@ r#"A signal of this name was emitted before under the same dedupe key, or with t
 with another payload. Payloads are compared by value, to the last digit of each number."#
 r#"Take a new key for a new event, for example by adding the version or the time of the change. A retry must send the same
 payload again. The same key under another name is another event."#
+"content_encoding_unsupported" [Of::Problem(415)],
+r#"The request has a body that is compressed, or encoded in another way: its header `Content-Encoding` is not `identity`.
+Bodies are read as they are."#
+r#"Send the body without `Content-Encoding`. Many small signals go into one request, as an array or one a line."#
 
 "descendants_limit" [Of::Failure],
 r#"The root of this chain of causes may not lead to another run: too many of its descendants are open, or it led to too
@@ -295,7 +306,10 @@ r#"The tenant has as many modules as it may: 100, of 16 MiB in all."#
 r#"`fleetprompt module remove DIGEST` makes room; those that functions are called in stay."#
 
 "name_reserved" [Of::Problem(422)],
-r#"The signal's name begins like those by which the engine records what it did; only the engine may emit these."#
+r#"The signal's name begins like those under which the engine records what it does, or will; only the engine may emit
+these: `agent.`, `approval.`, `budget.`, `content.`, `directive.`, `directive_type.`, `document.`, `engine.`,
+`execution.`, `function.`, `human_task.`, `key.`, `module.`, `policy.`, `schedule.`, `secret.`, `signal.`, `subject.`,
+`tenant.`, `webhook.` and `workflow.`."#
 r#"Give it a name of your own domain, like `order.placed`."#
 
 "names_waiting_exceeded" [Of::Failure],
@@ -417,6 +431,12 @@ r#"The message names the rule and the place; correct the agent's `script`."#
 "script_no_match" [Of::Failure],
 r#"No rule of an agent's script matches the input."#
 r#"Add a last rule without `when`, which always answers."#
+
+"secret_invalid" [Of::Failure],
+r#"The delivery of a directive was not sent, because the secret of its type is not `whsec_` and padded base64, and what is
+to be signed is never sent unsigned. Such secrets are refused since they are checked when a type is applied."#
+r#"Apply the directive type again with a secret of 24 to 64 bytes, and give it to the endpoint; or leave `secret` out and
+change the type's name, so that one is made."#
 
 "source_missing" [Of::Problem(422)],
 r#"The signal has a `source_event_id` and no `source` that it would be unique in."#

@@ -73,6 +73,9 @@ impl From<Refusal> for Error {
 
 impl From<Refused> for Error {
     fn from(refused: Refused) -> Self {
+        if refused == Refused::TooManyMessages {
+            return Self::Busy { retry_after: Duration::from_secs(60) };
+        }
         let kind = if refused == Refused::NotYours { RefusalKind::Forbidden } else { RefusalKind::Conflict };
         Refusal::new(kind, refused.code(), refused.to_string()).into()
     }

@@ -54,6 +54,7 @@ pub use input::{
     Emitted, Fired, NewDirective, NewKey, OrderedSchedule, Requested, ScheduleOrder, TenantChange,
 };
 pub use metrics::Metrics;
+pub use perform::shown_url;
 pub use queue::Backlog;
 pub use resources::{Observer, Resources};
 pub use verify::{Report, verify};

@@ -6,10 +6,10 @@ mod support;
 use std::time::Duration;
 
 use fleetprompt_core::run::{Status, StepStatus};
-use fleetprompt_store::{Page, SignalFilter, Store};
+use fleetprompt_store::{Batch, Page, SignalFilter, Store};
 use serde_json::{Value, json};
 use support::{House, signal};
-use wiremock::matchers::{header_exists, method, path};
+use wiremock::matchers::{header_exists, method, path, query_param};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 fn ordering(url: &str) -> Value {
@@ -77,6 +77,62 @@ async fn a_refusal_by_the_endpoint_fails_the_step_at_once() {
     assert!(error.message.contains("no such order"), "{error}");
     assert_eq!(endpoint.received_requests().await.unwrap().len(), 1);
     house.verified();
+}
+
+#[tokio::test]
+async fn what_is_secret_in_an_endpoint_s_url_is_sent_and_never_recorded() {
+    let endpoint = MockServer::start().await;
+    // An endpoint that quotes what it was asked.
+    let no = ResponseTemplate::new(422).set_body_string("cannot POST /ship?token=tok-1234 for hookuser:passw0rd");
+    Mock::given(path("/ship")).and(query_param("token", "tok-1234")).respond_with(no).mount(&endpoint).await;
+    let address = *endpoint.address();
+    let unreachable = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (address, code) in [(address, "http_status"), (unreachable, "unreachable")] {
+        let house = House::new().await;
+        let mut of_type = ordering("");
+        of_type["handler"]["url"] = json!(format!("http://hookuser:passw0rd@{address}/ship?token=tok-1234#frag-5"));
+        of_type["retry"]["max_attempts"] = json!(1);
+        house.directive_type(of_type).await;
+        house.workflow(support::shipping()).await;
+        let id = started(&house).await;
+        let run = house.ended(id).await;
+        let error = run.error.unwrap();
+        assert_eq!(error.code, code);
+        let signals = house.store.signals(house.scope.tenant, &SignalFilter::default(), Page::newest(1_000)).unwrap();
+        let recorded: String = signals.iter().map(|signal| signal.payload.text().to_owned()).collect();
+        assert!(recorded.contains(&format!("POST http://{address}/ship")), "{recorded}");
+        let everything = format!("{recorded} {error} {:?}", run.steps);
+        for secret in ["hookuser", "passw0rd", "tok-1234", "frag-5"] {
+            assert!(!everything.contains(secret), "{secret} in {everything}");
+        }
+    }
+    let request = &endpoint.received_requests().await.unwrap()[0];
+    assert_eq!(request.headers["authorization"], "Basic aG9va3VzZXI6cGFzc3cwcmQ=", "the endpoint is sent all of it");
+}
+
+#[tokio::test]
+async fn a_delivery_that_cannot_be_signed_is_not_sent() {
+    let endpoint = MockServer::start().await;
+    Mock::given(path("/ship")).respond_with(ResponseTemplate::new(200)).mount(&endpoint).await;
+    let house = House::new().await;
+    // As an earlier version has stored it, which looked at the beginning only.
+    house.directive_type(ordering(&endpoint.uri())).await;
+    let mut entry = house.store.directory().unwrap().directive_types.remove(0);
+    let mut document = entry.document.value().clone();
+    document["directive_type"]["handler"]["secret"] = json!(format!("whsec_{}", "not-base64!".repeat(4)));
+    entry.document = document.into();
+    house.store.commit(&Batch { directive_types: vec![entry], ..Batch::default() }).unwrap();
+    let house = house.restarted();
+    house.workflow(support::shipping()).await;
+    let id = started(&house).await;
+    let run = house.ended(id).await;
+    assert_eq!((run.status, run.error.unwrap().code.as_str()), (Status::Failed, "secret_invalid"));
+    assert!(endpoint.received_requests().await.unwrap().is_empty());
+
+    // The secret that is kept would sign nothing, so the type cannot be applied without another.
+    let document = json!({"directive_type": ordering(&format!("{}/", endpoint.uri()))});
+    let refused = support::refusal(house.engine.directive_type_apply(&house.scope, document.into()).await);
+    assert!(refused.message.contains("handler.secret"), "{refused:?}");
 }
 
 #[tokio::test]

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetprompt_core::document::Format;
+use fleetprompt_core::name::RESERVED;
 use fleetprompt_core::run::Status;
-use fleetprompt_core::{Moment, SignalId, Timestamp};
+use fleetprompt_core::{Json, Moment, Party, SignalId, Timestamp};
 use fleetprompt_engine::{Config, Engine};
 use fleetprompt_store::memory::MemoryStore;
 use fleetprompt_store::{Batch, Page, SignalFilter, Store};
@@ -209,4 +210,60 @@ async fn an_engine_that_only_registers_leaves_effects_to_the_next_one() {
     engine.stop().await;
     let left = house.store.directive(house.scope.tenant, asked.id).unwrap().unwrap();
     assert!(left.is_in_flight());
+}
+
+#[tokio::test]
+async fn nobody_forges_what_the_engine_records_or_will() {
+    let house = House::new().await;
+    for first in RESERVED {
+        let name = format!("{first}.applied");
+        assert_eq!(refusal(house.emit(signal(&name, json!({}))).await).code, "name_reserved", "{name}");
+        let of_type = json!({"directive_type": {"name": name, "handler": {"type": "manual"}}});
+        let applied = house.engine.directive_type_apply(&house.scope, of_type.into()).await;
+        assert_eq!(refusal(applied).code, "directive_type_invalid", "{name}");
+        let schedule = json!({"schedule": {"slug": "forging", "every": "1h", "signal": name}}).to_string();
+        let applied = house.engine.schedule_apply(&house.scope, schedule, Format::Json).await;
+        assert_eq!(refusal(applied).code, "schedule_invalid", "{name}");
+    }
+    // A workflow does not emit them either, also not by a name that it makes up.
+    house
+        .workflow(json!({"name": "Forger", "version": "1.0.0", "trigger": {"signal": "order.placed"}, "steps": [
+            {"id": "forge", "type": "directive", "directive": "signal.emit", "payload": {"name": "${signal.payload.name}"}}
+        ]}))
+        .await;
+    let emitted = house.emit(signal("order.placed", json!({"name": "approval.granted"}))).await.unwrap();
+    let run = house.ended(emitted.dispositions[0].run_id.unwrap()).await;
+    let error = run.error.unwrap();
+    assert!(error.code == "payload_invalid" && error.message.contains("is reserved"), "{error}");
+
+    for kind in ["Key", "key ", "k\u{435}y", "0perator", "SCHEDULE"] {
+        let mut claimed = signal("order.placed", json!({}));
+        claimed.actor = Some(Party::new(kind, "7"));
+        let code = refusal(house.emit(claimed).await).code;
+        assert!(["actor_reserved", "actor_invalid"].contains(&code), "{kind}: {code}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_named_before_its_name_was_reserved_goes_on() {
+    let house = House::new().await;
+    house.manual("parcel.ship").await;
+    let schedule = json!({"schedule": {"slug": "nightly", "every": "1h", "signal": "digest.due"}}).to_string();
+    house.engine.schedule_apply(&house.scope, schedule, Format::Json).await.unwrap();
+    let renamed = |text: &str| text.replace("parcel.ship", "document.render").replace("digest.due", "content.due");
+    let stored = house.store.directory().unwrap();
+    let (mut of_type, mut schedule) = (stored.directive_types[0].clone(), stored.schedules[0].clone());
+    of_type.name = "document.render".parse().unwrap();
+    of_type.document = Json::parse(&renamed(of_type.document.text())).unwrap();
+    schedule.document = Json::parse(&renamed(schedule.document.text())).unwrap();
+    let batch = Batch { directive_types: vec![of_type.clone()], schedules: vec![schedule], ..Batch::default() };
+    house.store.commit(&batch).unwrap();
+    let house = house.restarted();
+    let directory = house.engine.directory();
+    let known = directory.tenant(house.scope.tenant).unwrap();
+    assert_eq!(known.schedules["nightly"].schedule.signal.as_str(), "content.due");
+    house.request("document.render", "k", json!({})).await.unwrap();
+    let mut changed = of_type.document.value().clone();
+    changed["directive_type"]["description"] = json!("Renders");
+    house.engine.directive_type_apply(&house.scope, changed.into()).await.unwrap();
 }

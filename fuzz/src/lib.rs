@@ -58,7 +58,7 @@ pub fn callback(data: &[u8]) {
         let callback = delivery["callback"].as_str().expect("a delivery has its callback").to_owned();
         let path = format!("/v1/callbacks/{callback}");
         let answer = match data.split_first() {
-            Some((b'!', body)) => house.send(&path, &signed(body), body.to_vec()).await,
+            Some((b'!', body)) => house.send(&path, &signed(&callback, body), body.to_vec()).await,
             _ => {
                 let (headers, body) = parts(data);
                 house.send(&path, &headers, body).await
@@ -66,7 +66,7 @@ pub fn callback(data: &[u8]) {
         };
         expect_answer("the callback", &answer);
         let over = br#"{"status": "succeeded", "output": {}}"#;
-        let told = house.send(&path, &signed(over), over.to_vec()).await;
+        let told = house.send(&path, &signed(&callback, over), over.to_vec()).await;
         expect_answer("the last callback", &told);
         house.until_ended(&run).await;
     });
@@ -122,10 +122,10 @@ fn expect_answer(what: &str, (status, answer): &(u16, Value)) {
 
 type Headers = Vec<(Vec<u8>, Vec<u8>)>;
 
-fn signed(body: &[u8]) -> Headers {
+fn signed(callback: &str, body: &[u8]) -> Headers {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().to_string();
-    let signature = sign(SECRET, "msg_1", &now, body).expect("the secret is one");
-    let headers = [("webhook-id", "msg_1"), ("webhook-timestamp", &now), ("webhook-signature", &signature)];
+    let signature = sign(SECRET, callback, &now, body).expect("the secret is one");
+    let headers = [("webhook-id", callback), ("webhook-timestamp", &now), ("webhook-signature", &signature)];
     headers.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).to_vec()
 }
 

@@ -273,9 +273,9 @@ async fn whatever_is_called_back_is_taken_or_refused() {
     for change in samples(vec(change(), 1..4), 100) {
         let body = change.iter().fold(said.clone(), changed).to_string().into_bytes();
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs().to_string();
-        let signature = sign(SECRET, "msg_1", &now, &body).unwrap();
+        let signature = sign(SECRET, &callback, &now, &body).unwrap();
         let request = support::http().post(format!("{}/v1/callbacks/{callback}", server.url));
-        let request = request.header("content-type", "application/json").header("webhook-id", "msg_1");
+        let request = request.header("content-type", "application/json").header("webhook-id", &callback);
         let request = request.header("webhook-timestamp", now).header("webhook-signature", signature);
         let answer = server.send(request.body(body.clone())).await;
         expect_answer("the callback", &body, &answer);

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use fleetprompt_client::Client;
 use fleetprompt_client::worker::{Attempt, Failed, Worker};
+use fleetprompt_core::signature::sign;
 use serde_json::{Value, json};
 use support::{BINARY, Server};
 use tokio::sync::oneshot;
@@ -367,6 +368,46 @@ async fn an_endpoint_that_answers_by_202_calls_back_signed_and_the_run_goes_on()
     let ended = house.until(&run, |run| run["status"] == "completed").await;
     assert_eq!(ended["output"], json!({"film": "f_1"}));
     assert_eq!(call_back(&house, &callback, SECRET, &done).await.0, 401, "it is over");
+}
+
+/// A message under this `webhook-id`, signed as deliveries are, to a callback.
+async fn send_signed(house: &House, callback: &str, id: &str, body: &'static str) -> u16 {
+    let at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs().to_string();
+    let signature = sign(SECRET, id, &at, body.as_bytes()).unwrap();
+    let request = support::http().post(format!("{}/v1/callbacks/{callback}", house.server.url));
+    let request = request.header("content-type", "application/json").header("webhook-id", id);
+    let request = request.header("webhook-timestamp", at).header("webhook-signature", signature);
+    house.server.send(request.body(body)).await.0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_callback_ends_its_own_directive_and_no_other() {
+    let house = house().await;
+    let (endpoint, first, callback) = called_later(&house).await;
+    let told = house.server.post("/v1/signals", &json!({"name": "film.shot", "payload": {}})).await;
+    let second = told["dispositions"][0]["run_id"].as_str().unwrap().to_owned();
+    let delivered = async {
+        loop {
+            if let Some(request) = endpoint.received_requests().await.unwrap().get(1) {
+                return request.body_json::<Value>().unwrap()["callback"].as_str().unwrap().to_owned();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let other = tokio::time::timeout(Duration::from_secs(20), delivered).await.unwrap();
+    let done = r#"{"status": "succeeded", "output": {"film": "f_1"}}"#;
+    let of_first = format!("{callback}:1");
+    let beginning = &callback[..callback.len() - 1];
+    for id in [&of_first, &callback, "msg_1", "", beginning, &format!("{other}1")] {
+        assert_eq!(send_signed(&house, &other, id, done).await, 401, "{id}");
+    }
+    assert_eq!(house.run(&second).await["status"], "running");
+    assert_eq!(send_signed(&house, &callback, &of_first, done).await, 200);
+    house.until(&first, |run| run["status"] == "completed").await;
+    assert_eq!(send_signed(&house, &callback, &of_first, done).await, 401, "it was accepted once");
+    assert_eq!(send_signed(&house, &other, &other, r#"{"status": "working"}"#).await, 200);
+    assert_eq!(send_signed(&house, &other, &other, done).await, 200, "another message under the same id");
+    house.until(&second, |run| run["status"] == "completed").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -48,11 +48,13 @@ impl Client {
     /// `callback` is the one of the delivery, `secret` the one of the directive's type.
     pub async fn callback(&self, callback: &str, said: &Callback, secret: &str) -> Result<CalledBack, Error> {
         let body = serde_json::to_vec(said).expect("what travels has string keys and finite numbers");
-        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().to_string();
-        let signature = signature::sign(secret, callback, &seconds, &body)
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        // It names the callback that it is about, and is another one for each message.
+        let (id, seconds) = (format!("{callback}:{}", now.as_nanos()), now.as_secs().to_string());
+        let signature = signature::sign(secret, &id, &seconds, &body)
             .ok_or_else(|| unexpected("sign the callback", "the secret is not `whsec_` and base64".to_owned()))?;
         let request = self.request(Method::POST, self.endpoint(&["v1", "callbacks", callback]));
-        let request = request.header(CONTENT_TYPE, JSON).header("webhook-id", callback);
+        let request = request.header(CONTENT_TYPE, JSON).header("webhook-id", id);
         let request = request.header("webhook-timestamp", seconds).header("webhook-signature", signature);
         self.answer(request.body(body), Repeat::Safe).await
     }

@@ -161,6 +161,7 @@ pub struct DirectiveType {
     pub description: String,
     #[cfg_attr(feature = "openapi", schema(value_type = schema::HandlerKind))]
     pub handler: directive::HandlerKind,
+    /// Origin and path of the endpoint: its user, password and query are used and not shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::json::StrictJson;
+use crate::name::RESERVED;
 use crate::performs::{Labels, check_labels};
 use crate::retry::RetryPolicy;
 use crate::schema::Schema;
+use crate::signature::is_secret;
 use crate::{Json, Name, Span};
 
 pub const MAX_TYPE_BYTES: usize = 64 * 1024;
@@ -86,7 +88,7 @@ impl HandlerKind {
 pub enum InvalidType {
     #[error("{0}")]
     Shape(String),
-    #[error("`{0}` is built in: names that begin with `workflow.` or `signal.` are the engine's")]
+    #[error("`{0}` is reserved: names that begin with one of {list} are the engine's", list = RESERVED.join(", "))]
     Reserved(Name),
     #[error("payload_schema: {0}")]
     Schema(String),
@@ -94,7 +96,10 @@ pub enum InvalidType {
     Url(String),
     #[error("handler.labels: {0}")]
     Labels(String),
-    #[error("handler.secret: expected `whsec_` and the base64 of 24 to 64 bytes")]
+    #[error(
+        "handler.secret: expected `whsec_` and the base64 of 24 to 64 bytes, in the standard alphabet (`+` and `/`) and \
+         padded with `=`; leave it out to have one made"
+    )]
     Secret,
     #[error("the document has {0} bytes; at most {MAX_TYPE_BYTES} are allowed")]
     TooLarge(usize),
@@ -127,16 +132,38 @@ struct Fields {
 }
 
 impl DirectiveType {
-    /// Reads a document that is new. One that is stored may be of a time when arrays were accepted for objects.
+    /// Reads a document that is new, whatever its name is: one that is registered already may keep it. One that is stored
+    /// may be of a time when arrays were accepted for objects.
     pub fn read_new(document: &Json) -> Result<Self, InvalidType> {
         let shape = Document::deserialize(StrictJson(document.text()));
         shape.map_err(|error| InvalidType::Shape(error.to_string()))?;
-        Self::read(document)
+        let of_type = Self::read_stored(document)?;
+        of_type.check_secret()?;
+        Ok(of_type)
     }
 
     /// Reads `{"directive_type": {"name", "description", "handler", "payload_schema", "retry", "timeout",
     /// "callback_timeout"}}`.
     pub fn read(document: &Json) -> Result<Self, InvalidType> {
+        let of_type = Self::read_stored(document)?;
+        if of_type.name.is_reserved() {
+            return Err(InvalidType::Reserved(of_type.name));
+        }
+        of_type.check_secret()?;
+        Ok(of_type)
+    }
+
+    /// Checks that a secret which is given can sign.
+    pub fn check_secret(&self) -> Result<(), InvalidType> {
+        match &self.handler {
+            Handler::Http { secret: Some(secret), .. } if !is_secret(secret) => Err(InvalidType::Secret),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads a type that was registered before: it keeps a name that was reserved since then. A secret that is none is
+    /// refused when it is to sign.
+    pub fn read_stored(document: &Json) -> Result<Self, InvalidType> {
         let bytes = document.text().len();
         if bytes > MAX_TYPE_BYTES {
             return Err(InvalidType::TooLarge(bytes));
@@ -144,9 +171,6 @@ impl DirectiveType {
         let fields = serde_json::from_str::<Document>(document.text())
             .map_err(|error| InvalidType::Shape(error.to_string()))?
             .directive_type;
-        if fields.name.is_reserved() {
-            return Err(InvalidType::Reserved(fields.name));
-        }
         check_handler(&fields.handler)?;
         let payload_schema = fields.payload_schema.as_ref().map(Schema::compile).transpose();
         let retry = fields.retry.unwrap_or_default();
@@ -176,14 +200,9 @@ fn check_handler(handler: &Handler) -> Result<(), InvalidType> {
     if let Handler::Worker { labels } = handler {
         return check_labels(labels).map_err(InvalidType::Labels);
     }
-    let Handler::Http { url, secret } = handler else { return Ok(()) };
+    let Handler::Http { url, .. } = handler else { return Ok(()) };
     if url.len() > 2_000 || !(url.starts_with("https://") || url.starts_with("http://")) {
         return Err(InvalidType::Url("expected `http://` or `https://` and at most 2000 characters".into()));
     }
-    match secret {
-        Some(secret) if !secret.starts_with("whsec_") || !(30..=100).contains(&secret.len()) => {
-            Err(InvalidType::Secret)
-        }
-        _ => Ok(()),
-    }
+    Ok(())
 }

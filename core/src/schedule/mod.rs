@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use cron::Cron;
 pub use decide::{Decision, FIRES_AT_ONCE, Illegal, Input, LATE, Setting, apply, decide};
 pub use fires::Fire;
-pub use read::read;
+pub use read::{read, read_stored};
 pub use record::{Backfilled, Change, Record, SkipReason, Skipped, change_of};
 
 use crate::{Json, Name, Party, SignalId, Slug, Span, Timestamp};

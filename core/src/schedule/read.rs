@@ -14,9 +14,18 @@ const JITTER_MAX: Span = Span::from_secs(86_400);
 
 /// The schedule and the warnings about it, or all of its problems.
 pub fn read(text: &str, format: Format) -> Outcome<Schedule> {
+    read_document(text, format, Name::is_reserved)
+}
+
+/// Reads a schedule that was applied before: names that were reserved since then stay its own.
+pub fn read_stored(text: &str) -> Outcome<Schedule> {
+    read_document(text, Format::Json, |_| false)
+}
+
+fn read_document(text: &str, format: Format, is_reserved: fn(&Name) -> bool) -> Outcome<Schedule> {
     let document = document::parse(text, format)?;
     let mut reader = Reader::new(text);
-    let schedule = schedule(&mut reader, &document);
+    let schedule = schedule(&mut reader, &document, is_reserved);
     reader.finish(schedule)
 }
 
@@ -47,7 +56,7 @@ const SCHEDULE: Known = Known {
 
 const SUBJECT: Known = Known { what: "`subject`", path: "subject.", fields: &["type", "id"], later: &[] };
 
-fn schedule(reader: &mut Reader<'_>, document: &Node) -> Option<Schedule> {
+fn schedule(reader: &mut Reader<'_>, document: &Node, is_reserved: fn(&Name) -> bool) -> Option<Schedule> {
     let node = reader.envelope(document, &DOCUMENT, "schedule")?;
     let fields = reader.fields(node, &SCHEDULE)?;
 
@@ -64,7 +73,7 @@ fn schedule(reader: &mut Reader<'_>, document: &Node) -> Option<Schedule> {
     let overlap = word(reader, &fields, "overlap", &Overlap::ALL, Overlap::as_str).unwrap_or(Overlap::Allow);
     let catch_up = word(reader, &fields, "catch_up", &CatchUp::ALL, CatchUp::as_str).unwrap_or(CatchUp::Last);
     let catch_up_window = fields.get("catch_up_window").and_then(|node| window(reader, node, catch_up));
-    let signal = fields.need("signal", reader).and_then(|node| signal(reader, node));
+    let signal = fields.need("signal", reader).and_then(|node| signal(reader, node, is_reserved));
     let subject = fields.get("subject").and_then(|node| subject(reader, node));
     let payload = fields.get("payload").and_then(|node| payload(reader, node));
 
@@ -180,9 +189,9 @@ fn window(reader: &mut Reader<'_>, node: &Node, catch_up: CatchUp) -> Option<Spa
     Some(window)
 }
 
-fn signal(reader: &mut Reader<'_>, node: &Node) -> Option<Name> {
+fn signal(reader: &mut Reader<'_>, node: &Node, is_reserved: fn(&Name) -> bool) -> Option<Name> {
     let name: Name = reader.named(node)?;
-    if name.is_reserved() {
+    if is_reserved(&name) {
         let message = format!("`{name}` is reserved: only the engine emits names that begin like it");
         reader.error(codes::WRONG_VALUE, node, message);
         return None;

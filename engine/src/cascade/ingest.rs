@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use fleetprompt_core::scope::InvalidActor;
 use fleetprompt_core::signal::{DedupeKey, Disposition, InvalidSignal, NewSignal};
 use fleetprompt_core::{Meter, Party, Scope, Signal, SignalId, TenantId};
 
@@ -104,17 +105,13 @@ fn key_reused(first: &Signal) -> Refusal {
     Refusal::invalid("dedupe_key_reused", message)
 }
 
-/// Whom only the engine can name, since it knows them by their credential or by itself.
 fn check_actor(actor: Option<&Party>) -> Result<(), Refusal> {
-    const KNOWN_BY_US: [&str; 5] = ["engine", "key", "operator", "run", "schedule"];
-    match actor.filter(|actor| KNOWN_BY_US.contains(&actor.kind.as_str())) {
-        Some(actor) => {
-            let message =
-                format!("actor: the type `{}` is the engine's; leave `actor` out to be named by your key", actor.kind);
-            Err(Refusal::invalid("actor_reserved", message))
-        }
-        None => Ok(()),
-    }
+    let Some(Err(invalid)) = actor.map(Party::check_claimed_actor) else { return Ok(()) };
+    let code = match invalid {
+        InvalidActor::Reserved(_) => "actor_reserved",
+        InvalidActor::Text => "actor_invalid",
+    };
+    Err(Refusal::invalid(code, invalid.to_string()))
 }
 
 pub(crate) fn refused(invalid: InvalidSignal) -> Refusal {

@@ -2,6 +2,7 @@
 //! on the address that is connected to, not on the name, so a name that changes its mind is no way
 //! around it.
 
+use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -12,14 +13,20 @@ pub(super) struct PublicOnly;
 impl Resolve for PublicOnly {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let public: Vec<SocketAddr> = found.filter(|address| is_public(address.ip())).collect();
-            if public.is_empty() {
-                return Err(format!("`{}` has no public address", name.as_str()).into());
-            }
-            Ok(Box::new(public.into_iter()) as Addrs)
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await.map(Vec::from_iter);
+            public_of(name.as_str(), found)
         })
     }
+}
+
+/// A name that does not exist fails as one of an internal address does: a tenant does not learn which internal names exist.
+fn public_of(name: &str, found: std::io::Result<Vec<SocketAddr>>) -> Result<Addrs, Box<dyn Error + Send + Sync>> {
+    let found = found.unwrap_or_default().into_iter();
+    let public: Vec<SocketAddr> = found.filter(|address| is_public(address.ip())).collect();
+    if public.is_empty() {
+        return Err(format!("`{name}` has no public address").into());
+    }
+    Ok(Box::new(public.into_iter()))
 }
 
 pub(super) fn is_public(address: IpAddr) -> bool {
@@ -66,6 +73,17 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_does_not_exist_fails_as_an_internal_one_does() {
+        let text = |found| public_of("db.internal", found).err().expect("refused").to_string();
+        let inner = Ok(vec!["10.0.0.7:0".parse().expect("an address")]);
+        let missing = Err(std::io::Error::other("failed to lookup address information: Name or service not known"));
+        assert_eq!(text(inner), text(missing));
+        let both = Ok(["10.0.0.7:0", "1.1.1.1:0"].map(|address| address.parse().expect("an address")).to_vec());
+        let public: Vec<_> = public_of("example.com", both).expect("one of them").collect();
+        assert_eq!(public, ["1.1.1.1:0".parse().expect("an address")]);
+    }
 
     #[test]
     fn only_addresses_of_the_public_internet_pass() {

@@ -14,6 +14,7 @@ use reqwest::header::HeaderValue;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::endpoint_url::EndpointUrl;
 use super::{Ended, Performed, address};
 use crate::Directory;
 use crate::memory::{self, RequestMemory};
@@ -90,7 +91,8 @@ impl Endpoints {
         let Handler::Http { url, secret } = &of_type.handler else {
             return Err(Failure::fatal("handler_changed", format!("`{}` has no endpoint any more", directive.name)));
         };
-        self.check(url)?;
+        let url = EndpointUrl::read(url)?;
+        self.check(&url)?;
         let delivery = Delivery {
             id: directive.id,
             directive: &directive.name,
@@ -105,29 +107,29 @@ impl Endpoints {
             requested_at: directive.requested_at,
         };
         let body = serde_json::to_vec(&delivery).expect("our own record can be written");
-        let request = self.request(url, secret.as_deref(), directive, body);
-        logs.push(format!("POST {url}"));
+        let request = self.request(&url, secret.as_deref(), directive, body)?;
+        logs.push(format!("POST {}", url.shown));
         let timeout = directive.timeout.unwrap_or(DirectiveType::TIMEOUT_DEFAULT).to_std();
-        match tokio::time::timeout(timeout, answer(request, logs)).await {
+        match tokio::time::timeout(timeout, answer(&url, request, logs)).await {
             Ok(result) => result,
             Err(_) => {
-                Err(Failure::retry("timeout", format!("{url} did not answer within {} s", timeout.as_secs_f64())))
+                let message = format!("{} did not answer within {} s", url.shown, timeout.as_secs_f64());
+                Err(Failure::retry("timeout", message))
             }
         }
     }
 
     /// A literal address never meets the resolver, so it is looked at here.
-    fn check(&self, url: &str) -> Result<(), Failure> {
-        let parsed = url::Url::parse(url).map_err(|error| Failure::fatal("url_invalid", format!("{url}: {error}")))?;
-        let literal = match parsed.host() {
+    fn check(&self, url: &EndpointUrl) -> Result<(), Failure> {
+        let literal = match url.url.host() {
             Some(url::Host::Ipv4(address)) => Some(IpAddr::V4(address)),
             Some(url::Host::Ipv6(address)) => Some(IpAddr::V6(address)),
-            Some(url::Host::Domain(_)) => None,
-            None => return Err(Failure::fatal("url_invalid", format!("{url} names no host"))),
+            Some(url::Host::Domain(_)) | None => None,
         };
         if !self.allow_private && literal.is_some_and(|address| !address::is_public(address)) {
             let message = format!(
-                "{url} is not on the public internet; start the server with --allow-private-endpoints to allow it"
+                "{} is not on the public internet; start the server with --allow-private-endpoints to allow it",
+                url.shown
             );
             return Err(Failure::fatal("address_refused", message));
         }
@@ -136,29 +138,39 @@ impl Endpoints {
 
     fn request(
         &self,
-        url: &str,
+        url: &EndpointUrl,
         secret: Option<&str>,
         directive: &Directive,
         body: Vec<u8>,
-    ) -> reqwest::RequestBuilder {
+    ) -> Result<reqwest::RequestBuilder, Failure> {
         // Standard Webhooks: the same for every attempt, so that receivers can tell what they had already.
         let id = directive.id.to_string();
         let timestamp = (crate::clock::system().0 / 1_000_000).to_string();
         let trace = Trace::of(directive.tenant, &directive.lineage.correlation_id);
-        let mut request = self
+        // Never without one: the endpoint relies on it.
+        let signature =
+            secret.and_then(|secret| sign(secret, &id, &timestamp, &body)).ok_or_else(|| unsigned(directive))?;
+        let request = self
             .client
-            .post(url)
+            .post(url.url.clone())
             .header("content-type", "application/json")
             .header("idempotency-key", key_header(&directive.idempotency_key))
             .header("traceparent", trace.parent(SpanId::of(directive.id)))
             .header("webhook-id", &id)
             .header("webhook-timestamp", &timestamp)
-            .header("fleetprompt-attempt", directive.attempt);
-        if let Some(signature) = secret.and_then(|secret| sign(secret, &id, &timestamp, &body)) {
-            request = request.header("webhook-signature", signature);
-        }
-        request.body(body)
+            .header("fleetprompt-attempt", directive.attempt)
+            .header("webhook-signature", signature);
+        Ok(request.body(body))
     }
+}
+
+fn unsigned(directive: &Directive) -> Failure {
+    let message = format!(
+        "the delivery was not sent, because the secret of `{}` cannot sign it: apply the directive type again with a \
+         `handler.secret` of `whsec_` and padded base64",
+        directive.name
+    );
+    Failure::retry("secret_invalid", message)
 }
 
 /// Keys of steps are plain ASCII; of any other the digest is as good a key, and the body has it in full.
@@ -167,9 +179,13 @@ fn key_header(key: &str) -> HeaderValue {
     HeaderValue::from_str(key).or_else(digest).expect("hexadecimal digits can stand in a header")
 }
 
-async fn answer(request: reqwest::RequestBuilder, logs: &mut Vec<String>) -> Result<Option<Vec<u8>>, Failure> {
+async fn answer(
+    url: &EndpointUrl,
+    request: reqwest::RequestBuilder,
+    logs: &mut Vec<String>,
+) -> Result<Option<Vec<u8>>, Failure> {
     let begun = Instant::now();
-    let response = request.send().await.map_err(|error| Failure::retry("unreachable", causes(&error)))?;
+    let response = request.send().await.map_err(unreachable)?;
     let status = response.status();
     let retry_after_ms = retry_after_ms(response.headers(), jiff::Timestamp::now());
     let coding = coding(response.headers());
@@ -195,7 +211,7 @@ async fn answer(request: reqwest::RequestBuilder, logs: &mut Vec<String>) -> Res
         None => String::from_utf8_lossy(&body),
         Some(coding) => format!("a body with `Content-Encoding: {coding}`, which is not decoded").into(),
     };
-    let message = format!("the endpoint answered {status}: {}", text.trim());
+    let message = format!("the endpoint answered {status}: {}", url.hide_secrets(text.trim()));
     let again = status.is_server_error()
         || matches!(
             status,
@@ -205,9 +221,13 @@ async fn answer(request: reqwest::RequestBuilder, logs: &mut Vec<String>) -> Res
     Err(Failure { retry_after_ms, ..failure })
 }
 
+fn unreachable(error: reqwest::Error) -> Failure {
+    Failure::retry("unreachable", causes(&error.without_url()))
+}
+
 async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| Failure::retry("unreachable", causes(&error)))? {
+    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
         if body.len() + chunk.len() > ANSWER_BYTES_MAX {
             return Err(Failure::fatal("answer_too_large", "the endpoint's answer is larger than 1 MiB"));
         }

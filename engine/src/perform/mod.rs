@@ -4,6 +4,7 @@
 mod address;
 mod agent;
 mod call;
+mod endpoint_url;
 mod http;
 pub(crate) mod offered;
 mod slots;
@@ -21,6 +22,7 @@ use fleetprompt_core::{Failure, Json, SignalId, Span, TenantId};
 use tokio::sync::watch;
 
 use self::call::Callee;
+pub use self::endpoint_url::shown_url;
 pub(crate) use self::http::Endpoints;
 pub(crate) use self::slots::{EffectId, For, Ready, Slot, Slots, Waiting};
 use crate::cache::OpenRun;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fleetprompt_core::directive::{DirectiveType, Handler};
+use fleetprompt_core::directive::{DirectiveType, Handler, InvalidType};
 use fleetprompt_core::registration::DirectiveTypeEntry;
 use fleetprompt_core::{Json, Party, Scope};
 use serde_json::{Value, json};
@@ -24,6 +24,10 @@ impl Decider {
         let tenant = directory.tenant_mut(scope.tenant).ok_or_else(|| Refusal::not_found("tenant", scope.tenant))?;
         let mut of_type = read(document)?;
         let known = tenant.directive_types.get(&of_type.name);
+        // One that was there before its name was reserved goes on.
+        if known.is_none() && of_type.name.is_reserved() {
+            return Err(invalid(InvalidType::Reserved(of_type.name)).into());
+        }
         let mut made = None;
         if let Handler::Http { secret: None, .. } = &of_type.handler {
             let kept = known.and_then(|(_, known)| secret(&known.handler));
@@ -50,7 +54,11 @@ impl Decider {
 }
 
 fn read(document: &Json) -> Result<DirectiveType, Refusal> {
-    DirectiveType::read_new(document).map_err(|error| Refusal::invalid("directive_type_invalid", error.to_string()))
+    DirectiveType::read_new(document).map_err(invalid)
+}
+
+fn invalid(error: InvalidType) -> Refusal {
+    Refusal::invalid("directive_type_invalid", error.to_string())
 }
 
 fn secret(handler: &Handler) -> Option<String> {

@@ -41,14 +41,15 @@ pub(crate) fn load(store: &dyn Store) -> Result<Directory> {
         }
     }
     for entry in stored.schedules {
-        let read = schedule::read(entry.document.text(), Format::Json);
+        let read = schedule::read_stored(entry.document.text());
         let (schedule, _) = read.map_err(|_| damaged("schedule", entry.slug.as_str()))?;
         if let Some(tenant) = directory.tenant_mut(entry.tenant) {
             tenant.put_schedule(ScheduleRow { entry: Arc::new(entry), schedule: Arc::new(schedule) });
         }
     }
     for entry in stored.directive_types {
-        let read = DirectiveType::read(&entry.document).map_err(|_| damaged("directive type", entry.name.as_str()))?;
+        let read =
+            DirectiveType::read_stored(&entry.document).map_err(|_| damaged("directive type", entry.name.as_str()))?;
         if let Some(tenant) = directory.tenant_mut(entry.tenant) {
             tenant.directive_types.insert(entry.name.clone(), (entry, Arc::new(read)));
         }

@@ -6,6 +6,7 @@
 
 mod attempt;
 mod input;
+mod messages;
 mod queue;
 mod registry;
 mod state;
@@ -279,6 +280,17 @@ impl Workers {
 
     pub fn heartbeat(&self, worker: &Worker, id: &AttemptId, progress: Option<Json>) -> Result<Kept, Refused> {
         self.with(|state, now| state.heartbeat(worker, id, progress, now))
+    }
+
+    /// The heartbeat of an endpoint that is to call back. A message that was sent before has no effect.
+    pub fn endpoint_heartbeat(
+        &self,
+        worker: &Worker,
+        id: &AttemptId,
+        progress: Option<Json>,
+        message: [u8; 32],
+    ) -> Result<Kept, Refused> {
+        self.with(|state, now| state.endpoint_heartbeat(worker, id, progress, message, now))
     }
 
     /// What is to be decided, if it is not known already. `reported` must follow.

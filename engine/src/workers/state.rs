@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::attempt::{Attempt, AttemptId, AttemptOf};
 use super::input::AttemptInput;
+use super::messages::{MESSAGES_MAX, Messages};
 use super::queue::{Line, Queue, Waiting};
 use super::registry::Registry;
 use super::taker::Taker;
@@ -70,6 +71,8 @@ pub struct Taken {
     is_held: bool,
     /// How long whoever has it may be silent, where that is not as long as a lease.
     heartbeat: Option<Duration>,
+    /// From the endpoint that has it.
+    messages: Messages,
 }
 
 impl Taken {
@@ -87,6 +90,7 @@ impl Taken {
             reported: None,
             is_held: false,
             heartbeat: attempt.heartbeat,
+            messages: Messages::default(),
             attempt,
         }
     }
@@ -156,6 +160,8 @@ pub enum Refused {
     Reported,
     #[error("the database cannot hold this outcome: the attempt is recorded as failed")]
     Unstorable,
+    #[error("{MESSAGES_MAX} callbacks about this attempt came within ten minutes already: send heartbeats less often")]
+    TooManyMessages,
 }
 
 impl Refused {
@@ -166,6 +172,7 @@ impl Refused {
             Self::NotYours => "attempt_not_yours",
             Self::Reported => "attempt_reported",
             Self::Unstorable => "unstorable_outcome",
+            Self::TooManyMessages => "busy",
         }
     }
 }
@@ -460,6 +467,22 @@ impl State {
         let kept = Kept { lease, is_unwanted: taken.is_unwanted };
         self.reschedule(&id.of, |taken| taken.until = now + lease);
         Ok(kept)
+    }
+
+    /// The same from an endpoint, under the digest of its message: one that is sent again has no effect.
+    pub fn endpoint_heartbeat(
+        &mut self,
+        worker: &Worker,
+        id: &AttemptId,
+        progress: Option<Json>,
+        message: [u8; 32],
+        now: Instant,
+    ) -> Result<Kept, Refused> {
+        let taken = self.own(&worker.taker, id)?;
+        if taken.messages.add(message, now)? {
+            return self.heartbeat(worker, id, progress, now);
+        }
+        Ok(Kept { lease: taken.until.saturating_duration_since(now), is_unwanted: taken.is_unwanted })
     }
 
     /// An outcome is about to be decided: until that is committed, no other worker gets the attempt. The same outcome is

@@ -417,6 +417,24 @@ fn an_endpoint_that_calls_back_keeps_it_by_its_heartbeats_and_nobody_else_gets_i
 }
 
 #[test]
+fn a_heartbeat_of_an_endpoint_that_is_sent_again_keeps_nothing() {
+    let mut world = World::new();
+    let callback = AttemptId::fresh(one().of);
+    world.state.hold(Arc::new(Attempt { timeout: Some(LEASE * 10), ..one() }), &callback, world.now);
+    world.state.await_callback(&callback, Some(LEASE), world.now);
+    let beat = |world: &mut World, message: u8, frames: u8| {
+        let (progress, now) = (Json::from(serde_json::json!(frames)), world.now);
+        world.state.endpoint_heartbeat(&worker("x"), &callback, Some(progress), [message; 32], now)
+    };
+    world.pass(LEASE / 2);
+    assert_eq!(beat(&mut world, 1, 7).map(|kept| kept.lease), Ok(LEASE));
+    world.pass(LEASE / 2);
+    assert_eq!(beat(&mut world, 1, 9).map(|kept| kept.lease), Ok(LEASE / 2), "it is known already");
+    assert_eq!(world.pass(LEASE / 2), ["heartbeat_timeout"]);
+    assert_eq!(beat(&mut world, 2, 8).map(|kept| kept.lease), Err(Refused::Settled));
+}
+
+#[test]
 fn an_endpoint_may_call_back_before_it_has_answered_and_must_in_time() {
     let mut world = World::new();
     let callback = AttemptId::fresh(one().of);

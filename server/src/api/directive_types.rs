@@ -47,7 +47,7 @@ use super::{Api, Problem, page, view};
 pub async fn directive_type_apply(State(api): State<Api>, caller: Caller, Sent(document): Sent<Json>) -> Answer {
     caller.must_be(Role::Member)?;
     let applied = api.engine().directive_type_apply(&caller.scope, document).await?;
-    let kind = DirectiveType::read(&applied.entry.document);
+    let kind = DirectiveType::read_stored(&applied.entry.document);
     let kind = kind.map_err(|error| Problem::internal("read the directive type that was kept", &error))?;
     let answer = wire::DirectiveType { secret: applied.secret, ..view::directive_type(&applied.entry, &kind) };
     made(applied.changed, &answer)

@@ -10,7 +10,7 @@ use fleetprompt_core::signal::{Disposition, DispositionKind};
 use fleetprompt_core::tenant::{Key, Tenant};
 use fleetprompt_core::workflow::Workflow;
 use fleetprompt_core::{Signal, Slug};
-use fleetprompt_engine::{Emitted, Fired};
+use fleetprompt_engine::{Emitted, Fired, shown_url};
 
 pub fn signal(signal: &Signal) -> wire::Signal {
     wire::Signal {
@@ -171,7 +171,8 @@ pub fn agent(entry: &AgentEntry, name: &str, model: String) -> wire::Agent {
 /// Never with its secret: that is shown once, by whoever made it.
 pub fn directive_type(entry: &DirectiveTypeEntry, kind: &DirectiveType) -> wire::DirectiveType {
     let url = match &kind.handler {
-        Handler::Http { url, .. } => Some(url.clone()),
+        // Every role reads it.
+        Handler::Http { url, .. } => Some(shown_url(url)),
         Handler::Manual {} | Handler::Worker { .. } => None,
     };
     wire::DirectiveType {

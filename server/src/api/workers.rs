@@ -67,6 +67,9 @@ pub async fn attempt_take(
     let engines = Engines::of(&api, &worker);
     let mut stopping = api.config().stopping.clone();
     let handed = tokio::select! {
+        biased;
+        // What is handed out in this moment goes back.
+        () = performer.caller().until_key_ends(&api) => return Err(Problem::key_unknown()),
         handed = engines.take(worker.into(), limit as usize, holding, wait.to_std()) => handed,
         _ = stopping.wait_for(|stopping| *stopping) => {
             let canceled = strange;

@@ -96,7 +96,8 @@ const INNER: [&str; 33] = [
 
 /// As a delivery goes: what the address itself tells first, then what the name resolves to.
 async fn delivered(endpoints: &Endpoints, url: &str) -> Result<StatusCode, String> {
-    endpoints.check(url).map_err(|failure| failure.code.to_string())?;
+    let read = EndpointUrl::read(url).and_then(|url| endpoints.check(&url));
+    read.map_err(|failure| failure.code.to_string())?;
     let sent = endpoints.client.post(url).timeout(Duration::from_secs(5)).send().await;
     sent.map(|response| response.status()).map_err(|error| causes(&error))
 }

@@ -93,7 +93,8 @@ class Operations:
         """Call back. From an endpoint that answered the delivery of a directive by 202, under the
         `callback` that it was sent: how it ended, as workers report it, or `{"status":
         "working"}` before its `heartbeat` is over. Signed by Standard Webhooks with the secret
-        of the directive's type; no key is needed.
+        of the directive's type; no key is needed. The `webhook-id` is the callback, or begins
+        with it and a colon. A message that is sent again has no effect.
         """
         answer: CalledBack = self._call("POST", f"/v1/callbacks/{quoted(callback)}", body=body)
         return answer
@@ -339,8 +340,8 @@ class Operations:
                 return
 
     def key_revoke(self, id: str, *, tenant: Slug | None = None) -> Key:
-        """Revoke a key. It may not be used from now on. Takes the role `admin`, and never less
-        than the key itself has.
+        """Revoke a key. It may not be used from now on, and every request that is open under it
+        ends. Takes the role `admin`, and never less than the key itself has.
         """
         answer: Key = self._call("DELETE", f"/v1/keys/{quoted(id)}", query={"tenant": tenant})
         return answer
@@ -1005,7 +1006,8 @@ class AsyncOperations:
         """Call back. From an endpoint that answered the delivery of a directive by 202, under the
         `callback` that it was sent: how it ended, as workers report it, or `{"status":
         "working"}` before its `heartbeat` is over. Signed by Standard Webhooks with the secret
-        of the directive's type; no key is needed.
+        of the directive's type; no key is needed. The `webhook-id` is the callback, or begins
+        with it and a colon. A message that is sent again has no effect.
         """
         answer: CalledBack = await self._call("POST", f"/v1/callbacks/{quoted(callback)}", body=body)
         return answer
@@ -1265,8 +1267,8 @@ class AsyncOperations:
                 return
 
     async def key_revoke(self, id: str, *, tenant: Slug | None = None) -> Key:
-        """Revoke a key. It may not be used from now on. Takes the role `admin`, and never less
-        than the key itself has.
+        """Revoke a key. It may not be used from now on, and every request that is open under it
+        ends. Takes the role `admin`, and never less than the key itself has.
         """
         answer: Key = await self._call("DELETE", f"/v1/keys/{quoted(id)}", query={"tenant": tenant})
         return answer

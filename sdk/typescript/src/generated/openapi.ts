@@ -175,7 +175,8 @@ export interface paths {
          * Call back
          * @description From an endpoint that answered the delivery of a directive by 202, under the `callback` that it was sent:
          *     how it ended, as workers report it, or `{"status": "working"}` before its `heartbeat` is over. Signed by
-         *     Standard Webhooks with the secret of the directive's type; no key is needed.
+         *     Standard Webhooks with the secret of the directive's type; no key is needed. The `webhook-id` is the callback, or
+         *     begins with it and a colon. A message that is sent again has no effect.
          */
         post: operations["callback"];
         delete?: never;
@@ -436,7 +437,8 @@ export interface paths {
         post?: never;
         /**
          * Revoke a key
-         * @description It may not be used from now on. Takes the role `admin`, and never less than the key itself has.
+         * @description It may not be used from now on, and every request that is open under it ends. Takes the role `admin`, and never less
+         *     than the key itself has.
          */
         delete: operations["key_revoke"];
         options?: never;
@@ -1739,6 +1741,7 @@ export interface components {
             /** @description The signing secret, only in the answer to the request that made it. */
             secret?: string | null;
             updated_at?: components["schemas"]["Timestamp"] | null;
+            /** @description Origin and path of the endpoint: its user, password and query are used and not shown. */
             url?: string | null;
         };
         Disposition: {
@@ -2077,6 +2080,7 @@ export interface components {
                 /** @description The signing secret, only in the answer to the request that made it. */
                 secret?: string | null;
                 updated_at?: components["schemas"]["Timestamp"] | null;
+                /** @description Origin and path of the endpoint: its user, password and query are used and not shown. */
                 url?: string | null;
             }[];
             next_cursor?: string | null;

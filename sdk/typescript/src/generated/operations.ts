@@ -27,7 +27,8 @@ export interface Operations {
    *
    * From an endpoint that answered the delivery of a directive by 202, under the `callback` that it was sent:
    * how it ended, as workers report it, or `{"status": "working"}` before its `heartbeat` is over. Signed by
-   * Standard Webhooks with the secret of the directive's type; no key is needed.
+   * Standard Webhooks with the secret of the directive's type; no key is needed. The `webhook-id` is the callback, or
+   * begins with it and a colon. A message that is sent again has no effect.
    */
   callback: (callback: string, body: operations["callback"]["requestBody"]["content"]["application/json"], options?: CallOptions) => Promise<schemas["CalledBack"]>;
   /**
@@ -186,7 +187,8 @@ export interface Operations {
     /**
      * Revoke a key.
      *
-     * It may not be used from now on. Takes the role `admin`, and never less than the key itself has.
+     * It may not be used from now on, and every request that is open under it ends. Takes the role `admin`, and never less
+     * than the key itself has.
      */
     revoke: (id: string, query?: NonNullable<operations["key_revoke"]["parameters"]["query"]>, options?: CallOptions) => Promise<schemas["Key"]>;
   };
