@@ -116,16 +116,16 @@ r#"Name the id of a signal, run or directive of this tenant, or leave `causation
 r#"It has moved on meanwhile: another attempt is under way, or nothing waits for this any more."#
 r#"Look at it again with `fleetprompt run show ID` or `fleetprompt directive show ID`, and decide anew."#
 
-"dedupe_key_reused" [Of::Problem(422), Of::Failure],
-r#"A signal of this name was emitted before under the same dedupe key, or with the same `source` and `source_event_id`, and
-with another payload. Payloads are compared by value, to the last digit of each number."#
-r#"Take a new key for a new event, for example by adding the version or the time of the change. A retry must send the same
-payload again. The same key under another name is another event."#
 "content_encoding_unsupported" [Of::Problem(415)],
 r#"The request has a body that is compressed, or encoded in another way: its header `Content-Encoding` is not `identity`.
 Bodies are read as they are."#
 r#"Send the body without `Content-Encoding`. Many small signals go into one request, as an array or one a line."#
 
+"dedupe_key_reused" [Of::Problem(422), Of::Failure],
+r#"A signal of this name was emitted before under the same dedupe key, or with the same `source` and `source_event_id`, and
+with another payload. Payloads are compared by value, to the last digit of each number."#
+r#"Take a new key for a new event, for example by adding the version or the time of the change. A retry must send the same
+payload again. The same key under another name is another event."#
 "descendants_limit" [Of::Failure],
 r#"The root of this chain of causes may not lead to another run: too many of its descendants are open, or it led to too
 many runs, signals or bytes of payloads within ten minutes. That is nearly always a loop of workflows that start each

@@ -15,6 +15,7 @@ use fleetprompt_core::schedule::Schedule;
 use fleetprompt_core::tenant::{Key, KeyHash, Tenant};
 use fleetprompt_core::workflow::{Catalog, Named, Workflow};
 use fleetprompt_core::{KeyId, Name, Slug, TenantId, Timestamp};
+use tokio::sync::watch;
 
 use crate::cascade::ScheduleRow;
 use crate::{directives, functions};
@@ -24,6 +25,8 @@ pub struct Directory {
     tenants: HashMap<TenantId, Arc<TenantDirectory>>,
     by_slug: BTreeMap<Slug, TenantId>,
     keys: HashMap<KeyHash, Arc<Key>>,
+    /// Counts the changes; all versions of a directory share it.
+    changes: Arc<watch::Sender<u64>>,
 }
 
 /// What one tenant has registered.
@@ -70,6 +73,21 @@ impl Scheduled {
 }
 
 impl Directory {
+    /// Changes whenever another version of this directory was published.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Has everybody who waits for changes look at the version that was just published.
+    pub(crate) fn announce(&self) {
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+
+    /// The key of this secret, also if it has expired or was revoked.
+    pub fn key_of_secret(&self, hash: &KeyHash) -> Option<&Arc<Key>> {
+        self.keys.get(hash)
+    }
+
     /// The key of this secret, if it may be used now.
     pub fn key(&self, hash: &KeyHash, now: Timestamp) -> Option<&Arc<Key>> {
         self.keys.get(hash).filter(|key| key.is_live(now))

@@ -85,6 +85,9 @@ pub struct Partial {
     /// What to log, like `info` or `fleetprompt=debug` [default: info]
     #[arg(long, env = "FLEETPROMPT_LOG", value_name = "FILTER")]
     pub log: Option<String>,
+    /// Log each request: method, path, status, time and key, never a body [default: false]
+    #[arg(long, env = "FLEETPROMPT_REQUEST_LOG", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub request_log: Option<bool>,
     /// How to log [default: text]
     #[arg(long, env = "FLEETPROMPT_LOG_FORMAT")]
     pub log_format: Option<LogFormat>,
@@ -125,6 +128,7 @@ pub struct Settings {
     pub otlp_ratio: f64,
     #[serde(skip)]
     pub clock_ahead_ms: i64,
+    pub request_log: bool,
     pub log: String,
     pub log_format: LogFormat,
 }
@@ -154,6 +158,7 @@ impl Default for Settings {
             otlp_endpoint: None,
             otlp_ratio: 1.0,
             clock_ahead_ms: 0,
+            request_log: false,
             log: "info".into(),
             log_format: LogFormat::Text,
         }
@@ -214,6 +219,7 @@ impl Settings {
             otlp_endpoint: given.otlp_endpoint.or(file.otlp_endpoint).filter(|url| !url.is_empty()),
             otlp_ratio: given.otlp_ratio.or(file.otlp_ratio).unwrap_or(default.otlp_ratio).clamp(0.0, 1.0),
             clock_ahead_ms: given.clock_ahead_ms.unwrap_or_default(),
+            request_log: given.request_log.or(file.request_log).unwrap_or(default.request_log),
             log: given.log.or(file.log).unwrap_or(default.log),
             log_format: given.log_format.or(file.log_format).unwrap_or(default.log_format),
         })
@@ -244,10 +250,34 @@ impl Settings {
         DescentLimits { open_max: self.descendants_open_max, window_max, ..default }
     }
 
-    /// As a file that `--config` takes.
+    /// As a file that `--config` takes, with `***` in the place of passwords.
     pub fn to_toml(&self) -> anyhow::Result<String> {
-        Ok(toml::to_string(self)?)
+        let hidden = |url: &Option<String>| url.as_deref().map(without_password);
+        let (database, otlp_endpoint) = (hidden(&self.database), hidden(&self.otlp_endpoint));
+        let is_whole = database == self.database && otlp_endpoint == self.otlp_endpoint;
+        let note = if is_whole { "" } else { "# *** stands for what is secret.\n" };
+        Ok(format!("{note}{}", toml::to_string(&Self { database, otlp_endpoint, ..self.clone() })?))
     }
+}
+
+/// An address as it may be shown. What is no URL, like `host=db password=…`, is hidden whole.
+fn without_password(address: &str) -> String {
+    const HIDDEN: &str = "***";
+    let is_secret = |name: &str| ["password", "token", "key"].iter().any(|word| name.contains(word));
+    let Ok(mut url) = url::Url::parse(address) else { return HIDDEN.to_owned() };
+    let in_query = url.query_pairs().any(|(name, _)| is_secret(&name));
+    if url.password().is_none() && !in_query {
+        return address.to_owned();
+    }
+    if url.password().is_some() && url.set_password(Some(HIDDEN)).is_err() {
+        return HIDDEN.to_owned();
+    }
+    if in_query {
+        let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+        let shown = pairs.iter().map(|(name, value)| (name, if is_secret(name) { HIDDEN } else { value.as_str() }));
+        url.query_pairs_mut().clear().extend_pairs(shown);
+    }
+    url.to_string()
 }
 
 fn read(path: &Path) -> anyhow::Result<Partial> {
@@ -314,6 +344,32 @@ mod tests {
         let settings = Settings { queue_max: 7, ..Settings::default() };
         std::fs::write(&path, settings.to_toml().expect("TOML")).expect("a file");
         assert_eq!(Settings::resolve(Partial::default(), Some(&path)).expect("settings"), settings);
+    }
+
+    #[test]
+    fn what_is_printed_has_no_password() {
+        let printed = |address: &str| {
+            let settings = Settings { database: Some(address.to_owned()), ..Settings::default() };
+            settings.to_toml().expect("TOML")
+        };
+        for address in [
+            "postgres://user:hunter2@db:5432/fleet?sslmode=require",
+            "postgres://user@db/fleet?password=hunter2&sslmode=require",
+            "postgres://db/fleet?sslpassword=hunter2",
+            "host=db user=user password=hunter2",
+            "postgres://user:hunter2@one:1,two:2/fleet",
+            "postgres://user:hun%ter2hunter2@db/fleet",
+        ] {
+            let printed = printed(address);
+            assert!(!printed.contains("hunter2") && printed.contains("***"), "{printed}");
+        }
+        assert!(
+            printed("postgres://user:hunter2@db:5432/fleet?sslmode=require").contains("@db:5432/fleet?sslmode=require")
+        );
+        assert!(printed("postgres://user@db/fleet").contains("database = \"postgres://user@db/fleet\""));
+        let otlp_endpoint = Some("http://me:hunter2@traces:4318".to_owned());
+        let text = Settings { otlp_endpoint, ..Settings::default() }.to_toml().expect("TOML");
+        assert!(!text.contains("hunter2"), "{text}");
     }
 
     #[test]

@@ -312,9 +312,16 @@ async fn workers_of_all_tenants_perform_for_all_that_the_node_which_they_ask_dec
     let taken = tokio::time::timeout(SOON, waiting).await.expect("it hears of it").unwrap();
     assert_eq!(taken["attempts"].as_array().unwrap().len(), 1, "{taken}");
 
+    // What waits under the key ends at once, also at nodes that do not decide for the tenant of the key.
+    let waiting = [&other, &node].map(|node| tokio::spawn(take(node.url.clone(), all.to_owned(), "w", "60s")));
+    until("they wait", async || node.waiting_workers(&keys[0]).await > 0).await;
     let path = format!("/v1/keys/{}", made["id"].as_str().unwrap());
     let revoked = node.ask(reqwest::Method::DELETE, &path, &owner, None);
     assert_eq!(revoked.await.0, 200);
+    for waits in waiting {
+        let ended = tokio::time::timeout(SOON, waits).await.expect("it ends").unwrap();
+        assert_eq!(ended["status"], 401, "{ended}");
+    }
     for node in [&node, &other] {
         let ask = json!({"worker": {"name": "w"}, "performs": ["lead.score"]});
         assert_eq!(node.ask(reqwest::Method::POST, "/v1/attempts/take", all, Some(ask)).await.0, 401);

@@ -95,6 +95,7 @@ impl Decider {
         open.answer_alone(move |commit| {
             if commit.is_ok() {
                 published.store(directory.into());
+                published.load().announce();
             }
             drop(reply.send(commit.map(|()| answer)));
         });

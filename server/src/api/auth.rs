@@ -1,16 +1,19 @@
 //! Who asks. The tenant and the actor come from the key alone, never from the request.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Request};
 use axum::http::{Extensions, HeaderMap, header, request};
 use fleetprompt_core::performs::Performs;
 use fleetprompt_core::tenant::{Key, KeyHash, Role};
-use fleetprompt_core::{KeyId, Party, Scope, Slug, TenantId};
+use fleetprompt_core::{KeyId, Party, Scope, Slug, TenantId, Timestamp};
 use fleetprompt_engine::{Directory, TenantDirectory};
 use serde::{Deserialize, Serialize};
 
 use super::body::Authenticated;
+use super::refused_keys::KeyRefusal;
+use super::request_log::RequestKey;
 use super::{Api, Elsewhere, Problem, now};
 
 #[derive(Debug, Clone)]
@@ -20,6 +23,8 @@ pub struct Caller {
     pub key: Arc<Key>,
     /// What was registered when the request came in.
     pub directory: Arc<Directory>,
+    /// The key belongs to another partition, and is watched by the node that looked it up.
+    is_vouched_for: bool,
 }
 
 impl Caller {
@@ -61,9 +66,36 @@ impl Caller {
         Err(Problem::elsewhere(Elsewhere { partition, by: PassedOn::vouched(&self.key) }))
     }
 
-    /// Whether the key may still be used; asked now and then by what goes on for long.
-    pub fn is_live(&self, directory: &Directory) -> bool {
-        directory.keys_of(self.tenant()).iter().any(|key| key.id == self.key.id && key.is_live(now()))
+    /// Returns `false` once the key was revoked or has expired.
+    pub fn is_live(&self, api: &Api) -> bool {
+        self.is_vouched_for || api.engine().directory().key(&self.key.hash, now()).is_some()
+    }
+
+    /// Resolves once the key was revoked or has expired: what is open under it ends then.
+    pub fn until_key_ends(&self, api: &Api) -> impl Future<Output = ()> + Send + use<> {
+        let (caller, api) = (self.clone(), api.clone());
+        async move {
+            let mut changes = caller.directory.changes();
+            while caller.is_live(&api) {
+                tokio::select! {
+                    () = until_expiry(caller.key.expires_at) => {}
+                    changed = changes.changed() => if changed.is_err() { std::future::pending().await },
+                }
+            }
+        }
+    }
+}
+
+/// Resolves at this time by the system's clock, which may be set in the meantime; never if there is none.
+pub async fn until_expiry(expires_at: Option<Timestamp>) {
+    const LOOK_EVERY: Duration = Duration::from_secs(60);
+    let Some(end) = expires_at else { return std::future::pending().await };
+    loop {
+        let left = end.0.saturating_sub(now().0);
+        if left <= 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_micros(left.unsigned_abs()).min(LOOK_EVERY)).await;
     }
 }
 
@@ -82,8 +114,7 @@ impl FromRequestParts<Api> for Performer {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut request::Parts, api: &Api) -> Result<Self, Problem> {
-        let caller = Caller::read(&parts.headers, &parts.extensions, api)?;
-        parts.extensions.insert(Authenticated(caller.tenant()));
+        let caller = Caller::authenticated(parts, api)?;
         if caller.key.performs.is_none() {
             caller.must_be(Role::Member)?;
         }
@@ -95,8 +126,7 @@ impl FromRequestParts<Api> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut request::Parts, api: &Api) -> Result<Self, Problem> {
-        let caller = Self::read(&parts.headers, &parts.extensions, api)?;
-        parts.extensions.insert(Authenticated(caller.tenant()));
+        let caller = Self::authenticated(parts, api)?;
         match &caller.key.performs {
             None => Ok(caller),
             Some(_) => Err(Problem::forbidden("this key was made for workers: it takes, keeps and reports attempts")),
@@ -125,7 +155,7 @@ pub struct Vouched {
 impl PassedOn {
     /// `None` if it sends no secret.
     pub fn by(headers: &HeaderMap) -> Option<(Self, KeyHash)> {
-        let hash = KeyHash::of(secret(headers).ok()?);
+        let hash = KeyHash::of(secret(headers)?);
         Some((Self::Key(hash.0.to_vec()), hash))
     }
 
@@ -149,7 +179,13 @@ impl Vouched {
             expires_at: None,
             revoked_at: None,
         };
-        Caller { scope: Scope { tenant, actor: Party::new("key", key.id) }, role, key: Arc::new(key), directory }
+        Caller {
+            scope: Scope { tenant, actor: Party::new("key", key.id) },
+            role,
+            key: Arc::new(key),
+            directory,
+            is_vouched_for: true,
+        }
     }
 }
 
@@ -159,23 +195,42 @@ impl Caller {
         Some(Self::read(request.headers(), request.extensions(), api).ok()?.tenant())
     }
 
-    fn read(headers: &HeaderMap, extensions: &Extensions, api: &Api) -> Result<Self, Problem> {
+    /// The caller of a request that is being answered. A refusal is counted.
+    fn authenticated(parts: &mut request::Parts, api: &Api) -> Result<Self, Problem> {
+        let read = Self::read(&parts.headers, &parts.extensions, api);
+        let caller = read.map_err(|refusal| {
+            api.config().counted.refused_keys.count(refusal);
+            match refusal {
+                KeyRefusal::Missing => {
+                    Problem::unauthorized("send the header `Authorization: Bearer fp_…` with an API key")
+                }
+                KeyRefusal::Unknown | KeyRefusal::Expired(_) | KeyRefusal::Revoked(_) => Problem::key_unknown(),
+            }
+        })?;
+        if let Some(RequestKey(key)) = parts.extensions.get() {
+            let _ = key.set(caller.key.id);
+        }
+        parts.extensions.insert(Authenticated(caller.tenant()));
+        Ok(caller)
+    }
+
+    fn read(headers: &HeaderMap, extensions: &Extensions, api: &Api) -> Result<Self, KeyRefusal> {
         let directory = api.engine().directory();
         let hash = match extensions.get::<PassedOn>() {
             Some(PassedOn::Vouched(by)) => return Ok(by.caller(directory)),
             Some(PassedOn::Key(hash)) => hash.as_slice().try_into().map(KeyHash).ok(),
-            None => Some(KeyHash::of(secret(headers)?)),
+            None => Some(KeyHash::of(secret(headers).ok_or(KeyRefusal::Missing)?)),
         };
-        let key = hash.and_then(|hash| directory.key(&hash, now())).cloned();
-        let key = key.ok_or_else(Problem::key_unknown)?;
+        let known = hash.and_then(|hash| directory.key_of_secret(&hash));
+        let key = known.filter(|key| key.is_live(now())).cloned();
+        let key = key.ok_or_else(|| KeyRefusal::of(known.map(|key| &**key)))?;
         let scope = Scope { tenant: key.tenant, actor: Party::new("key", key.id) };
-        Ok(Self { scope, role: key.role, key, directory })
+        Ok(Self { scope, role: key.role, key, directory, is_vouched_for: false })
     }
 }
 
-fn secret(headers: &HeaderMap) -> Result<&str, Problem> {
-    let expected = || Problem::unauthorized("send the header `Authorization: Bearer fp_…` with an API key");
-    let text = headers.get(header::AUTHORIZATION).ok_or_else(expected)?.to_str().map_err(|_| expected())?;
-    let (scheme, secret) = text.split_once(' ').ok_or_else(expected)?;
-    if scheme.eq_ignore_ascii_case("bearer") { Ok(secret.trim()) } else { Err(expected()) }
+fn secret(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, secret) = text.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
 }

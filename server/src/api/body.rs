@@ -162,6 +162,7 @@ pub async fn read_reserved(
     body: Body,
     bytes_max: usize,
 ) -> Result<(Bytes, Reservation), Problem> {
+    check_encoding(headers)?;
     let told = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     let is_too_large = told.is_some_and(|bytes| bytes > bytes_max);
     let told = told.filter(|_| tenant.is_some());
@@ -183,6 +184,16 @@ pub async fn read_reserved(
         drain(pieces).await;
     }
     read
+}
+
+/// Bodies are read as they are: what is compressed would be taken for something else.
+fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
+    let given = headers.get_all(header::CONTENT_ENCODING).iter().map(|value| value.to_str().unwrap_or("?"));
+    let mut codings = given.flat_map(|value| value.split(',')).map(str::trim).filter(|coding| !coding.is_empty());
+    match codings.find(|coding| !coding.eq_ignore_ascii_case("identity")) {
+        Some(coding) => Err(Problem::unsupported_encoding(coding)),
+        None => Ok(()),
+    }
 }
 
 /// A body that is being read.

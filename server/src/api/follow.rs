@@ -2,12 +2,13 @@
 //!
 //! A follower reads a page after its cursor, which is limited by bytes, and reads the next one when its connection has
 //! taken that. When there is nothing more it waits for the next commit. It never holds a transaction or a thread while it
-//! waits, and it ends when the server stops, when its key is revoked, or with the run that it follows.
+//! waits, and it ends when the server stops, at once when its key is revoked or expires, or
+//! with the run that it follows.
 //!
 //! A page takes memory of the responses of its tenant until the connection has taken it. Without room the follower waits.
 
 use std::convert::Infallible;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -32,7 +33,6 @@ const EVENT_BYTES: usize = 1 << 10;
 /// A commit may be another tenant's: the more of those in a row, the longer the pause.
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(250);
-const KEY_CHECKED_EVERY: Duration = Duration::from_secs(15);
 
 pub struct Follower {
     api: Api,
@@ -42,7 +42,6 @@ pub struct Follower {
     commits: watch::Receiver<u64>,
     stopping: watch::Receiver<bool>,
     pause: Duration,
-    key_checked: Instant,
     /// Told once, so that a client that loses its connection before the first signal misses none.
     begins_after: Option<SignalId>,
     has_ended: bool,
@@ -67,7 +66,6 @@ impl Follower {
             filter,
             cursor: cursor.map(|id| id.0),
             pause: PAUSE_MIN,
-            key_checked: Instant::now(),
             begins_after: cursor,
             has_ended: false,
             _pass: pass,
@@ -76,10 +74,12 @@ impl Follower {
 
     pub fn into_response(self) -> Response {
         let alive = KeepAlive::new().interval(self.api.config().heartbeat);
+        // Asked before each event, and not only before each page.
+        let ended = self.caller.until_key_ends(&self.api);
         let batches = stream::unfold(self, |mut follower| async {
             follower.next().await.map(|events| (stream::iter(events), follower))
         });
-        Sse::new(batches.flatten().map(Ok::<_, Infallible>)).keep_alive(alive).into_response()
+        Sse::new(batches.flatten().take_until(ended).map(Ok::<_, Infallible>)).keep_alive(alive).into_response()
     }
 
     /// The next events, or none when the stream is at its end.
@@ -165,23 +165,15 @@ impl Follower {
         };
         let committed = async {
             tokio::time::sleep(self.pause).await;
-            tokio::time::timeout(KEY_CHECKED_EVERY, self.commits.changed()).await
+            self.commits.changed().await
         };
         tokio::select! {
             () = stopped => return false,
             // The engine has gone, and with it all that could happen.
-            changed = committed => if let Ok(Err(_)) = changed { return false },
+            changed = committed => if changed.is_err() { return false },
         }
         self.pause = (self.pause * 2).min(PAUSE_MAX);
-        self.may_go_on()
-    }
-
-    fn may_go_on(&mut self) -> bool {
-        if self.key_checked.elapsed() < KEY_CHECKED_EVERY {
-            return true;
-        }
-        self.key_checked = Instant::now();
-        self.caller.is_live(&self.api.engine().directory())
+        true
     }
 }
 

@@ -87,7 +87,8 @@ pub struct KeyQuery {
 
 /// Revoke a key
 ///
-/// It may not be used from now on. Takes the role `admin`, and never less than the key itself has.
+/// It may not be used from now on, and every request that is open under it ends. Takes the role `admin`, and never less
+/// than the key itself has.
 #[utoipa::path(
     delete, path = "/v1/keys/{id}", tag = "tenants",
     params(("id" = schema::KeyId, Path, description = "The key's id."), KeyQuery),
@@ -105,6 +106,12 @@ pub async fn key_revoke(
     let key = keys.iter().find(|key| key.id == id).ok_or_else(|| Problem::not_found("key", id))?;
     caller.must_be(key.role)?;
     let key = api.engine().key_revoke(caller.scope.actor.clone(), tenant.id, id).await?;
+    if let Some(among) = api.among() {
+        // Requests under it may be open on other nodes, which look by themselves every few seconds.
+        if let Err(error) = among.database.notify_nodes().await {
+            tracing::warn!(target: "nodes", %error, "the other nodes were not told that a key was revoked");
+        }
+    }
     ok(&view::key(&key, &tenant.slug, None))
 }
 

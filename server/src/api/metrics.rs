@@ -71,6 +71,7 @@ pub async fn metrics(State(api): State<Api>) -> Response {
     }
     let counted = &api.config().counted;
     counted.traffic.render(counted.streams.running(), &mut text);
+    counted.refused_keys.render(&mut text);
     counted.connections.render(&mut text);
     if let Some(among) = api.among() {
         text.push_str("# HELP fleetprompt_partitions Partitions that this node writes for.\n");

@@ -25,7 +25,9 @@ mod nodes;
 mod openapi;
 mod page;
 mod problem;
+mod refused_keys;
 mod request;
+mod request_log;
 mod runs;
 mod runs_bulk;
 mod runs_live;
@@ -46,7 +48,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use fleetprompt_core::Timestamp;
 use fleetprompt_engine::{Engine, background};
@@ -59,7 +61,7 @@ use utoipa_axum::routes;
 
 use self::gate::Gate;
 
-pub use auth::PassedOn;
+pub use auth::{PassedOn, until_expiry};
 pub use openapi::document as openapi_document;
 pub use problem::{Elsewhere, Problem};
 
@@ -73,6 +75,8 @@ pub struct ApiConfig {
     /// How often a silent stream says that it is alive.
     pub heartbeat: Duration,
     pub started_at: Timestamp,
+    /// Whether each request is logged, without its body.
+    request_log: bool,
     /// What all routers of a process count together.
     counted: Arc<Counted>,
     /// Where tenants are parted among nodes: what this router stands for.
@@ -83,6 +87,7 @@ struct Counted {
     reads: Gate,
     streams: Gate,
     traffic: metrics::Traffic,
+    refused_keys: refused_keys::RefusedKeys,
     connections: Arc<Connections>,
 }
 
@@ -101,9 +106,21 @@ impl ApiConfig {
             reads: Gate::new(gate::READS),
             streams: Gate::new(gate::STREAMS),
             traffic: metrics::Traffic::default(),
+            refused_keys: refused_keys::RefusedKeys::default(),
             connections: Arc::default(),
         });
-        Self { stopping, heartbeat: Duration::from_secs(15), started_at: now(), counted, among: None }
+        Self {
+            stopping,
+            heartbeat: Duration::from_secs(15),
+            started_at: now(),
+            request_log: false,
+            counted,
+            among: None,
+        }
+    }
+
+    pub fn with_request_log(self, request_log: bool) -> Self {
+        Self { request_log, ..self }
     }
 
     /// For one partition of many; it counts together with the others.
@@ -123,6 +140,7 @@ impl ApiConfig {
 
     /// Where requests come in: whoever answers, it is counted here.
     pub fn counting(&self, router: Router) -> Router {
+        let router = if self.request_log { router.layer(from_fn(request_log::log)) } else { router };
         router.layer(from_fn_with_state(self.counted.clone(), metrics::count))
     }
 }

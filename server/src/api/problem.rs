@@ -128,6 +128,13 @@ impl Problem {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
     }
 
+    pub fn unsupported_encoding(given: &str) -> Self {
+        let given = fleetprompt_core::diagnostic::shown(given);
+        let detail =
+            format!("the body's content encoding is `{given}`; here bodies are read without any: do not compress it");
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_encoding_unsupported", detail)
+    }
+
     pub fn busy(detail: &str, retry_after: Duration) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", detail).retry_after(retry_after)
     }

@@ -21,6 +21,8 @@ use super::body::{Document, SentOrNot};
 use super::request::{Asked, At};
 use super::{Api, Problem, page, view};
 
+/// Bytes of documents of drafts that are read for one page, unless a single one has more.
+const DRAFTS_BYTES_MAX: usize = 4 << 20;
 /// Refused signals that a workflow is shown with.
 const REFUSALS_MAX: usize = 10;
 
@@ -131,26 +133,37 @@ pub async fn workflow_list(State(api): State<Api>, caller: Caller, Asked(query):
     let entries: Vec<WorkflowEntry> = rest.take(limit + 1).map(|(_, entry)| entry.clone()).collect();
     let (tenant, directory) = (caller.tenant(), api.engine().directory());
     let read = api.read(move |store| {
-        let all = entries.iter().map(|entry| (entry.slug.as_str(), entry));
-        page::of_registered(all, query.limit, None, |entry| shown(store, &directory, tenant, entry))
+        let (mut workflows, mut bytes) = (Vec::new(), 0);
+        for entry in entries.iter().take(limit) {
+            let (workflow, read) = shown(store, &directory, tenant, entry)?;
+            workflows.push(workflow);
+            bytes += read;
+            if bytes > DRAFTS_BYTES_MAX {
+                break;
+            }
+        }
+        let all = entries.iter().map(|entry| entry.slug.as_str()).zip(workflows.iter().map(Some).chain([None]));
+        page::of_registered(all, Some(workflows.len().max(1)), None, Ok)
     });
     ok(&read.await?)
 }
 
-/// A draft has no compiled version in memory; its newest one says how it is called.
+/// A draft has no compiled version in memory; its newest one says how it is called. Returns also how many bytes of
+/// documents were read for that.
 fn shown(
     store: &dyn Store,
     directory: &Directory,
     tenant: TenantId,
     entry: &WorkflowEntry,
-) -> Result<wire::Workflow, Problem> {
+) -> Result<(wire::Workflow, usize), Problem> {
     let workflows = directory.tenant(tenant).and_then(|registered| registered.workflows.get(&entry.slug));
     let active = workflows.and_then(|workflows| workflows.active.as_deref());
     let newest = match active {
         Some(_) => None,
         None => newest(store, tenant, &entry.slug)?,
     };
-    Ok(view::workflow(entry, active, newest.as_ref()))
+    let bytes = newest.as_ref().map_or(0, |newest| newest.document.text().len());
+    Ok((view::workflow(entry, active, newest.as_ref()), bytes))
 }
 
 fn newest(store: &dyn Store, tenant: TenantId, slug: &Slug) -> Result<Option<WorkflowVersion>, Problem> {
@@ -193,7 +206,7 @@ async fn one(api: &Api, caller: &Caller, entry: WorkflowEntry) -> Answer {
     let read = api.read(move |store| {
         let refusals = store.refusals(tenant, &entry.slug, REFUSALS_MAX)?;
         let refusals = refusals.iter().filter_map(view::refusal).collect();
-        Ok((shown(store, &directory, tenant, &entry)?, in_flight(store, tenant, &entry.slug)?, refusals))
+        Ok((shown(store, &directory, tenant, &entry)?.0, in_flight(store, tenant, &entry.slug)?, refusals))
     });
     let (workflow, versions, refusals) = read.await?;
     let in_flight = versions.into_iter().map(|(version, by_status)| wire::InFlight { version, by_status }).collect();

@@ -1,11 +1,13 @@
 //! `--output`: a table for people, or JSON or YAML for programs. One record is one object; a list is
 //! an array.
 
+use std::fmt::Write;
+
 use clap::{Args, ValueEnum};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::screen::Screen;
+use super::screen::{Screen, is_hidden};
 use super::table::Table;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -47,21 +49,46 @@ impl Output {
     pub fn item<T: Serialize>(&self, screen: &Screen, record: &T, shown: impl FnOnce(&Screen) -> String) {
         match self.output {
             Format::Table => screen.print(&shown(screen)),
-            Format::Json => screen.line(&serde_json::to_string(record).expect("our records can be written")),
+            Format::Json => screen.line(&json_line(record)),
             Format::Yaml => screen.print(&format!("---\n{}", yaml(record))),
         }
     }
 }
 
 fn json(record: &impl Serialize) -> String {
-    serde_json::to_string_pretty(record).expect("our records can be written")
+    escaped(serde_json::to_string_pretty(record).expect("our records can be written"))
 }
 
-/// By way of JSON, whose fields keep their order.
+fn json_line(record: &impl Serialize) -> String {
+    escaped(serde_json::to_string(record).expect("our records can be written"))
+}
+
+/// By way of JSON, whose fields keep their order. What terminals obey is escaped as in JSON, which is YAML as well.
 fn yaml(record: &impl Serialize) -> String {
     let text = serde_json::to_string(record).expect("our records can be written");
+    if text.contains(is_hidden) {
+        return format!("{}\n", json(record));
+    }
     let ordered: Ordered = serde_json::from_str(&text).expect("it was just written");
     serde_saphyr::to_string(&ordered).expect("JSON is YAML")
+}
+
+/// JSON without what terminals obey or readers are misled by. Besides line ends such characters stand in strings only,
+/// where an escape means the same.
+fn escaped(json: String) -> String {
+    let must_be_escaped = |c: char| c != '\n' && is_hidden(c);
+    if !json.contains(must_be_escaped) {
+        return json;
+    }
+    let mut text = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if must_be_escaped(c) {
+            let _ = write!(text, "\\u{:04x}", u32::from(c));
+        } else {
+            text.push(c);
+        }
+    }
+    text
 }
 
 #[derive(Serialize, Deserialize)]
@@ -81,6 +108,18 @@ enum Ordered {
 mod tests {
     use super::*;
     use fleetprompt_core::Json;
+
+    #[test]
+    fn what_terminals_obey_is_escaped_and_means_the_same() {
+        // CSI as one character of C1, DEL, an escape, an override of the direction, and what may stay.
+        let text = "a\u{9b}31mb\u{7f}c\u{1b}[2Jd\u{202e}e\u{85}f\nü日";
+        let record = serde_json::json!({"payload": {"name\u{9d}": text}});
+        for written in [json(&record), json_line(&record), yaml(&record)] {
+            assert!(!written.contains(|c: char| c != '\n' && is_hidden(c)), "{written:?}");
+            assert!(written.contains("\\u009b31m") && written.contains("ü日"), "{written:?}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&written).expect("JSON"), record);
+        }
+    }
 
     #[test]
     fn yaml_keeps_the_order_of_fields_and_what_looks_like_something_else() {

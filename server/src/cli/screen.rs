@@ -142,8 +142,13 @@ pub fn plain_lines(text: &str) -> impl Iterator<Item = String> + '_ {
 }
 
 fn harmless(c: char) -> char {
+    if is_hidden(c) { char::REPLACEMENT_CHARACTER } else { c }
+}
+
+/// Characters that terminals obey, C1 among them, or that change the order in which others are shown.
+pub fn is_hidden(c: char) -> bool {
     let reorders = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if c.is_control() || reorders { char::REPLACEMENT_CHARACTER } else { c }
+    c.is_control() || reorders
 }
 
 /// Breaks one line of text between words; a word that is too long is broken anywhere.

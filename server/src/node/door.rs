@@ -13,7 +13,7 @@ use axum::http::{Method, StatusCode, request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use fleetprompt_core::TenantId;
-use fleetprompt_core::tenant::KeyHash;
+use fleetprompt_core::tenant::{Key, KeyHash};
 use fleetprompt_engine::memory::{self, RequestMemory, Reservation};
 use fleetprompt_engine::workers::AttemptId;
 use fleetprompt_engine::{Engine, Metrics};
@@ -26,12 +26,13 @@ use tower::ServiceExt;
 
 use super::keys::{KeyLookups, KeyPartition};
 use super::mail::{Mail, Passed, Recipient};
-use crate::api::{Elsewhere, PassedOn, Problem, body};
+use crate::api::{Elsewhere, PassedOn, Problem, body, until_expiry};
 
 /// Callbacks that wait at once to be known to another node: each is put into the database once for every node, before
 /// anybody knows who sent it.
 const CALLBACKS_ELSEWHERE_MAX: usize = 32;
 const CALLBACKS: &str = "/v1/callbacks/";
+const TAKE: &str = "/v1/attempts/take";
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 pub struct Door {
@@ -45,6 +46,7 @@ pub struct Door {
     /// Of workers for all tenants, whose keys are looked at each time: secrets of nobody do not keep these waiting.
     performers: Arc<KeyLookups>,
     callbacks: Semaphore,
+    looks: watch::Sender<u64>,
 }
 
 /// One partition that this node decides for.
@@ -110,6 +112,7 @@ impl Door {
             keys: KeyLookups::new(database.clone(), metrics.clone()),
             performers: KeyLookups::new(database.clone(), metrics.clone()),
             callbacks: Semaphore::new(CALLBACKS_ELSEWHERE_MAX),
+            looks: watch::Sender::default(),
         }
     }
 
@@ -172,10 +175,9 @@ impl Door {
         let is_performed = path.starts_with("/v1/attempts/");
         let Some((by, hash)) = PassedOn::by(request.headers()) else { return self.in_the_lobby(request).await };
         match self.keys.partition_of(hash, || self.partition_here(hash)).await {
-            Ok(Some(home)) if home.is_of_all && is_performed => match self.performer(hash).await {
-                Ok(by) => self.in_the_lobby(passed(request, by)).await,
-                Err(problem) => problem.into_response(),
-            },
+            Ok(Some(home)) if home.is_of_all && is_performed => {
+                self.perform(request, hash).await.unwrap_or_else(IntoResponse::into_response)
+            }
             Ok(Some(home)) => self.ask(home, request, by).await,
             Ok(None) => self.in_the_lobby(request).await,
             Err(problem) => problem.into_response(),
@@ -196,10 +198,50 @@ impl Door {
     }
 
     /// A worker of all tenants takes from the node that it asks, whoever decides for its own tenant; so its key is looked at
-    /// here, each time.
-    async fn performer(&self, hash: KeyHash) -> Result<PassedOn, Problem> {
-        let live = self.performers.find(hash).await?.map(|(key, _)| key).filter(|key| key.is_live(crate::api::now()));
-        live.map(|key| PassedOn::vouched(&key)).ok_or_else(Problem::key_unknown)
+    /// here, each time, and watched while it waits for work.
+    async fn perform(&self, request: Request, hash: KeyHash) -> Result<Response, Problem> {
+        let mut looks = self.looks.subscribe();
+        let Some(key) = self.performer(hash).await? else {
+            // It is refused, and counted, as every key that may not be used.
+            return Ok(self.in_the_lobby(request).await);
+        };
+        // What is reported is decided, however the key fares meanwhile.
+        let is_waiting = request.uri().path() == TAKE;
+        let answering = self.in_the_lobby(passed(request, PassedOn::vouched(&key)));
+        if !is_waiting {
+            return Ok(answering.await);
+        }
+        tokio::select! {
+            biased;
+            // What is handed out in this moment goes back.
+            () = self.until_performer_ends(key, &mut looks) => Err(Problem::key_unknown()),
+            response = answering => Ok(response),
+        }
+    }
+
+    /// The key as the database has it now, if it may be used.
+    async fn performer(&self, hash: KeyHash) -> Result<Option<Key>, Problem> {
+        let found = self.performers.find(hash).await?;
+        Ok(found.map(|(key, _)| key).filter(|key| key.is_live(crate::api::now())))
+    }
+
+    async fn until_performer_ends(&self, key: Key, looks: &mut watch::Receiver<u64>) {
+        loop {
+            tokio::select! {
+                () = until_expiry(key.expires_at) => return,
+                looked = looks.changed() => if looked.is_err() { std::future::pending().await },
+            }
+            // While the database does not answer, nothing can be revoked.
+            if matches!(self.performer(key.hash).await, Ok(None)) {
+                return;
+            }
+        }
+    }
+
+    /// Has the keys of requests that wait here looked at again, all of them together: one may have been revoked on another
+    /// node.
+    pub fn look_at_keys(&self) {
+        self.looks.send_modify(|looks| *looks += 1);
     }
 
     async fn ask(&self, home: KeyPartition, request: Request, by: PassedOn) -> Response {

@@ -138,6 +138,7 @@ impl Member {
                 () = self.notices.nodes.notified() => {}
                 _ = stopped.wait_for(|stopped| *stopped) => return,
             }
+            self.door.look_at_keys();
             let looked = self.look().await;
             match &looked {
                 Err(error) if !is_away => tracing::warn!(target: "store", %error, "the database does not answer"),

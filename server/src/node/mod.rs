@@ -51,7 +51,7 @@ impl Node {
                 let (stopping, stopped) = watch::channel(false);
                 let lease = Duration::from_secs(settings.node_lease_s);
                 let (resources, traces) = resources(settings)?;
-                let api = ApiConfig::new(stopped.clone());
+                let api = ApiConfig::new(stopped.clone()).with_request_log(settings.request_log);
                 let running = Member::start(database, resources, api.clone(), lease).await?;
                 let router = api.counting(running.member.door().clone().router());
                 Self::serve(settings, Deciding::Among(running), &api, router, (stopping, stopped), traces).await
@@ -64,7 +64,7 @@ impl Node {
         let (stopping, stopped) = watch::channel(false);
         let (resources, traces) = resources(settings)?;
         let engine = Engine::start_among(folder.store.clone(), &resources, tokio::runtime::Handle::current())?;
-        let api = ApiConfig::new(stopped.clone());
+        let api = ApiConfig::new(stopped.clone()).with_request_log(settings.request_log);
         let router = api.counting(api::router(engine.clone(), api.clone()));
         let deciding = Deciding::Alone(engine.clone(), folder);
         Ok((Self::serve(settings, deciding, &api, router, (stopping, stopped), traces).await?, engine))

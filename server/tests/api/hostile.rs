@@ -234,3 +234,21 @@ async fn no_body_of_any_kind_makes_any_endpoint_fail_by_its_own_fault() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_body_that_is_encoded_is_refused_and_not_taken_for_something_else() {
+    let server = Server::start();
+    let forum = server.tenant("forum", Role::Owner).await;
+    let send = async |path: &str, encoding: &str| {
+        let body = Body::from(thread(&format!("in {encoding}")).to_string());
+        forum.send_with(Method::POST, path, JSON, body, &[("Content-Encoding", encoding)]).await
+    };
+    for path in ["/v1/signals", "/v1/workflows", "/v1/directives", "/v1/keys", "/v1/attempts/report"] {
+        for encoding in ["gzip", "br", "identity, gzip", "nonsense"] {
+            send(path, encoding).await.is_problem(415, "content_encoding_unsupported");
+        }
+    }
+    for encoding in ["identity", "Identity", ""] {
+        send("/v1/signals", encoding).await.is(201);
+    }
+}

@@ -100,3 +100,45 @@ async fn a_key_that_has_expired_is_refused() {
     let made = admin.post("/v1/keys", future).await.is(201);
     assert_eq!(text(&made, "/expires_at"), "2999-01-01T00:00:00.000000Z");
 }
+
+#[tokio::test]
+async fn an_answer_with_a_secret_is_kept_by_no_cache() {
+    let server = Server::start();
+    let owner = server.tenant("house", Role::Owner).await;
+    let http =
+        json!({"directive_type": {"name": "mail.send", "handler": {"type": "http", "url": "https://example.com"}}});
+    for (path, body) in [
+        ("/v1/keys", json!({"name": "a key"})),
+        ("/v1/tenants", json!({"slug": "acme"})),
+        ("/v1/directive-types", http),
+    ] {
+        let reply = owner.post(path, body).await;
+        reply.is(201);
+        assert!(reply.text().contains("secret"), "{path}");
+        assert_eq!(reply.headers["cache-control"], "no-store", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn keys_that_are_refused_are_counted_by_the_reason() {
+    let server = Server::start();
+    let admin = server.tenant("acme", Role::Admin).await;
+    let viewer = key_of(&admin, "viewer").await;
+    let id = text(&viewer.get("/v1/whoami").await.ok(), "/key/id").to_owned();
+    admin.delete(&format!("/v1/keys/{id}")).await.ok();
+    let unknown = Tenant { server: &server, secret: "fp_nonsense".to_owned() };
+    server.get_open("/v1/signals").await.is_problem(401, "unauthorized");
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        told.push(unknown.get("/v1/signals").await.is_problem(401, "unauthorized"));
+    }
+    for _ in 0..3 {
+        told.push(viewer.post("/v1/signals", thread("1")).await.is_problem(401, "unauthorized"));
+    }
+    assert!(told.iter().all(|problem| problem == &told[0]), "the caller learns nothing of the reason");
+    let metrics = server.get_open("/metrics").await;
+    for (reason, count) in [("missing", 1), ("unknown", 2), ("expired", 0), ("revoked", 3)] {
+        let line = format!("fleetprompt_keys_refused_total{{reason=\"{reason}\"}} {count}\n");
+        assert!(metrics.text().contains(&line), "{line} in {}", metrics.text());
+    }
+}

@@ -202,3 +202,76 @@ async fn streams_share_the_memory_for_responses_of_their_tenant() {
     drop((waiting, others));
     assert_eq!(used(), 0);
 }
+
+/// A second key of the tenant, with its id.
+async fn key_of<'s>(admin: &Tenant<'s>, fields: Value) -> (Tenant<'s>, String) {
+    let mut key = json!({"name": "a client"});
+    for (name, value) in fields.as_object().expect("an object") {
+        key[name] = value.clone();
+    }
+    let made = admin.post("/v1/keys", key).await.is(201);
+    (Tenant { server: admin.server, secret: text(&made, "/secret").to_owned() }, text(&made, "/id").to_owned())
+}
+
+#[tokio::test]
+async fn every_stream_of_a_key_ends_when_it_is_revoked_whatever_is_left_to_be_read() {
+    let server = Server::start();
+    let admin = server.tenant("forum", Role::Admin).await;
+    let (viewer, id) = key_of(&admin, json!({"role": "viewer"})).await;
+    let first = admin.post("/v1/signals", json!({"name": "file.read"})).await.is(201);
+    for n in 0..5 {
+        let payload = json!({"n": n, "text": "x".repeat(100_000)});
+        admin.post("/v1/signals", json!({"name": "file.read", "payload": payload})).await.is(201);
+    }
+    let path = format!("/v1/signals/tail?after={}", text(&first, "/signal/id"));
+    let mut backlog = Events::open(&viewer, &path, &[]).await;
+    assert_eq!(backlog.next().await.expect("an event").1["payload"]["n"], 0);
+    let mut idle = Events::open(&viewer, "/v1/signals/tail?name=never.told", &[]).await;
+    let mut of_another_key = Events::open(&admin, &path, &[]).await;
+
+    let revoked = async { admin.delete(&format!("/v1/keys/{id}")).await.ok() };
+    let (ended, _) = tokio::join!(idle.next(), revoked);
+    assert_eq!(ended, None, "it waited for nothing");
+    assert_eq!(backlog.next().await, None, "four signals were left");
+    for n in 0..5 {
+        assert_eq!(of_another_key.next().await.expect("an event").1["payload"]["n"], n);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_key_expires() {
+    let server = Server::start();
+    let admin = server.tenant("forum", Role::Admin).await;
+    let in_a_second = std::time::SystemTime::now() + Duration::from_secs(1);
+    let micros = in_a_second.duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_micros();
+    let expires_at = fleetprompt_core::Timestamp(i64::try_from(micros).expect("it fits"));
+    let (viewer, _) = key_of(&admin, json!({"role": "viewer", "expires_at": expires_at})).await;
+    let mut tail = Events::open(&viewer, "/v1/signals/tail", &[]).await;
+    assert_eq!(tail.next().await, None);
+    viewer.get("/v1/whoami").await.is_problem(401, "unauthorized");
+}
+
+#[tokio::test]
+async fn a_worker_that_waits_under_a_revoked_key_is_given_nothing_more() {
+    let server = Server::start();
+    let admin = server.tenant("forum", Role::Admin).await;
+    admin
+        .post("/v1/directive-types", json!({"directive_type": {"name": "mail.send", "handler": {"type": "worker"}}}))
+        .await;
+    let (worker, id) = key_of(&admin, json!({"performs": {"names": ["mail.*"]}})).await;
+    let take = |wait: &str| json!({"worker": {"name": "w"}, "performs": ["mail.*"], "wait": wait});
+    let revoked = async {
+        // It waits once it was heard of.
+        while admin.get("/v1/workers").await.ok()["items"].as_array().is_none_or(Vec::is_empty) {
+            tokio::task::yield_now().await;
+        }
+        admin.delete(&format!("/v1/keys/{id}")).await.ok();
+        let mail = json!({"name": "mail.send", "payload": {}, "idempotency_key": "mail-1"});
+        admin.post("/v1/directives", mail).await.is(201);
+    };
+    let (taken, ()) = tokio::join!(worker.post("/v1/attempts/take", take("60s")), revoked);
+    taken.is_problem(401, "unauthorized");
+    let (other, _) = key_of(&admin, json!({"performs": {"names": ["mail.*"]}})).await;
+    let taken = other.post("/v1/attempts/take", take("5s")).await.ok();
+    assert_eq!((&taken["attempts"][0]["name"], &taken["attempts"][0]["delivery"]), (&json!("mail.send"), &json!(1)));
+}

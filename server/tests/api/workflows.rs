@@ -1,6 +1,10 @@
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::Method;
 use fleetprompt_core::tenant::Role;
+use fleetprompt_store::counting::CountingStore;
+use fleetprompt_store::memory::MemoryStore;
 use serde_json::json;
 
 use crate::server::{Server, pure_workflow, text, thread};
@@ -129,4 +133,35 @@ async fn agents_and_functions_can_be_read() {
     let functions = functions["items"].as_array().expect("items");
     assert!(functions.len() > 40);
     assert!(functions.iter().all(|function| !function["example_output"].is_null() || function["name"] == "json.get"));
+}
+
+#[tokio::test]
+async fn a_page_of_drafts_reads_the_newest_version_of_each_and_a_bounded_amount_of_documents() {
+    let store = Arc::new(CountingStore::new(Arc::new(MemoryStore::default())));
+    let server = Server::start_over(store.clone());
+    let forum = server.tenant("forum", Role::Member).await;
+    let draft = |slug: &str, version: usize, bytes: usize| {
+        let step =
+            json!({"id": "a", "type": "function", "function": "json.identity", "input": {"t": "x".repeat(bytes)}});
+        json!({"workflow": {"name": format!("The {slug}"), "slug": slug, "version": format!("{version}.0.0"), "steps": [step]}})
+    };
+    for (slug, bytes) in [("a", 10), ("b", 1_500_000), ("c", 1_500_000), ("d", 1_500_000), ("e", 10), ("f", 10)] {
+        for version in 1..=3 {
+            let bytes = if version == 3 { bytes } else { 10 };
+            forum.post("/v1/workflows", draft(slug, version, bytes)).await.is(201);
+        }
+    }
+    let (mut path, mut pages) = ("/v1/workflows".to_owned(), Vec::new());
+    loop {
+        store.take_counts();
+        let page = forum.get(&path).await.ok();
+        let names: Vec<_> =
+            page["items"].as_array().expect("items").iter().map(|one| text(one, "/name").to_owned()).collect();
+        let counts = store.take_counts();
+        assert_eq!(counts.of("workflow_versions").rows, names.len() as u64, "the newest version of each");
+        pages.push(names);
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        path = format!("/v1/workflows?cursor={cursor}");
+    }
+    assert_eq!(pages, [vec!["The a", "The b", "The c", "The d"], vec!["The e", "The f"]]);
 }

@@ -12,13 +12,14 @@ struct Migration {
 }
 
 /// The version of a migration is its place here, from 1.
-const MIGRATIONS: [Migration; 6] = [
+const MIGRATIONS: [Migration; 7] = [
     Migration { name: "initial", sql: include_str!("migrations/0001_initial.sql") },
     Migration { name: "weights", sql: include_str!("migrations/0002_weights.sql") },
     Migration { name: "descent", sql: include_str!("migrations/0003_descent.sql") },
     Migration { name: "continuations", sql: include_str!("migrations/0004_continuations.sql") },
     Migration { name: "dedupe by name", sql: include_str!("migrations/0005_dedupe_by_name.sql") },
     Migration { name: "revisions", sql: include_str!("migrations/0006_revisions.sql") },
+    Migration { name: "versions by id", sql: include_str!("migrations/0007_versions_by_id.sql") },
 ];
 
 /// The newest version of the schema.

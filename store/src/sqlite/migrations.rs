@@ -15,7 +15,7 @@ struct Migration {
 }
 
 /// The version of a migration is its place here, from 1.
-const MIGRATIONS: [Migration; 10] = [
+const MIGRATIONS: [Migration; 11] = [
     Migration { name: "initial", sql: include_str!("migrations/0001_initial.sql") },
     Migration { name: "language", sql: include_str!("migrations/0002_language.sql") },
     Migration { name: "schedules", sql: include_str!("migrations/0003_schedules.sql") },
@@ -26,6 +26,7 @@ const MIGRATIONS: [Migration; 10] = [
     Migration { name: "continuations", sql: include_str!("migrations/0008_continuations.sql") },
     Migration { name: "dedupe by name", sql: include_str!("migrations/0009_dedupe_by_name.sql") },
     Migration { name: "revisions", sql: include_str!("migrations/0010_revisions.sql") },
+    Migration { name: "versions by id", sql: include_str!("migrations/0011_versions_by_id.sql") },
 ];
 
 /// Checks what was applied, and applies the rest.

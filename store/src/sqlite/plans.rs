@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::page::Query;
-use super::{SqliteStore, View, directives, fault, places, runs, signals};
+use super::{SqliteStore, View, directives, fault, places, registrations, runs, signals};
 use crate::{Batch, DirectiveFilter, Order, Page, RunFilter, SignalFilter, Store};
 
 const ID: Uuid = Uuid::from_u128(7);
@@ -135,6 +135,7 @@ fn what_waits_and_what_is_counted_is_read_off_an_index() {
     let waiting =
         |order| places::waiting_sql(places::BY_WORD, Page { order, cursor: Some(ID), limit: 50, bytes: 1 << 20 });
     for (sql, searches) in [
+        (registrations::versions_sql(Page::newest(1)), "INDEX workflow_versions_by_id (tenant=? AND slug=?)"),
         (waiting(Order::NewestFirst), "INDEX places_waiting (tenant=? AND awaits=? AND signal_id<?"),
         (waiting(Order::OldestFirst), "INDEX places_waiting (tenant=? AND awaits=? AND signal_id>?"),
         (runs::IN_FLIGHT.to_owned(), "COVERING INDEX runs_open (tenant=? AND workflow=?"),

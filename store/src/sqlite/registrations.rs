@@ -106,20 +106,23 @@ pub fn module(view: &View, tenant: TenantId, digest: &ModuleDigest) -> Result<Op
 /// Documents stay where they are: sorting must not carry them.
 pub fn versions(view: &View, tenant: TenantId, slug: &Slug, page: Page) -> Result<Vec<WorkflowVersion>> {
     let Some(no) = view.interned.tenant(tenant) else { return Ok(Vec::new()) };
+    let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
+    let mut values = vec![Value::from(no), slug.as_str().to_owned().into(), limit.into()];
+    values.extend(page.cursor.map(|cursor| Value::from(Id(cursor))));
+    rows(view, &versions_sql(page), params_from_iter(values), |row| workflow_version(tenant, row))
+}
+
+pub fn versions_sql(page: Page) -> String {
     let (side, direction) = match page.order {
         Order::NewestFirst => ("<", "DESC"),
         Order::OldestFirst => (">", "ASC"),
     };
     let beyond = page.cursor.map_or(String::new(), |_| format!("AND v.id {side} ?4"));
-    let sql = format!(
+    format!(
         "SELECT v.slug, v.version, v.id, v.digest, v.created_at, 'null', v.language
          FROM workflow_versions v
          WHERE v.tenant = ?1 AND v.slug = ?2 {beyond} ORDER BY v.id {direction} LIMIT ?3"
-    );
-    let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
-    let mut values = vec![Value::from(no), slug.as_str().to_owned().into(), limit.into()];
-    values.extend(page.cursor.map(|cursor| Value::from(Id(cursor))));
-    rows(view, &sql, params_from_iter(values), |row| workflow_version(tenant, row))
+    )
 }
 
 fn rows<T>(view: &View, sql: &str, params: impl Params, mut read: impl FnMut(&Row) -> Result<T>) -> Result<Vec<T>> {
