@@ -12,9 +12,6 @@ use crate::expression::Template;
 use crate::workflow::{EventMatch, Lookback, StepKind, Wait};
 use crate::{Failure, Json, Party, RecordId, RunId, Signal, SignalId, Span, Timestamp};
 
-/// Finding a wait and holding a signal against it, besides its expressions.
-const OFFER_UNITS: u64 = 100;
-
 /// Whether a signal is what a place of the run waits for.
 pub fn awaits(setting: Setting<'_>, run: &Run, place: Place, signal: &Signal) -> Result<bool, Failure> {
     let Some(step) = run.at(place) else { return Ok(false) };
@@ -30,7 +27,6 @@ pub fn awaits(setting: Setting<'_>, run: &Run, place: Place, signal: &Signal) ->
     let StepKind::Wait(Wait::Signal { events: defined, .. }) = &setting.workflow.steps[place.index()].kind else {
         return Ok(false);
     };
-    setting.meter.charge(OFFER_UNITS);
     let (fixed, event) = (Fixed::default(), Event::new(signal, setting.meter));
     let view = View { setting, run, fixed: &fixed, place: Some(place), event: Some(&event) };
     for (awaited, defined) in events.iter().zip(defined) {
