@@ -66,6 +66,7 @@ impl World {
             // Where there is hardly room for one run, everything is evicted all the time.
             cache_bytes: chance.weighed(&[(2, None), (1, Some(4 << 10)), (1, Some(16 << 10))]),
             performs: Some(PerformBounds { effects_max: chance.weighed(&[(2, 256), (1, 4), (1, 1)]), lease: LEASE }),
+            ..Bounds::default()
         };
         let time = ManualTime::new(self.now + ahead, reading);
         let view = Arc::new(Fenced::take(self.database.clone(), number, time.clone()));
