@@ -11,7 +11,7 @@ use crate::Failure;
 
 #[derive(Debug)]
 pub struct Meter {
-    limit: u64,
+    limit: Cell<u64>,
     used: Cell<u64>,
     /// What was used when the current entry began.
     entry: Cell<u64>,
@@ -26,11 +26,16 @@ impl Meter {
     pub const SIGNAL_UNITS: u64 = 250;
     /// An evaluation, besides what its values and operators cost.
     pub const EVALUATION_UNITS: u64 = 100;
+    /// Looking at one candidate: a run or workflow that a signal is offered to, a signal of a lookback, a run that waits
+    /// for a lock or a slot. What it leads to is charged in addition.
+    pub const OFFER_UNITS: u64 = 100;
+    /// Entries of a list in memory that are compared for one unit, such as the edges into a step.
+    const ENTRIES_PER_UNIT: u64 = 8;
     /// Bytes of JSON that are read, validated or copied for one unit.
     const BYTES_PER_UNIT: u64 = 8;
 
     pub fn new(limit: u64) -> Self {
-        Self { limit, used: Cell::new(0), entry: Cell::new(0) }
+        Self { limit: Cell::new(limit), used: Cell::new(0), entry: Cell::new(0) }
     }
 
     pub fn unlimited() -> Self {
@@ -45,12 +50,21 @@ impl Meter {
         self.charge(bytes as u64 / Self::BYTES_PER_UNIT + 1);
     }
 
+    pub fn charge_entries(&self, entries: usize) {
+        self.charge(entries as u64 / Self::ENTRIES_PER_UNIT);
+    }
+
+    /// Leaves the decision no more than its first charge: it does the smallest part of its work that can be done alone.
+    pub fn leave_one_unit(&self) {
+        self.limit.set(self.limit.get().min(self.used.get() + 1));
+    }
+
     pub fn used(&self) -> u64 {
         self.used.get()
     }
 
     pub fn is_spent(&self) -> bool {
-        self.used.get() >= self.limit
+        self.used.get() >= self.limit.get()
     }
 
     /// What follows belongs to another step instance, trigger or wait.

@@ -65,6 +65,8 @@ pub struct Bounds {
     pub decision_units: u64,
     /// What is held in memory of what is open; `None` for as much as elsewhere.
     pub cache_bytes: Option<usize>,
+    /// What one root may lead to.
+    pub descent: DescentLimits,
     /// Who performs effects, if not the caller, to whom each is given at once.
     pub performs: Option<PerformBounds>,
 }
@@ -87,6 +89,7 @@ impl Default for Bounds {
             batch_max: 1_000,
             decision_units: Meter::DECISION_UNITS,
             cache_bytes: None,
+            descent: DescentLimits::default(),
             performs: None,
         }
     }
@@ -203,7 +206,7 @@ impl ByHand {
                 decision_units: bounds.decision_units,
                 modules,
                 cached,
-                descent: DescentLimits::default(),
+                descent: bounds.descent,
             },
             seed,
         )?;

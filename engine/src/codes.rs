@@ -138,6 +138,11 @@ raise the limit: `--descendants-open-max`, `--descendants-runs-max` and the sett
 r#"An outcome was reported of a directive that the engine carries out itself."#
 r#"Only directives whose type has a `manual` handler are reported. To end another one, cancel it."#
 
+"directive_reserved" [Of::Problem(409), Of::Problem(422), Of::Failure],
+r#"The engine requests and settles this directive itself, so callers and steps can neither request nor cancel it:
+`signal.offer`, which continues the work of a full commit, and the start of a run that a signal has triggered."#
+r#"To offer a signal again, request `signal.replay`. To end a run, request `workflow.run.cancel`."#
+
 "directive_settled" [Of::Problem(409)],
 r#"The directive has ended already, so it cannot be reported or canceled any more."#
 r#"Nothing: what it ended with stays. `fleetprompt directive show ID` shows it."#

@@ -96,7 +96,9 @@ impl DescentTracker {
     ) -> Result<Result<Descendants, LimitExceeded>, Error> {
         let (limits, part) = (self.limits, self.part_of(now));
         let counters = self.load(store, key, now)?;
-        let open = (counters.open + counters.deferred + staged.open + staged.deferred).max(0) as u64;
+        // Starts that were deferred before a restart are not counted, and lower the count all the same when they settle.
+        let deferred = (counters.deferred + staged.deferred).max(0);
+        let open = (counters.open + staged.open + deferred).max(0) as u64;
         let in_window = counters.in_window(part) + staged.added;
         let exceeded = |what, max, within| Ok(Err(LimitExceeded { root: key.1, what, max, within }));
         if open >= limits.open_max {

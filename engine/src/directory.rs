@@ -172,7 +172,9 @@ impl TenantDirectory {
         match named {
             Named::Function(name) => functions::find(name).is_some() || self.functions.contains_key(name),
             Named::Agent(slug) => self.agents.contains_key(slug),
-            Named::Directive(name) => directives::find(name).is_some() || self.directive_types.contains_key(name),
+            Named::Directive(name) => {
+                directives::find_requestable(name).is_some() || self.directive_types.contains_key(name)
+            }
             Named::Workflow(slug) => slug == own || self.workflows.contains_key(slug),
         }
     }

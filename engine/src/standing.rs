@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use fleetprompt_core::run::{Awaited, Place, QueueReason, Run, Status, Step, StepStatus, Waiting};
 use fleetprompt_core::{Name, RunId, Signal, SignalId, Slug, Span, TenantId, Timestamp};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -46,7 +47,7 @@ struct Lock {
 }
 
 /// A place in the queue of a lock: since when it waits, and who.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct LockWaiter {
     pub since: SignalId,
     pub run: RunId,
@@ -59,11 +60,7 @@ impl LockWaiter {
         run: RunId(Uuid::nil()),
         place: Place { step: 0, item: None, undo: false },
     };
-    const LAST: Self = Self {
-        since: SignalId(Uuid::max()),
-        run: RunId(Uuid::max()),
-        place: Place { step: u32::MAX, item: Some(u32::MAX), undo: true },
-    };
+    const LAST: Self = Self { since: SignalId(Uuid::max()), run: RunId(Uuid::max()), place: Place::LAST };
 
     fn of(lock: &Lock) -> Self {
         Self { since: lock.since, run: lock.run, place: lock.place }
@@ -257,25 +254,50 @@ impl Standing {
         !self.waits.set.is_empty() && self.waits_from(tenant, name, "", "").next().is_some()
     }
 
-    /// The places that may wait for a signal, each once.
-    pub fn waiting_for(&self, signal: &Signal) -> Vec<(RunId, Place)> {
+    /// The places that may wait for a signal, each once, in the order of their runs: the first `limit` of them, and the
+    /// others of the last run.
+    pub fn waiting_for(&self, signal: &Signal, from: Bound<(RunId, Place)>, limit: usize) -> Vec<(RunId, Place)> {
         let mut found = BTreeSet::new();
         let mut path: Arc<str> = "".into();
         let mut view = None;
         // From one path that anybody matches on to the next.
         while let Some(first) = self.waits_from(signal.tenant, &signal.name, &path, "").next() {
-            let of_path = first.path.clone();
-            let view = view.get_or_insert_with(|| signal.view());
-            let value = if of_path.is_empty() { Some(String::new()) } else { at(view, &of_path) };
+            let value = match &*first.path {
+                "" => Some(String::new()),
+                path => at(view.get_or_insert_with(|| signal.view()), path),
+            };
             if let Some(value) = value {
-                let fitting = self.waits_from(signal.tenant, &signal.name, &of_path, &value);
-                let fitting = fitting.take_while(|wait| wait.path == of_path && *wait.value == *value);
-                found.extend(fitting.map(|wait| (wait.run, wait.place)));
+                let of_value = Wait { value: value.into(), ..first.clone() };
+                found.extend(self.waits_alike(&of_value, from, limit));
             }
             // The next path is greater than this one and than everything that begins with it and a NUL.
-            path = format!("{of_path}\0").into();
+            path = format!("{}\0", first.path).into();
         }
-        found.into_iter().collect()
+        let last = found.iter().nth(limit - 1).map(|(run, _)| *run);
+        found.into_iter().take_while(|(run, _)| last.is_none_or(|last| *run <= last)).collect()
+    }
+
+    /// Of the places that wait for the same as `wait`, the first `limit`, and the others of the last run.
+    fn waits_alike<'a>(
+        &'a self,
+        wait: &Wait,
+        from: Bound<(RunId, Place)>,
+        limit: usize,
+    ) -> impl Iterator<Item = (RunId, Place)> + use<'a> {
+        let place_of = |(run, place)| Wait { run, place, ..wait.clone() };
+        let nil = (RunId(Uuid::nil()), Place::step(0));
+        let from = match from {
+            Bound::Unbounded => Bound::Included(place_of(nil)),
+            bounded => bounded.map(place_of),
+        };
+        let last = place_of((RunId(Uuid::max()), Place::LAST));
+        let (mut left, mut of_last) = (limit, None);
+        let waits = self.waits.set.range((from, Bound::Included(last))).map(|wait| (wait.run, wait.place));
+        waits.take_while(move |(run, _)| {
+            let is_wanted = left > 0 || of_last == Some(*run);
+            (left, of_last) = (left.saturating_sub(1), Some(*run));
+            is_wanted
+        })
     }
 
     fn waits_from<'a>(
@@ -302,19 +324,19 @@ impl Standing {
         first.is_some_and(|lock| lock.tenant == tenant && lock.name == *name && !lock.waits)
     }
 
-    /// The first that waits for a lock, or the first after `before`, in the order in which they came.
-    pub fn next_waiting_for_lock(
+    /// The places that wait for a lock, or those after one of them, in the order in which they came.
+    pub fn waiting_for_lock(
         &self,
         tenant: TenantId,
         name: &Arc<str>,
-        before: Option<LockWaiter>,
-    ) -> Option<LockWaiter> {
-        let from = match before {
-            Some(before) => Bound::Excluded(before.entry(tenant, name)),
+        after: Option<LockWaiter>,
+    ) -> impl Iterator<Item = LockWaiter> + use<'_> {
+        let from = match after {
+            Some(after) => Bound::Excluded(after.entry(tenant, name)),
             None => Bound::Included(LockWaiter::FIRST.entry(tenant, name)),
         };
-        let next = self.locks.set.range((from, Bound::Unbounded)).next();
-        next.filter(|lock| lock.tenant == tenant && lock.name == *name).map(LockWaiter::of)
+        let last = Bound::Included(LockWaiter::LAST.entry(tenant, name));
+        self.locks.set.range((from, last)).map(LockWaiter::of)
     }
 
     /// The one that came last.

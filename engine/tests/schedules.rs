@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fleetprompt_core::document::Format;
@@ -10,7 +11,8 @@ use fleetprompt_core::registration::ScheduleEntry;
 use fleetprompt_core::run::Status;
 use fleetprompt_core::schedule::{self, Schedule, State};
 use fleetprompt_core::{Json, Signal, Slug, Timestamp};
-use fleetprompt_engine::{ScheduleOrder, verify};
+use fleetprompt_engine::{Config, Engine, ScheduleOrder, verify};
+use fleetprompt_store::counting::CountingStore;
 use fleetprompt_store::{Batch, DirectiveFilter, Page, RunFilter, SignalFilter, Store};
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -175,6 +177,40 @@ async fn what_is_queued_fires_in_the_commit_in_which_the_last_run_ends_also_afte
     assert_eq!(*house.engine.commits().borrow(), before + 1);
     assert_eq!(signals(&house, "order.placed").len(), 2);
     assert_eq!(entry(&house).state.queued_at, None);
+    house.verified();
+}
+
+#[tokio::test]
+async fn a_fire_overlaps_with_what_the_last_one_started_and_not_with_what_had_waited_for_it() {
+    const WAITING: usize = 100;
+    let house = House::new().await;
+    house.manual("parcel.ship").await;
+    house.workflow(shipping()).await;
+    house
+        .workflow(json!({"name": "Waits", "version": "1.0.0", "trigger": {"signal": "then.wait"}, "steps": [
+            {"id": "placed", "type": "wait", "signal": "order.placed"}, {"id": "later", "type": "wait", "for": "1h"}]}))
+        .await;
+    apply(&house, &yearly(json!({"overlap": "skip", "subject": {"type": "order", "id": "7"}}))).await;
+    for _ in 0..WAITING {
+        house.emit(signal("then.wait", json!({}))).await.unwrap();
+    }
+    order(&house, ScheduleOrder::Trigger).await;
+
+    let counting = Arc::new(CountingStore::new(house.store.clone()));
+    let engine = Engine::start(counting.clone(), Config::default(), tokio::runtime::Handle::current()).unwrap();
+    let house = House { engine, ..house };
+    counting.take_counts();
+    let refused = house.engine.schedule_order(&house.scope, slug(), ScheduleOrder::Trigger, None).await;
+    assert_eq!(refusal(refused).code, "schedule_overlap");
+    let counts = counting.take_counts();
+    assert_eq!((counts.of("dispositions").rows, counts.of("runs_by_id").rows), (0, 0), "{counts:#?}");
+    assert_eq!(counts.of("runs").rows, 1, "{counts:#?}");
+
+    let ships = DirectiveFilter { name: Some("parcel.ship".parse().unwrap()), ..DirectiveFilter::default() };
+    let ship = house.store.directives(house.scope.tenant, &ships, Page::newest(10)).unwrap().remove(0);
+    house.engine.directive_report(&house.scope, ship.id, Ok(json!({"parcel": "P1"}).into())).await.unwrap();
+    order(&house, ScheduleOrder::Trigger).await;
+    assert_eq!(signals(&house, "order.placed").len(), 2, "the {WAITING} runs that had waited are still open");
     house.verified();
 }
 

@@ -132,6 +132,7 @@ impl Store for CountingStore {
         last_signal_id() -> Option<SignalId>;
         runs_by_id(ids: &[(TenantId, RunId)]) -> Vec<Option<TriggeredRun>>;
         directives_by_id(ids: &[(TenantId, DirectiveId)]) -> Vec<Option<Directive>>;
+        signals_by_id(ids: &[(TenantId, SignalId)]) -> Vec<Option<Signal>>;
         deduplicate(keys: &[(TenantId, DedupeKey)]) -> Vec<Option<SignalId>>;
         directives_by_key(keys: &[(TenantId, String)]) -> Vec<Option<Directive>>;
         begun_since(tenant: TenantId, workflow: &Slug, since: Timestamp, limit: usize)

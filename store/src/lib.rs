@@ -87,6 +87,8 @@ pub trait Store: Send + Sync + 'static {
     fn runs_by_id(&self, ids: &[(TenantId, RunId)]) -> Result<Vec<Option<TriggeredRun>>>;
     /// Reads directives in bulk. The answer may end before the ids do, as that of `runs_by_id`.
     fn directives_by_id(&self, ids: &[(TenantId, DirectiveId)]) -> Result<Vec<Option<Directive>>>;
+    /// Reads signals in bulk. The answer may end before the ids do, as that of `runs_by_id`.
+    fn signals_by_id(&self, ids: &[(TenantId, SignalId)]) -> Result<Vec<Option<Signal>>>;
     fn deduplicate(&self, keys: &[(TenantId, DedupeKey)]) -> Result<Vec<Option<SignalId>>>;
     fn directives_by_key(&self, keys: &[(TenantId, String)]) -> Result<Vec<Option<Directive>>>;
 

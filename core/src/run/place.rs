@@ -15,6 +15,9 @@ pub struct Place {
 }
 
 impl Place {
+    /// No place of a run comes after it.
+    pub const LAST: Self = Self { step: u32::MAX, item: Some(u32::MAX), undo: true };
+
     pub fn step(index: usize) -> Self {
         Self { step: index as u32, item: None, undo: false }
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use fleetprompt_core::expression::{Context, Root, Template};
-use fleetprompt_core::run::{self, FlowKeys, Parent, Queue, QueueReason, Status};
+use fleetprompt_core::run::{self, FlowKeys, Parent, Queue, QueueReason, Run, Status};
 use fleetprompt_core::tenant::Tenant;
 use fleetprompt_core::workflow::{OnLimit, Workflow};
 use fleetprompt_core::{Failure, Json, Meter, Party, RunId, Signal, TenantId, Timestamp};
@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 
 use super::{Cascade, Work};
 use crate::Error;
+
+/// Runs that one start cancels under `cancel_oldest`. If a limit was lowered by more, the next starts cancel the others.
+const CANCELED_TOGETHER: usize = 100;
 
 /// Whether a run may begin.
 pub(crate) enum Admitted {
@@ -145,7 +148,7 @@ impl Cascade<'_> {
         Ok(())
     }
 
-    /// Makes room for one: those that end already no longer count, and a retry may have brought too many.
+    /// Makes room for one: those that end already no longer count, and a retry or a lower limit may have left too many.
     fn cancel_oldest(
         &mut self,
         tenant: TenantId,
@@ -153,14 +156,17 @@ impl Cascade<'_> {
         key: &Arc<str>,
         limit: usize,
     ) -> Result<(), Error> {
-        let mut running = Vec::new();
-        for id in self.standing.all_running(tenant, &workflow.slug, key) {
-            let open = self.find_run(tenant, id)?;
-            if open.is_some_and(|open| !matches!(open.run.status, Status::Stopping | Status::Compensating)) {
-                running.push(id);
-            }
+        let ids = self.standing.all_running(tenant, &workflow.slug, key);
+        let ids: Vec<_> = ids.into_iter().map(|id| (tenant, id)).collect();
+        let (mut rest, mut running) = (&ids[..], Vec::new());
+        while !rest.is_empty() {
+            let runs = self.find_runs(rest)?;
+            rest = &rest[runs.len()..];
+            let counts = |run: &Run| !matches!(run.status, Status::Stopping | Status::Compensating);
+            running.extend(runs.into_iter().flatten().filter(|open| counts(&open.run)).map(|open| open.run.id));
         }
-        let too_many = (running.len() + 1).saturating_sub(limit);
+        self.meter.charge(Meter::OFFER_UNITS * ids.len() as u64);
+        let too_many = (running.len() + 1).saturating_sub(limit).min(CANCELED_TOGETHER);
         for id in running.into_iter().take(too_many).rev() {
             let reason = "a newer run takes its place".to_owned();
             let input = run::Input::Cancel { by: Party::engine(), reason, compensate: false };

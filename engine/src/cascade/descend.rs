@@ -9,9 +9,10 @@ use fleetprompt_core::run::{Ancestry, Descendants, Descent, Run};
 use fleetprompt_core::{RecordId, RunId, Signal, TenantId};
 
 use super::Cascade;
+use super::handle::outcome_of;
 use crate::Error;
 use crate::descent::LimitExceeded;
-use crate::directives::workflow_run_start;
+use crate::directives::workflow_run_start::{self, StartBySignal};
 
 /// A caller may name any record as a cause. Past this many records without a run between them, the last one counts as
 /// the root.
@@ -72,18 +73,20 @@ impl Cascade<'_> {
     }
 
     /// The position of a new run among the descendants of its root. Nothing is counted for a run that a root starts
-    /// itself: there are at most as many as workflows that subscribe to it.
+    /// itself: there are at most as many as workflows that subscribe to it. A start that `is_deferred` is counted already.
     pub(crate) fn descend(
         &mut self,
         tenant: TenantId,
         ancestry: Option<Ancestry>,
+        is_deferred: bool,
     ) -> Result<Result<Option<Arc<Descent>>, DescentRefused>, Error> {
         let Some(Ancestry { root, workflows }) = ancestry else { return Ok(Ok(None)) };
         if workflows.len() > Descent::WORKFLOWS_MAX {
             return Ok(Err(DescentRefused::PathTooLong));
         }
         let key = (tenant, root);
-        let staged = self.before.descents.of(key) + self.stage.descents.of(key);
+        let mut staged = self.before.descents.of(key) + self.stage.descents.of(key);
+        staged.deferred -= i64::from(is_deferred);
         let admitted = self.descents.admit(self.store, key, staged, self.moment.now())?;
         Ok(match admitted {
             Ok(before) => Ok(Some(Arc::new(Descent { root, before, workflows }))),
@@ -100,23 +103,36 @@ impl Cascade<'_> {
         delta.added += Descendants { runs: u64::from(before.is_none()), ..size_of(signals) };
     }
 
+    /// A start that an earlier commit left to a later one has settled: its root no longer counts it, and if no run was
+    /// started, the disposition of the signal says why.
+    pub(super) fn settle_deferred_start(&mut self, directive: &Directive) -> Result<(), Error> {
+        let Some(start) = StartBySignal::of(directive) else { return Ok(()) };
+        let Some(signal) = self.find_signal(directive.tenant, start.signal_id)? else { return Ok(()) };
+        if let Some(ancestry) = self.ancestry_of_signal(&signal)? {
+            self.stage.descents.at((directive.tenant, ancestry.root)).deferred -= 1;
+        }
+        if let Err(failure) = outcome_of(directive) {
+            self.refuse_start(&signal, start.workflow, failure);
+        }
+        Ok(())
+    }
+
     /// Counts what a decision about a directive adds, if a descendant requested it.
-    pub(crate) fn count_directive<S: Borrow<Signal>>(&mut self, directive: &Directive, signals: &[S]) {
+    pub(crate) fn count_directive<S: Borrow<Signal>>(
+        &mut self,
+        directive: &Directive,
+        signals: &[S],
+    ) -> Result<(), Error> {
         // Most tenants have no chains, and pay nothing for this.
         if self.descents.is_idle() && self.stage.descents.is_empty() && self.before.descents.is_empty() {
-            return;
+            return Ok(());
         }
-        let Some(run) = run_of(directive) else { return };
-        let open = match self.find_run(directive.tenant, run) {
-            Ok(open) => open,
-            Err(error) => {
-                self.fault = Some(error);
-                return;
-            }
-        };
+        let Some(run) = run_of(directive) else { return Ok(()) };
+        let open = self.find_run(directive.tenant, run)?;
         if let Some(root) = open.and_then(|open| open.run.counted_root()) {
             self.stage.descents.at((directive.tenant, root)).added += size_of(signals);
         }
+        Ok(())
     }
 }
 

@@ -76,7 +76,7 @@ impl Cascade<'_> {
             actor: scope.actor.clone(),
             lineage,
         };
-        self.open(intent, terms);
+        self.open(intent, terms)?;
         self.settle()?;
         let directive = self.find_directive(scope.tenant, id)?.ok_or_else(|| Refusal::not_found("directive", id))?;
         Ok(Requested { directive, replayed: false })
@@ -103,8 +103,12 @@ impl Cascade<'_> {
     fn tell(&mut self, scope: &Scope, id: DirectiveId, input: directive::Input) -> Result<Arc<Directive>, Error> {
         let found = self.find_directive(scope.tenant, id)?;
         let directive = found.ok_or_else(|| Refusal::not_found("directive", id))?;
+        if directives::is_internal(&directive) && !directive.status.is_settled() {
+            let message = format!("{id} ({}) is the engine's own and settles by itself", directive.name);
+            return Err(Refusal::conflict("directive_reserved", message).into());
+        }
         let decision = directive::decide(directive.as_ref().clone(), input, self.moment).map_err(illegal)?;
-        self.take_directive(decision);
+        self.take_directive(decision)?;
         self.settle()?;
         Ok(self.find_directive(scope.tenant, id)?.unwrap_or(directive))
     }
@@ -121,7 +125,7 @@ impl Cascade<'_> {
             return Ok(());
         }
         match self.terms(intent.tenant, &intent.name, &intent.payload) {
-            Ok(terms) => self.open(intent, terms),
+            Ok(terms) => self.open(intent, terms)?,
             Err(Error::Refused(refusal)) => {
                 let Some(origin) = intent.origin else { return Ok(()) };
                 let failure = Failure::fatal(refusal.code, refusal.message);
@@ -133,9 +137,14 @@ impl Cascade<'_> {
         Ok(())
     }
 
-    /// How a directive of this name is carried out here; refused when nobody registered it.
+    /// How a directive of this name is carried out here; refused if it is not registered, or only for the engine.
     fn terms(&self, tenant: TenantId, name: &Name, payload: &Json) -> Result<Terms, Error> {
         if let Some(built_in) = directives::find(name) {
+            if directives::find_requestable(name).is_none() {
+                let message =
+                    format!("`{name}` is requested by the engine only; `signal.replay` offers a signal again");
+                return Err(Refusal::invalid("directive_reserved", message).into());
+            }
             built_in.check(payload).map_err(|message| Refusal::invalid("payload_invalid", message))?;
             let handler = HandlerKind::BuiltIn;
             return Ok(Terms { handler, retry: RetryPolicy::default(), timeout: None });
@@ -154,7 +163,7 @@ impl Cascade<'_> {
         Ok(Terms { handler: known.kind(), retry: known.retry.clone(), timeout })
     }
 
-    fn open(&mut self, intent: Intent, terms: Terms) {
+    fn open(&mut self, intent: Intent, terms: Terms) -> Result<(), Error> {
         let request = directive::Request {
             id: intent.id,
             tenant: intent.tenant,
@@ -171,8 +180,9 @@ impl Cascade<'_> {
         };
         let (tenant, id) = (request.tenant, request.id);
         let decision = directive::request(request, self.moment);
-        self.take_directive(decision);
+        self.take_directive(decision)?;
         self.begins.push_back((tenant, id));
+        Ok(())
     }
 
     pub(super) fn begin(&mut self, tenant: TenantId, id: DirectiveId) -> Result<(), Error> {
@@ -190,7 +200,7 @@ impl Cascade<'_> {
         };
         match handled {
             Ok(handled) => {
-                self.settle_built_in(directive.as_ref().clone(), Ok(handled.output));
+                self.settle_built_in(directive.as_ref().clone(), Ok(handled.output))?;
                 if let Some(start) = handled.start {
                     self.start_run(start)?;
                 }
@@ -198,19 +208,20 @@ impl Cascade<'_> {
                     self.take_run(*decided);
                 }
             }
-            Err(Unable::Failed(failure)) => self.settle_built_in(directive.as_ref().clone(), Err(failure)),
+            Err(Unable::Failed(failure)) => self.settle_built_in(directive.as_ref().clone(), Err(failure))?,
             Err(Unable::Error(error)) => return Err(error),
         }
         Ok(())
     }
 
-    pub(super) fn settle_built_in(&mut self, directive: Directive, result: Result<Json, Failure>) {
+    pub(super) fn settle_built_in(&mut self, directive: Directive, result: Result<Json, Failure>) -> Result<(), Error> {
         let attempt = directive.attempt;
         let input = directive::Input::Outcome { attempt, result, execution: None, logs: Vec::new() };
         match directive::decide(directive, input, self.moment) {
-            Ok(decision) => drop(self.take_directive(decision)),
+            Ok(decision) => drop(self.take_directive(decision)?),
             Err(illegal) => tracing::error!(target: "handle", %illegal, "a built-in directive did not settle"),
         }
+        Ok(())
     }
 
     pub(super) fn withdraw(&mut self, tenant: TenantId, id: DirectiveId, reason: String) -> Result<(), Error> {
@@ -237,7 +248,7 @@ impl Cascade<'_> {
         let Some(directive) = self.find_directive(tenant, id)? else { return Ok(false) };
         match directive::decide(directive.as_ref().clone(), input, self.moment) {
             Ok(decision) => {
-                self.take_directive(decision);
+                self.take_directive(decision)?;
                 Ok(true)
             }
             Err(illegal) => {
@@ -248,9 +259,13 @@ impl Cascade<'_> {
     }
 
     /// Stages what was decided; when it settled, the step that asked for it goes on.
-    pub(super) fn take_directive(&mut self, decision: Decision) -> Arc<Directive> {
+    pub(super) fn take_directive(&mut self, decision: Decision) -> Result<Arc<Directive>, Error> {
         let directive = Arc::new(decision.directive);
-        self.count_directive(&directive, &decision.signals);
+        self.count_directive(&directive, &decision.signals)?;
+        // One that was requested in this cascade has settled at once, and was never deferred.
+        if directive.status.is_settled() && self.stage.directive(directive.id).is_none() {
+            self.settle_deferred_start(&directive)?;
+        }
         let is_offer = directive.name.as_str() == signal_offer::NAME;
         for signal in decision.signals {
             self.meter.charge(Meter::SIGNAL_UNITS);
@@ -267,7 +282,7 @@ impl Cascade<'_> {
             let input = settled(origin, directive.id, directive.settled_by, outcome_of(&directive), None);
             self.work.push_back(Work::Advance(directive.tenant, origin.run_id, input));
         }
-        directive
+        Ok(directive)
     }
 
     pub(crate) fn directive_by_key(&mut self, tenant: TenantId, key: &str) -> Result<Option<Arc<Directive>>, Error> {

@@ -10,6 +10,7 @@ mod descend;
 mod functions;
 mod handle;
 mod ingest;
+mod offer;
 mod operate;
 mod quarantine;
 mod reuse;
@@ -19,7 +20,7 @@ mod shared;
 mod stage;
 mod wake;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use fleetprompt_core::directive::{self, Directive, Origin};
@@ -76,6 +77,10 @@ pub(crate) struct Cascade<'a> {
     unrouted: Vec<Arc<Signal>>,
     /// The error of a read whose caller cannot return it. Nothing of the decision counts then.
     pub fault: Option<Error>,
+    /// The signal that was read last: several questions in a row are about the same one.
+    signal_read: Option<Arc<Signal>>,
+    /// Whether these directives `workflow.run.start` are stored, by their keys.
+    starts_read: HashMap<String, bool>,
 }
 
 /// What becomes of a run, and what it was before.
@@ -131,6 +136,8 @@ impl<'a> Cascade<'a> {
             begins: VecDeque::new(),
             unrouted: Vec::new(),
             fault: None,
+            signal_read: None,
+            starts_read: HashMap::new(),
         }
     }
 
@@ -142,8 +149,7 @@ impl<'a> Cascade<'a> {
                     Some(begin) if self.is_large() => self.stage.deferred.push(begin),
                     Some((tenant, id)) => self.begin(tenant, id)?,
                     None => {
-                        self.offer_unrouted();
-                        return Ok(());
+                        return self.offer_unrouted();
                     }
                 }
                 continue;
@@ -380,6 +386,11 @@ impl<'a> Cascade<'a> {
         }
     }
 
+    /// Reads runs in bulk, as `Cache::runs` does.
+    fn find_runs(&mut self, ids: &[(TenantId, RunId)]) -> Result<Vec<Option<OpenRun>>, Error> {
+        Ok(self.cache.runs(ids, |id| self.stage.run(id).or_else(|| self.before.run(id)).cloned())?)
+    }
+
     fn staged_run(&self, id: RunId) -> Option<&OpenRun> {
         self.stage.run(id).or_else(|| self.before.run(id))
     }
@@ -424,11 +435,13 @@ impl<'a> Cascade<'a> {
     }
 
     pub(crate) fn find_signal(&mut self, tenant: TenantId, id: SignalId) -> Result<Option<Arc<Signal>>, Error> {
-        let staged = self.stage.signal(id).or_else(|| self.before.signal(id));
-        match staged {
-            Some(signal) => Ok(Some(signal.clone()).filter(|signal| signal.tenant == tenant)),
-            None => Ok(self.store.signal(tenant, id)?.map(Arc::new)),
+        let read = self.signal_read.as_ref().filter(|read| read.id == id);
+        let known = self.stage.signal(id).or_else(|| self.before.signal(id)).or(read);
+        if let Some(signal) = known {
+            return Ok(Some(signal.clone()).filter(|signal| signal.tenant == tenant));
         }
+        self.signal_read = self.store.signal(tenant, id)?.map(Arc::new);
+        Ok(self.signal_read.clone())
     }
 
     /// The lineage of the record that a caller names as the cause.

@@ -1,27 +1,25 @@
 //! Route: signal × subscriptions → dispositions. A match requests `workflow.run.start`.
 
-use std::fmt::Display;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use fleetprompt_core::directive::{self, HandlerKind};
 use fleetprompt_core::registration::WorkflowStatus;
 use fleetprompt_core::retry::RetryPolicy;
-use fleetprompt_core::run::{Ancestry, Descent, FlowKeys, Queue, Start, TriggerView, start_key};
+use fleetprompt_core::run::{Ancestry, Descent, FlowKeys, Place, Queue, Start, TriggerView, start_key};
 use fleetprompt_core::signal::{Disposition, DispositionKind};
 use fleetprompt_core::workflow::Workflow;
-use fleetprompt_core::{DirectiveId, Json, Lineage, Meter, Name, Party, RunId, Signal, Slug, TenantId};
+use fleetprompt_core::{DirectiveId, Failure, Json, Meter, Name, Party, RunId, Signal, Slug};
 use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 use serde_json::json;
 
+use super::Cascade;
 use super::admit::{self, Admitted};
 use super::handle::StartRun;
-use super::{Cascade, Work};
-use crate::directives::signal_offer::{self, Candidate, Rest};
+use crate::cache::READ_TOGETHER;
+use crate::directives::signal_offer::Candidate;
 use crate::directives::workflow_run_start::{self, StartBySignal};
 use crate::{Error, TenantDirectory, Workflows};
-
-/// Signals that one directive `signal.offer` names.
-const UNROUTED_TOGETHER: usize = 1_000;
 
 /// What becomes of a signal at one workflow.
 enum Verdict {
@@ -39,11 +37,19 @@ pub(crate) enum RefusalReason {
     FlowControlKey,
     Recursion,
     Descendants,
+    StartFailed,
 }
 
 impl RefusalReason {
-    pub const ALL: [Self; 6] =
-        [Self::Inactive, Self::When, Self::InputSchema, Self::FlowControlKey, Self::Recursion, Self::Descendants];
+    pub const ALL: [Self; 7] = [
+        Self::Inactive,
+        Self::When,
+        Self::InputSchema,
+        Self::FlowControlKey,
+        Self::Recursion,
+        Self::Descendants,
+        Self::StartFailed,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -53,6 +59,7 @@ impl RefusalReason {
             Self::FlowControlKey => "flow_control_key",
             Self::Recursion => "recursion",
             Self::Descendants => "descendants",
+            Self::StartFailed => "start_failed",
         }
     }
 }
@@ -71,107 +78,75 @@ impl Cascade<'_> {
 
     /// From one candidate on, in their order: waits, then workflows. Once the budget is spent, the others are left to a
     /// later commit.
-    fn route_from(&mut self, signal: &Arc<Signal>, from: Option<Candidate>) -> Result<(), Error> {
-        if let Some(Candidate::Workflow(slug)) = from {
-            return self.offer_to_subscribers(signal, Some(&slug));
+    pub(super) fn route_from(&mut self, signal: &Arc<Signal>, from: Option<Candidate>) -> Result<(), Error> {
+        let first = match from {
+            Some(Candidate::Workflow(slug)) => return self.offer_to_subscribers(signal, Some(&slug)),
+            Some(Candidate::Wait { run_id, place }) => Bound::Included((run_id, place)),
+            None => Bound::Unbounded,
+        };
+        match self.offer_to_waits(signal, first)? {
+            true => self.offer_to_subscribers(signal, None),
+            false => Ok(()),
         }
-        let first = from.map(|from| match from {
-            Candidate::Wait { run_id, place } => (run_id, place),
-            Candidate::Workflow(_) => unreachable!("a workflow is offered to above"),
-        });
-        let waits = self.standing.waiting_for(signal);
-        let waits: Vec<_> = waits.into_iter().filter(|wait| first.is_none_or(|first| *wait >= first)).collect();
+    }
+
+    /// Returns `false` if the budget was spent before all of them.
+    fn offer_to_waits(&mut self, signal: &Arc<Signal>, mut from: Bound<(RunId, Place)>) -> Result<bool, Error> {
+        loop {
+            let waits = self.standing.waiting_for(signal, from, READ_TOGETHER);
+            let Some((last, _)) = waits.last().copied() else { return Ok(true) };
+            let is_end = waits.len() < READ_TOGETHER;
+            if !self.offer_to_each(signal, waits)? {
+                return Ok(false);
+            }
+            if is_end {
+                return Ok(true);
+            }
+            from = Bound::Excluded((last, Place::LAST));
+        }
+    }
+
+    fn offer_to_each(&mut self, signal: &Arc<Signal>, waits: Vec<(RunId, Place)>) -> Result<bool, Error> {
         let mut ids: Vec<_> = waits.iter().map(|(run, _)| (signal.tenant, *run)).collect();
         ids.dedup();
         let (mut rest, mut waits) = (&ids[..], waits.into_iter().peekable());
         while !rest.is_empty() {
-            let staged = |id| self.stage.run(id).or_else(|| self.before.run(id)).cloned();
-            let runs = self.cache.runs(rest, staged)?;
+            let runs = self.find_runs(rest)?;
             let (some, later) = rest.split_at(runs.len());
             rest = later;
             for ((_, id), open) in some.iter().zip(runs) {
                 while let Some((run_id, place)) = waits.next_if(|(run, _)| run == id) {
                     if self.meter.is_spent() {
-                        self.route_later(signal, Candidate::Wait { run_id, place });
-                        return Ok(());
+                        self.route_later(signal, Candidate::Wait { run_id, place })?;
+                        return Ok(false);
                     }
                     let Some(open) = &open else { continue };
                     // This signal may have ended a wait at another place of the run.
                     let open = self.stage.run(*id).unwrap_or(open).clone();
                     self.offer_to(signal, open, place)?;
+                    self.meter.charge(Meter::OFFER_UNITS);
                 }
             }
         }
-        self.offer_to_subscribers(signal, None)
+        Ok(true)
     }
 
     fn offer_to_subscribers(&mut self, signal: &Arc<Signal>, from: Option<&Slug>) -> Result<(), Error> {
         let tenant = self.tenant(signal.tenant)?;
+        let is_new = self.stage.signal(signal.id).is_some();
         let rest = tenant.subscribers(&signal.name).filter(|one| from.is_none_or(|from| one.entry.slug >= *from));
         for subscriber in rest {
             let slug = &subscriber.entry.slug;
             if self.meter.is_spent() {
-                self.route_later(signal, Candidate::Workflow(slug.clone()));
-                return Ok(());
+                return self.route_later(signal, Candidate::Workflow(slug.clone()));
             }
-            // A replay may have come before the rest.
-            if from.is_some() && self.directive_by_key(signal.tenant, &start_key(slug, signal.id))?.is_some() {
-                continue;
+            if is_new || !self.has_started(signal, slug)? {
+                let disposition = self.offer(tenant, subscriber, signal)?;
+                self.stage.dispositions.push(disposition);
             }
-            let disposition = self.offer(tenant, subscriber, signal)?;
-            self.stage.dispositions.push(disposition);
+            self.meter.charge(Meter::OFFER_UNITS);
         }
         Ok(())
-    }
-
-    /// What an earlier commit left: the first signal from one candidate on, and the others whole.
-    pub(crate) fn offer_rest(&mut self, signals: Vec<Arc<Signal>>, from: Option<Candidate>) -> Result<(), Error> {
-        let mut signals = signals.into_iter();
-        if let Some(first) = signals.next() {
-            self.route_from(&first, from)?;
-        }
-        self.work.extend(signals.map(Work::Route));
-        Ok(())
-    }
-
-    fn route_later(&mut self, signal: &Signal, from: Candidate) {
-        let rest = Rest::Signals { signal_ids: vec![signal.id], from: Some(from) };
-        self.offer_later(signal.tenant, signal.id, signal.lineage.caused_by(signal.id), &rest);
-    }
-
-    /// Signals whose turn did not come before the budget was spent.
-    pub(super) fn offer_unrouted(&mut self) {
-        let unrouted = std::mem::take(&mut self.unrouted);
-        for signals in unrouted.chunks(UNROUTED_TOGETHER) {
-            let first = &signals[0];
-            let signal_ids = signals.iter().map(|signal| signal.id).collect();
-            let lineage = first.lineage.caused_by(first.id);
-            self.offer_later(first.tenant, first.id, lineage, &Rest::Signals { signal_ids, from: None });
-        }
-    }
-
-    /// Leaves the rest to the next commit, as a directive.
-    pub(super) fn offer_later(&mut self, tenant: TenantId, of: impl Display, lineage: Lineage, rest: &Rest) {
-        let id = DirectiveId(self.moment.uuid());
-        let requested = directive::request(
-            directive::Request {
-                id,
-                tenant,
-                name: Name::known(signal_offer::NAME),
-                payload: Json::of(rest),
-                idempotency_key: format!("{of}:offer:{id}"),
-                handler: HandlerKind::BuiltIn,
-                retry: RetryPolicy::default(),
-                timeout: None,
-                heartbeat: None,
-                origin: None,
-                actor: Party::engine(),
-                lineage,
-            },
-            self.moment,
-        );
-        self.take_directive(requested);
-        self.stage.deferred.push((tenant, id));
     }
 
     /// Offers a signal on record once more: the runs that it started stay what they are, and
@@ -182,7 +157,7 @@ impl Cascade<'_> {
         for subscriber in tenant.subscribers(&signal.name) {
             // The others are offered it all the same, and their dispositions read from the signal.
             if self.meter.is_spent() {
-                self.route_later(signal, Candidate::Workflow(subscriber.entry.slug.clone()));
+                self.route_later(signal, Candidate::Workflow(subscriber.entry.slug.clone()))?;
                 break;
             }
             let key = start_key(&subscriber.entry.slug, signal.id);
@@ -251,7 +226,7 @@ impl Cascade<'_> {
         if let Some(message) = ancestry.as_ref().and_then(|ancestry| recursion(&workflow, signal, ancestry)) {
             return Ok(self.refuse(subscriber, signal, RefusalReason::Recursion, message));
         }
-        let descent = match self.descend(signal.tenant, ancestry)? {
+        let descent = match self.descend(signal.tenant, ancestry, false)? {
             Ok(descent) => descent,
             Err(refused) => {
                 return Ok(self.refuse(subscriber, signal, RefusalReason::Descendants, refused.to_string()));
@@ -269,18 +244,17 @@ impl Cascade<'_> {
         Ok(Disposition { run_id: Some(run_id), ..disposition })
     }
 
-    /// The start of a run was left to a later batch, and by then its root may have no more descendants.
-    pub(crate) fn refuse_deferred(&mut self, signal: &Signal, workflow: &Slug, message: String) {
-        self.stage.refusals.push((signal.tenant, workflow.clone(), RefusalReason::Descendants));
-        self.stage.dispositions.push(Disposition {
-            tenant: signal.tenant,
-            signal_id: signal.id,
-            workflow: workflow.clone(),
-            kind: DispositionKind::Refused,
-            run_id: None,
-            reason: Some(message),
-            at: self.moment.now(),
-        });
+    /// The start of a run failed after the batch in which the signal was offered: the disposition says why.
+    pub(super) fn refuse_start(&mut self, signal: &Signal, workflow: Slug, failure: Failure) {
+        let (kind, refused) = match failure.code.as_str() {
+            "throttled" => (DispositionKind::Throttled, None),
+            "descendants_limit" => (DispositionKind::Refused, Some(RefusalReason::Descendants)),
+            _ => (DispositionKind::Refused, Some(RefusalReason::StartFailed)),
+        };
+        self.stage.refusals.extend(refused.map(|reason| (signal.tenant, workflow.clone(), reason)));
+        let (tenant, signal_id, at) = (signal.tenant, signal.id, self.moment.now());
+        let reason = Some(failure.message);
+        self.stage.dispositions.push(Disposition { tenant, signal_id, workflow, kind, run_id: None, reason, at });
     }
 
     /// The directive `workflow.run.start` with its whole life, and then the run.
@@ -317,7 +291,7 @@ impl Cascade<'_> {
             },
             self.moment,
         );
-        let directive = self.take_directive(requested);
+        let directive = self.take_directive(requested)?;
         if self.is_large() {
             if let Some(descent) = descent {
                 self.stage.descents.at((signal.tenant, descent.root)).deferred += 1;
@@ -326,7 +300,7 @@ impl Cascade<'_> {
             return Ok(run_id);
         }
         let output = Json::from(json!({"run_id": run_id}));
-        self.settle_built_in(directive.as_ref().clone(), Ok(output));
+        self.settle_built_in(directive.as_ref().clone(), Ok(output))?;
         let start = Start { keys, queue, descent, ..Start::new(run_id, directive_id, directive.lineage.clone()) };
         self.start_run(StartRun { workflow, tenant: tenant.tenant.clone(), signal: Some(signal.clone()), start })?;
         Ok(run_id)

@@ -7,19 +7,24 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use fleetprompt_core::directive::Status;
+use fleetprompt_core::directive::{Directive, Status};
 use fleetprompt_core::registration::ScheduleEntry;
 use fleetprompt_core::run::{self, start_key};
 use fleetprompt_core::schedule::{self, Decision, Illegal, Overlap, SOURCE, Schedule, Setting};
-use fleetprompt_core::signal::DedupeKey;
+use fleetprompt_core::signal::{DedupeKey, DispositionKind};
 use fleetprompt_core::{Party, RunId, Signal, SignalId, Slug, TenantId, Timestamp};
+use fleetprompt_store::{Page, RunFilter};
 
 use super::{Cascade, Work};
+use crate::directives::workflow_run_start::StartBySignal;
 use crate::input::Fired;
 use crate::{Error, Refusal};
 
 /// Decisions about one schedule in one go; the fires that are left are due at once.
 const DECISIONS_MAX: usize = 100;
+
+/// Open runs of a fire that are read together.
+const OPEN_RUNS_PAGE: usize = 500;
 
 /// A schedule's row, and the document that it stands for, read.
 #[derive(Debug, Clone)]
@@ -125,7 +130,10 @@ impl Cascade<'_> {
         for signal in decision.signals {
             self.record(signal);
         }
-        for run in open.runs.into_iter().filter(|_| decision.cancel_previous) {
+        let canceled = if decision.cancel_previous { open.runs } else { BTreeSet::new() };
+        let missing = canceled.iter().filter(|run| self.staged_run(**run).is_none());
+        self.cache.read_ahead(missing.map(|run| (tenant, *run)).collect(), Vec::new())?;
+        for run in canceled {
             let by = Party::new("schedule", &schedule.slug);
             let reason = "the next fire of its schedule has come".into();
             let input = run::Input::Cancel { by, reason, compensate: false };
@@ -168,27 +176,57 @@ impl Cascade<'_> {
         staged.cloned().or_else(|| Some(self.directory.tenant(tenant)?.schedules.get(slug)?.row()))
     }
 
-    /// Only who minds overlaps pays for the question.
+    /// What the last fire has started and has not ended; asked only where a document restricts overlaps.
     fn open_runs(&mut self, row: &ScheduleRow) -> Result<OpenRuns, Error> {
         let mut open = OpenRuns::default();
         let fire = row.entry.state.last_signal.filter(|_| row.schedule.overlap != Overlap::Allow);
         let Some(fire) = fire else { return Ok(open) };
         let tenant = row.entry.tenant;
-        let mut dispositions = self.store.dispositions(tenant, fire, usize::MAX)?;
-        let fresh = self.before.dispositions.iter().chain(&self.stage.dispositions);
-        dispositions.extend(fresh.filter(|one| one.tenant == tenant && one.signal_id == fire).cloned());
-        for disposition in dispositions {
-            let Some(run) = disposition.run_id else { continue };
-            match self.find_run(tenant, run)? {
-                Some(found) if found.run.status.has_ended() => {}
+        let mut starts = self.fresh_starts(tenant, fire);
+        if self.stage.signal(fire).or_else(|| self.before.signal(fire)).is_none() {
+            open.runs = self.stored_runs(tenant, fire)?;
+            starts.extend(self.stored_starts(row, fire)?);
+        }
+        for (run, is_requested) in starts {
+            match self.staged_run(run) {
                 Some(_) => _ = open.runs.insert(run),
-                None => {
-                    let start = self.directive_by_key(tenant, &start_key(&disposition.workflow, fire))?;
-                    open.is_starting |= start.is_some_and(|start| start.status == Status::Requested);
-                }
+                None => open.is_starting |= is_requested,
             }
         }
+        open.runs.retain(|run| self.staged_run(*run).is_none_or(|found| !found.run.status.has_ended()));
         Ok(open)
+    }
+
+    /// The runs that a fire has started in this batch, and whether a later one is to begin them.
+    fn fresh_starts(&self, tenant: TenantId, fire: SignalId) -> Vec<(RunId, bool)> {
+        let fresh = self.before.dispositions.iter().chain(&self.stage.dispositions);
+        let of_fire = fresh.filter(|one| (one.tenant, one.signal_id) == (tenant, fire));
+        let started = of_fire.filter(|one| one.kind == DispositionKind::Started);
+        started.filter_map(|one| Some((one.run_id?, true))).collect()
+    }
+
+    fn stored_runs(&self, tenant: TenantId, fire: SignalId) -> Result<BTreeSet<RunId>, Error> {
+        let filter = RunFilter { signal_id: Some(fire), open: true, ..RunFilter::default() };
+        let (mut runs, mut last) = (BTreeSet::new(), None);
+        loop {
+            let page = self.store.runs(tenant, &filter, Page::after(last, OPEN_RUNS_PAGE))?;
+            last = page.last().map(|run| run.id.0);
+            runs.extend(page.iter().map(|run| run.id));
+            if page.len() < OPEN_RUNS_PAGE {
+                return Ok(runs);
+            }
+        }
+    }
+
+    /// The same as `fresh_starts` for a fire from an earlier batch, which may have been full.
+    fn stored_starts(&self, row: &ScheduleRow, fire: SignalId) -> Result<Vec<(RunId, bool)>, Error> {
+        let tenant = row.entry.tenant;
+        let subscribers = self.tenant(tenant)?.subscribers(&row.schedule.signal);
+        let keys: Vec<_> = subscribers.map(|one| (tenant, start_key(&one.entry.slug, fire))).collect();
+        let stored = if keys.is_empty() { Vec::new() } else { self.store.directives_by_key(&keys)? };
+        let now = |stored: &Directive| self.staged_directive(stored.id).map_or(stored.status, |staged| staged.status);
+        let start = |stored: &Directive| Some((StartBySignal::of(stored)?.run_id, now(stored) == Status::Requested));
+        Ok(stored.iter().flatten().filter_map(start).collect())
     }
 }
 

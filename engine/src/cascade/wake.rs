@@ -7,7 +7,7 @@ use std::sync::Arc;
 use fleetprompt_core::directive::Origin;
 use fleetprompt_core::run::{self, Parent, Place, QueueReason, Run, Setting, Status};
 use fleetprompt_core::signal::{Disposition, DispositionKind};
-use fleetprompt_core::{Failure, Json, Party, RunId, Signal, TenantId};
+use fleetprompt_core::{Failure, Json, Meter, Party, RunId, Signal, TenantId};
 use fleetprompt_store::{Page, SignalFilter};
 
 use super::{Cascade, Work};
@@ -20,6 +20,8 @@ use crate::standing::{Freed, LockWaiter};
 const LOOKBACK_MAX: usize = 100_000;
 const LOOKBACK_PAGE: usize = 100;
 const LOOKBACK_BYTES: usize = 4 << 20;
+/// Runs that wait for a lock and are read together. As with signals that are offered later, the first read asks for one.
+const WAITERS_READ_TOGETHER: usize = 50;
 
 impl Cascade<'_> {
     /// Whether the wait took it, and is over.
@@ -71,15 +73,19 @@ impl Cascade<'_> {
                 }
                 (lookback.after, lookback.offered) = (Some(signal.id), lookback.offered + 1);
                 let Some(open) = self.find_run(tenant, id)? else { return Ok(()) };
+                let bytes = signal.payload.text().len();
                 if self.offer_to(&Arc::new(signal), open, place)? {
                     return Ok(());
                 }
+                self.meter.charge(Meter::OFFER_UNITS);
+                self.meter.charge_bytes(bytes);
             }
         }
         let is_meant = |signal: &&Arc<Signal>| {
             signal.tenant == tenant && signal.recorded_at >= since && lookback.names.contains(&signal.name)
         };
         let staged: Vec<_> = self.before.signals.iter().chain(&self.stage.signals).filter(is_meant).cloned().collect();
+        self.meter.charge_entries(self.before.signals.len() + self.stage.signals.len());
         for signal in staged {
             if self.meter.is_spent() {
                 return self.look_back_later(tenant, lookback);
@@ -89,6 +95,7 @@ impl Cascade<'_> {
             if self.offer_to(&signal, open, place)? {
                 break;
             }
+            self.meter.charge(Meter::OFFER_UNITS);
         }
         Ok(())
     }
@@ -96,8 +103,7 @@ impl Cascade<'_> {
     fn look_back_later(&mut self, tenant: TenantId, lookback: Lookback) -> Result<(), Error> {
         let Some(open) = self.find_run(tenant, lookback.run_id)? else { return Ok(()) };
         let (id, lineage) = (open.run.id, open.run.lineage.caused_by(open.run.id));
-        self.offer_later(tenant, id, lineage, &Rest::Lookback(lookback));
-        Ok(())
+        self.offer_later(tenant, id, lineage, &Rest::Lookback(lookback))
     }
 
     // Other runs
@@ -157,7 +163,7 @@ impl Cascade<'_> {
 
     pub(crate) fn freed(&mut self, freed: Freed) -> Result<(), Error> {
         match freed {
-            Freed::Lock(tenant, name) => self.grant(tenant, &name),
+            Freed::Lock(tenant, name) => self.grant(tenant, &name, None),
             Freed::Slot(tenant, workflow, key) => {
                 let Some(next) = self.standing.next_queued(tenant, &workflow, &key) else { return Ok(()) };
                 self.turn(tenant, next, QueueReason::Concurrency)?;
@@ -170,34 +176,51 @@ impl Cascade<'_> {
         }
     }
 
-    /// A lock that nobody holds goes to the first in line; one who had done with it at once leaves it to
-    /// the next. Runs that stand still are passed over, whole.
-    fn grant(&mut self, tenant: TenantId, name: &Arc<str>) -> Result<(), Error> {
+    /// A lock that is free is granted to the first step that waits for it, or the first `after` one; if that step is
+    /// done with it at once, to the next one. Runs that do not run are passed over, with all of their steps.
+    pub(super) fn grant(&mut self, tenant: TenantId, name: &Arc<str>, after: Option<LockWaiter>) -> Result<(), Error> {
         let Some(last) = self.standing.last_waiting_for_lock(tenant, name) else { return Ok(()) };
-        let (mut standing_still, mut before) = (HashSet::new(), None);
-        while !self.standing.is_held(tenant, name)
-            && let Some(next) = self.standing.next_waiting_for_lock(tenant, name, before)
-            && next <= last
-        {
-            before = Some(next);
+        let (mut standing_still, mut before, mut seen, mut read) = (HashSet::new(), after, 0, 0);
+        while !self.standing.is_held(tenant, name) {
+            let next = self.standing.waiting_for_lock(tenant, name, before).next();
+            let Some(next) = next.filter(|next| *next <= last) else { break };
+            if seen == read {
+                read += self.read_waiters(tenant, name, before, seen.clamp(1, WAITERS_READ_TOGETHER))?;
+            }
             let LockWaiter { run, place, .. } = next;
-            if standing_still.contains(&run) {
-                continue;
+            if self.meter.is_spent()
+                && let Some(open) = self.find_run(tenant, run)?
+            {
+                let (lineage, rest) =
+                    (open.run.lineage.caused_by(run), Rest::Lock { name: name.clone(), after: before });
+                return self.offer_later(tenant, run, lineage, &rest);
             }
-            if self.meter.is_spent() {
-                let Some(open) = self.find_run(tenant, run)? else { continue };
-                let lineage = open.run.lineage.caused_by(run);
-                self.offer_later(tenant, run, lineage, &Rest::Lock(name.clone()));
-                break;
-            }
-            match self.find_run(tenant, run)? {
-                Some(open) if open.run.status == Status::Running => {
-                    self.try_advance(tenant, run, run::Input::Granted { place }, None)?;
+            (before, seen) = (Some(next), seen + 1);
+            if !standing_still.contains(&run) {
+                match self.find_run(tenant, run)? {
+                    Some(open) if open.run.status == Status::Running => {
+                        self.try_advance(tenant, run, run::Input::Granted { place }, None)?;
+                    }
+                    _ => _ = standing_still.insert(run),
                 }
-                _ => _ = standing_still.insert(run),
             }
+            self.meter.charge(Meter::OFFER_UNITS);
         }
         Ok(())
+    }
+
+    /// Reads the runs of the next places that wait for a lock, in bulk. Returns how many places that are.
+    fn read_waiters(
+        &self,
+        tenant: TenantId,
+        name: &Arc<str>,
+        after: Option<LockWaiter>,
+        count: usize,
+    ) -> Result<usize, Error> {
+        let waiters: Vec<_> = self.standing.waiting_for_lock(tenant, name, after).take(count).collect();
+        let missing = waiters.iter().filter(|waiter| self.staged_run(waiter.run).is_none());
+        self.cache.read_ahead(missing.map(|waiter| (tenant, waiter.run)).collect(), Vec::new())?;
+        Ok(waiters.len())
     }
 }
 

@@ -24,10 +24,11 @@ use fleetprompt_core::{Failure, Json, Name};
 use crate::cascade::{Cascade, Decided, StartRun};
 use crate::{Error, Refusal};
 
-/// Every built-in directive, by name.
-pub(crate) const ALL: &[&dyn BuiltIn] = &[
+use self::workflow_run_start::StartBySignal;
+
+/// The built-in directives that callers and steps may request, by name.
+const REQUESTABLE: &[&dyn BuiltIn] = &[
     &signal_emit::SignalEmit,
-    &signal_offer::SignalOffer,
     &signal_replay::SignalReplay,
     &operation::Operation::<workflow_run_cancel::Cancel>::NEW,
     &operation::Operation::<workflow_run_pause::Pause>::NEW,
@@ -40,6 +41,9 @@ pub(crate) const ALL: &[&dyn BuiltIn] = &[
     &operation::Operation::<workflow_step_report::Report>::NEW,
     &operation::Operation::<workflow_step_skip::Skip>::NEW,
 ];
+
+/// The built-in directives that only the engine requests: their handlers trust the payload.
+const INTERNAL: &[&dyn BuiltIn] = &[&signal_offer::SignalOffer];
 
 pub(crate) trait BuiltIn: Sync {
     fn name(&self) -> &'static str;
@@ -86,17 +90,33 @@ impl From<Error> for Unable {
     }
 }
 
+/// The handler of a directive that was requested.
 pub(crate) fn find(name: &Name) -> Option<&'static dyn BuiltIn> {
-    ALL.iter().find(|built_in| built_in.name() == name.as_str()).copied()
+    find_requestable(name).or_else(|| find_among(INTERNAL, name))
 }
 
-/// The names and summaries of the built-in directives.
+/// The same if callers and steps may request it.
+pub(crate) fn find_requestable(name: &Name) -> Option<&'static dyn BuiltIn> {
+    find_among(REQUESTABLE, name)
+}
+
+fn find_among(built_in: &'static [&'static dyn BuiltIn], name: &Name) -> Option<&'static dyn BuiltIn> {
+    built_in.iter().find(|built_in| built_in.name() == name.as_str()).copied()
+}
+
+/// The names and summaries of the built-in directives that can be requested.
 pub fn built_in() -> impl Iterator<Item = (&'static str, &'static str)> {
-    ALL.iter().map(|built_in| (built_in.name(), built_in.summary()))
+    REQUESTABLE.iter().map(|built_in| (built_in.name(), built_in.summary()))
+}
+
+/// Returns whether only the engine requests and settles a directive: what it has recorded follows from it, such as the
+/// disposition of a signal which started a run.
+pub(crate) fn is_internal(directive: &Directive) -> bool {
+    find_among(INTERNAL, &directive.name).is_some() || StartBySignal::of(directive).is_some()
 }
 
 pub(crate) fn unknown<'a>(name: &Name, registered: impl Iterator<Item = &'a Name>) -> Refusal {
-    let known: Vec<&str> = registered.map(Name::as_str).chain(ALL.iter().map(|one| one.name())).collect();
+    let known: Vec<&str> = registered.map(Name::as_str).chain(built_in().map(|(name, _)| name)).collect();
     let near = nearest(name.as_str(), known.iter().copied());
     let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
     let some: Vec<String> = known.iter().take(20).map(|name| format!("`{name}`")).collect();

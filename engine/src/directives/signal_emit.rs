@@ -67,7 +67,7 @@ impl BuiltIn for SignalEmit {
             Some(first) => (first.id, true),
             None => {
                 let signal = cascade.ingest(directive.tenant, &directive.actor, signal)?;
-                cascade.count_directive(directive, std::slice::from_ref(&signal));
+                cascade.count_directive(directive, std::slice::from_ref(&signal))?;
                 (signal.id, false)
             }
         };

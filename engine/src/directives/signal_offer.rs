@@ -2,19 +2,20 @@
 //! wait for them or subscribe to them are offered to the others, a wait that looks back goes on where it stopped, and
 //! so does granting a lock.
 //!
-//! The engine requests it. It is a directive so that a crash loses nothing: one that is requested and not begun is begun
-//! after a restart. Its own signals are offered to nothing, or offering them would never end.
+//! Only the engine requests it, and nothing else may settle it: what it names would be lost. It is a directive so that a
+//! crash loses nothing: one that is requested and not begun is begun after a restart. Its own signals are offered to
+//! nothing, or offering them would never end.
 
 use std::sync::Arc;
 
 use fleetprompt_core::directive::Directive;
 use fleetprompt_core::run::Place;
-use fleetprompt_core::{Failure, Json, Name, RunId, Signal, SignalId, Slug, Timestamp};
+use fleetprompt_core::{Failure, Json, Name, RunId, SignalId, Slug, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{BuiltIn, Handled, Unable, read};
 use crate::cascade::Cascade;
-use crate::standing::Freed;
+use crate::standing::LockWaiter;
 
 pub(crate) struct SignalOffer;
 
@@ -31,7 +32,18 @@ pub(crate) enum Rest {
     },
     Lookback(Lookback),
     /// A lock that is free is granted to those that wait for it.
-    Lock(Arc<str>),
+    Lock {
+        name: Arc<str>,
+        /// The last one that was passed over, because its run does not run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<LockWaiter>,
+    },
+}
+
+impl Rest {
+    pub fn of(directive: &Directive) -> Result<Self, Failure> {
+        read(NAME, &directive.payload).map_err(|message| Failure::fatal("payload_invalid", message))
+    }
 }
 
 /// Something that a signal is offered to.
@@ -72,20 +84,7 @@ impl BuiltIn for SignalOffer {
     }
 
     fn handle(&self, cascade: &mut Cascade<'_>, directive: &Directive) -> Result<Handled, Unable> {
-        let invalid = |message| Failure::fatal("payload_invalid", message);
-        match read::<Rest>(NAME, &directive.payload).map_err(invalid)? {
-            Rest::Signals { signal_ids, from } => {
-                let mut signals = Vec::with_capacity(signal_ids.len());
-                for id in signal_ids {
-                    let missing = || Failure::fatal("not_found", format!("there is no signal `{id}`"));
-                    let signal: Arc<Signal> = cascade.find_signal(directive.tenant, id)?.ok_or_else(missing)?;
-                    signals.push(signal);
-                }
-                cascade.offer_rest(signals, from)?;
-            }
-            Rest::Lock(name) => cascade.freed(Freed::Lock(directive.tenant, name))?,
-            Rest::Lookback(lookback) => cascade.look_back(directive.tenant, lookback)?,
-        }
+        cascade.offer_rest(directive, Rest::of(directive)?)?;
         Ok(Handled::with(Json::null()))
     }
 }

@@ -30,6 +30,14 @@ pub(crate) struct StartBySignal {
     pub run_id: RunId,
 }
 
+impl StartBySignal {
+    /// `None` if a caller or a step requested the directive.
+    pub fn of(directive: &Directive) -> Option<Self> {
+        let is_start = directive.name.as_str() == NAME && directive.origin.is_none();
+        if is_start { serde_json::from_str(directive.payload.text()).ok() } else { None }
+    }
+}
+
 /// What everybody else may ask for.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,8 +69,7 @@ impl BuiltIn for WorkflowRunStart {
 
     fn handle(&self, cascade: &mut Cascade<'_>, directive: &Directive) -> Result<Handled, Unable> {
         // The router's own, left over from a commit that had grown too large.
-        let by_signal: Option<StartBySignal> = serde_json::from_str(directive.payload.text()).ok();
-        let (slug, version, input, signal, run_id) = match by_signal {
+        let (slug, version, input, signal, run_id) = match StartBySignal::of(directive) {
             Some(start) => {
                 let signal = cascade.find_signal(directive.tenant, start.signal_id)?;
                 (start.workflow, Some(start.version), None, signal, start.run_id)
@@ -87,7 +94,7 @@ impl BuiltIn for WorkflowRunStart {
         let (parent, source) = origin(cascade, directive)?;
         check_nesting(cascade, directive.tenant, parent)?;
         cascade.share_place(directive.tenant, &workflow, &mut keys, parent)?;
-        let descent = descent(cascade, directive, signal.as_deref(), &slug)?;
+        let descent = descent(cascade, directive, signal.as_deref())?;
         let queue = match cascade.admit(directive.tenant, &workflow, &keys)? {
             Admitted::Now => None,
             Admitted::Queued(queue) => Some(queue),
@@ -106,21 +113,13 @@ fn descent(
     cascade: &mut Cascade<'_>,
     directive: &Directive,
     signal: Option<&Signal>,
-    workflow: &Slug,
 ) -> Result<Option<Arc<Descent>>, Unable> {
     let ancestry = match signal {
         Some(signal) => cascade.ancestry_of_signal(signal)?,
         None => cascade.ancestry_of_directive(directive)?,
     };
-    if let Some(ancestry) = ancestry.as_ref().filter(|_| signal.is_some()) {
-        cascade.stage.descents.at((directive.tenant, ancestry.root)).deferred -= 1;
-    }
-    cascade.descend(directive.tenant, ancestry)?.map_err(|refused| {
-        if let Some(signal) = signal {
-            cascade.refuse_deferred(signal, workflow, refused.to_string());
-        }
-        Failure::fatal("descendants_limit", refused.to_string()).into()
-    })
+    let descent = cascade.descend(directive.tenant, ancestry, signal.is_some())?;
+    descent.map_err(|refused| Failure::fatal("descendants_limit", refused.to_string()).into())
 }
 
 /// A run that waits for a run that waits for a run keeps all of them open.

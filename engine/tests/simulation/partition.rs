@@ -71,6 +71,7 @@ impl World {
                 // Inputs that workers get are kept in memory, or only some of them, or are always read again.
                 input_bytes: [32 << 20, 256, 0][(self.seed % 3) as usize],
             }),
+            ..Bounds::default()
         };
         let time = ManualTime::new(self.now + ahead, reading);
         let view = Arc::new(Fenced::take(self.database.clone(), number, time.clone()));

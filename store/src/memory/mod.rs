@@ -134,6 +134,12 @@ impl Store for MemoryStore {
         Ok(read_within_budget(ids, directive, bytes_of_directive))
     }
 
+    fn signals_by_id(&self, ids: &[(TenantId, SignalId)]) -> Result<Vec<Option<Signal>>> {
+        let state = self.state.lock();
+        let signal = |id: &_| state.signals.get(id).map(|signal| Signal::clone(signal));
+        Ok(read_within_budget(ids, signal, |signal| signal.payload.text().len()))
+    }
+
     fn deduplicate(&self, keys: &[(TenantId, DedupeKey)]) -> Result<Vec<Option<SignalId>>> {
         let state = self.state.lock();
         Ok(keys.iter().map(|key| state.dedupe_keys.get(key).copied()).collect())

@@ -283,6 +283,13 @@ impl Store for PostgresStore {
         self.read("read directives", Whose::Everybodys, async |view| directives::by_id(view, ids).await)
     }
 
+    fn signals_by_id(&self, ids: &[(TenantId, SignalId)]) -> Result<Vec<Option<Signal>>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.read("read signals", Whose::Everybodys, async |view| signals::by_id(view, ids).await)
+    }
+
     fn deduplicate(&self, keys: &[(TenantId, DedupeKey)]) -> Result<Vec<Option<SignalId>>> {
         if keys.is_empty() {
             return Ok(Vec::new());

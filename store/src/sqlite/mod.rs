@@ -130,6 +130,10 @@ impl Store for SqliteStore {
         self.read("read directives", |view| directives::by_id(view, ids))
     }
 
+    fn signals_by_id(&self, ids: &[(TenantId, SignalId)]) -> Result<Vec<Option<Signal>>> {
+        self.read("read signals", |view| signals::by_id(view, ids))
+    }
+
     fn deduplicate(&self, keys: &[(TenantId, DedupeKey)]) -> Result<Vec<Option<SignalId>>> {
         if keys.is_empty() {
             return Ok(Vec::new());

@@ -70,7 +70,15 @@ fn records_come_in_the_order_of_their_ids(#[values(Memory, Sqlite, Postgres)] ba
     expected.insert(3, None);
     assert_eq!(store.directives_by_id(&ids).expect("read"), expected);
 
+    let mut expected: Vec<Option<Signal>> =
+        records.runs.iter().rev().filter_map(|(_, fact)| fact.clone()).map(Some).collect();
+    let mut ids: Vec<_> = expected.iter().flatten().map(|fact| (fact.tenant, fact.id)).collect();
+    ids.insert(1, (samples.tenant("third").id, ids[0].1));
+    expected.insert(1, None);
+    assert_eq!(store.signals_by_id(&ids).expect("read"), expected);
+
     assert_eq!(store.runs_by_id(&[]).expect("read"), []);
+    assert_eq!(store.signals_by_id(&[]).expect("read"), []);
     assert_eq!(store.directives_by_id(&[]).expect("read"), []);
 }
 

@@ -398,6 +398,8 @@ impl World {
         let (runs, directives): (Vec<_>, Vec<_>) = self.tenants.iter().map(of_all).unzip();
         alike!(runs_by_id(&runs.concat()));
         alike!(directives_by_id(&directives.concat()));
+        let of_all = |tenant: &Tenant| self.now.facts.iter().map(|fact| (tenant.id, fact.id)).collect::<Vec<_>>();
+        alike!(signals_by_id(&self.tenants.iter().flat_map(of_all).collect::<Vec<_>>()));
         for tenant in self.tenants.iter().map(|tenant| tenant.id) {
             for fact in &self.now.facts {
                 alike!(signal(tenant, fact.id));

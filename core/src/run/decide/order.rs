@@ -67,7 +67,10 @@ impl Plan<'_> {
     /// Every edge has settled, what is needed is there, and of the transitions one is taken.
     fn entry_of_all(&self, index: usize) -> Entry {
         let edges = &self.setting.workflow.steps[index].after;
-        if edges.iter().any(|edge| !self.run.steps[edge.from].status.is_settled()) {
+        let open = edges.iter().position(|edge| !self.run.steps[edge.from].status.is_settled());
+        // Each step before this one looks at its edges again when it settles.
+        self.setting.meter.charge_entries(open.unwrap_or(edges.len()));
+        if open.is_some() {
             return Entry::Wait;
         }
         let (mut transitions, mut taken) = (0, 0);
@@ -93,8 +96,9 @@ impl Plan<'_> {
     /// So many edges are satisfied or taken, or can still be.
     fn entry_of_some(&self, index: usize, wanted: usize) -> Entry {
         let (mut taken, mut open) = (0, 0);
-        let counted = self.setting.workflow.steps[index].after.iter();
-        for edge in counted.filter(|edge| !matches!(edge.kind, EdgeKind::Order)) {
+        let edges = &self.setting.workflow.steps[index].after;
+        self.setting.meter.charge_entries(edges.len());
+        for edge in edges.iter().filter(|edge| !matches!(edge.kind, EdgeKind::Order)) {
             if !self.run.steps[edge.from].status.is_settled() {
                 open += 1;
                 continue;
@@ -143,7 +147,11 @@ impl Plan<'_> {
         let is_for_failures = |edge: &&Edge| {
             edge.from == index && matches!(edge.kind, EdgeKind::Transition { on: On::Failed | On::Settled, .. })
         };
-        let mut edges = steps[index].before.iter().flat_map(|next| steps[*next].after.iter().filter(is_for_failures));
+        let edges_into = |next: &usize| {
+            self.setting.meter.charge_entries(steps[*next].after.len());
+            steps[*next].after.iter()
+        };
+        let mut edges = steps[index].before.iter().flat_map(edges_into).filter(is_for_failures);
         edges.any(|edge| self.is_taken(edge).unwrap_or(true))
     }
 

@@ -12,9 +12,6 @@ use crate::expression::Template;
 use crate::workflow::{EventMatch, Lookback, OnRunError, StepKind, Wait};
 use crate::{DirectiveId, Failure, Json, Party, RecordId, RunId, Signal, SignalId, Span, Timestamp};
 
-/// Finding a wait and holding a signal against it, besides its expressions.
-const OFFER_UNITS: u64 = 100;
-
 /// Whether a signal is what a place of the run waits for.
 pub fn awaits(setting: Setting<'_>, run: &Run, place: Place, signal: &Signal) -> Result<bool, Failure> {
     let Some(step) = run.at(place) else { return Ok(false) };
@@ -31,7 +28,6 @@ pub fn awaits(setting: Setting<'_>, run: &Run, place: Place, signal: &Signal) ->
     else {
         return Ok(false);
     };
-    setting.meter.charge(OFFER_UNITS);
     if *consumes && run.has_consumed(signal.id) {
         return Ok(false);
     }
