@@ -525,5 +525,5 @@ fn answered<T>(mut answer: Answer<T>) -> Result<T, Error> {
 }
 
 fn unanswered() -> Error {
-    Error::Unavailable("the engine gave no answer".into())
+    Error::OutcomeUnknown("the engine ended before it answered".into())
 }

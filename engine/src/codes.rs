@@ -342,6 +342,12 @@ r#"Check the id, and with `fleetprompt whoami` that the key is of the tenant you
 r#"The body is not UTF-8."#
 r#"Encode it as UTF-8; the message names the first byte that is not."#
 
+"outcome_unknown" [Of::Problem(503)],
+r#"Whether the request was accepted is unknown: the disk or the database failed in the middle of a commit, or the process that
+was to answer ended."#
+r#"Make the same request again, with the same dedupe key or idempotency key: what was accepted is recognized and does not
+happen twice. Where the request had no key, look first whether it was accepted."#
+
 "output_cut_short" [Of::Failure],
 r#"The model's answer was cut off at the agent's `max_output_tokens`."#
 r#"Raise the agent's `limits.max_output_tokens`, or ask for less."#

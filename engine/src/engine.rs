@@ -138,9 +138,14 @@ impl Engine {
         !self.shutdown.has_ended()
     }
 
-    /// False for a while after the store refused a commit, while it is away, and once the engine has ended.
+    /// Returns `false` while the store refuses commits or is away, and once the engine has ended.
     pub fn is_ready(&self) -> bool {
-        self.shutdown.is_ready() && self.store.is_reachable()
+        !self.refuses_commits() && self.is_running() && self.store.is_reachable()
+    }
+
+    /// Returns `true` from a commit that the store refused until it accepts one again.
+    pub fn refuses_commits(&self) -> bool {
+        self.shutdown.refuses_commits()
     }
 
     // Signals
@@ -159,14 +164,14 @@ impl Engine {
         self.put(Some(scope.tenant), inputs)?;
         let (mut failure, mut is_on_record) = (None, false);
         for (count, answer) in replies {
-            match answer.await.unwrap_or_else(|_| Err(stopping())) {
+            match answer.await.unwrap_or_else(|_| Err(unanswered())) {
                 Ok(some) => {
                     is_on_record = true;
                     answers.extend(some);
                 }
                 Err(error) => {
                     answers.extend(std::iter::repeat_n(Err(error.clone()), count));
-                    failure = Some(error);
+                    failure = Some(failure.take_if(|known: &mut Error| known.is_outcome_unknown()).unwrap_or(error));
                 }
             }
         }
@@ -234,7 +239,7 @@ impl Engine {
             decided
         };
         let decided = tokio::spawn(memory::with(memory::held(), work)).await.unwrap_or_else(|error| {
-            let error = Error::Unavailable(error.to_string());
+            let error = Error::OutcomeUnknown(error.to_string());
             ids.iter().map(|_| Err(error.clone())).collect()
         });
         for ((at, _), decided) in ids.into_iter().zip(decided) {
@@ -257,7 +262,7 @@ impl Engine {
         }
         let mut decided = Vec::with_capacity(replies.len());
         for answer in replies {
-            decided.push(answer.await.unwrap_or_else(|_| Err(stopping())));
+            decided.push(answer.await.unwrap_or_else(|_| Err(unanswered())));
         }
         decided
     }
@@ -389,7 +394,7 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         let input = make(Reply::new(reply));
         self.put(input.tenant(), vec![input])?;
-        answer.await.unwrap_or_else(|_| Err(stopping()))
+        answer.await.unwrap_or_else(|_| Err(unanswered()))
     }
 
     /// All of them, or none.
@@ -412,6 +417,11 @@ fn take_together(signals: &mut Peekable<impl Iterator<Item = NewSignal>>) -> Vec
         some.push(signal);
     }
     some
+}
+
+/// The engine ended while it decided this. What still waited in its queue is refused as `Unavailable`.
+fn unanswered() -> Error {
+    Error::OutcomeUnknown("the engine ended before it answered".into())
 }
 
 fn stopping() -> Error {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fleetprompt_core::diagnostic::Located;
+use fleetprompt_store::Error as StoreError;
 
 use crate::workers::Refused;
 
@@ -14,8 +15,17 @@ pub enum Error {
     /// The store could not commit, or the engine is stopping. Nothing was accepted.
     #[error("nothing was accepted: {0}")]
     Unavailable(String),
+    /// It may have been accepted.
+    #[error("it is unknown whether this was accepted: {0}; make the same request again with the same key")]
+    OutcomeUnknown(String),
     #[error("{}", .0.message)]
     Refused(Box<Refusal>),
+}
+
+impl Error {
+    pub fn is_outcome_unknown(&self) -> bool {
+        matches!(self, Self::OutcomeUnknown(_))
+    }
 }
 
 /// The request itself is at fault, and changed nothing.
@@ -81,17 +91,20 @@ impl From<Refused> for Error {
     }
 }
 
-impl From<&fleetprompt_store::Error> for Error {
-    fn from(error: &fleetprompt_store::Error) -> Self {
-        match error.is_unstorable() {
-            true => Refusal::invalid("unstorable", format!("nothing was changed: {error}")).into(),
-            false => Self::Unavailable(error.to_string()),
+impl From<&StoreError> for Error {
+    fn from(error: &StoreError) -> Self {
+        match error {
+            StoreError::Unstorable { .. } => {
+                Refusal::invalid("unstorable", format!("nothing was changed: {error}")).into()
+            }
+            StoreError::OutcomeUnknown { cause, .. } => Self::OutcomeUnknown(cause.clone()),
+            _ => Self::Unavailable(error.to_string()),
         }
     }
 }
 
-impl From<fleetprompt_store::Error> for Error {
-    fn from(error: fleetprompt_store::Error) -> Self {
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
         Self::from(&error)
     }
 }

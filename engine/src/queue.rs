@@ -10,6 +10,7 @@ use fleetprompt_core::tenant::Weight;
 use fleetprompt_core::{Meter, TenantId};
 use parking_lot::Mutex;
 
+use crate::Error;
 use crate::clock::MonotonicClock;
 use crate::input::{Input, Outcome};
 use crate::turns::{Turn, Turns, price};
@@ -205,6 +206,14 @@ impl Exit {
         is_shared.then(|| Sharers { waiting: lines.normal.turns.len(), newcomers: lines.normal.newcomers })
     }
 
+    pub fn refuse_all(&self) {
+        for work in self.close() {
+            if let Work::Input(input) = work {
+                input.refuse(Error::Unavailable("the engine has ended".into()));
+            }
+        }
+    }
+
     /// Takes all that waits, and lets nothing more come.
     pub fn close(&self) -> Vec<Work> {
         let mut lines = self.lines.lock();
@@ -216,10 +225,10 @@ impl Exit {
     }
 }
 
-/// Whoever waits for an answer hears that there will be none.
+/// Callers whose inputs still wait learn that nothing of them was accepted.
 impl Drop for Exit {
     fn drop(&mut self) {
-        drop(self.close());
+        self.refuse_all();
     }
 }
 

@@ -1,20 +1,17 @@
-//! How the engine ends: told once, and heard when it has.
+//! How the engine ends: told once, and heard when it has. Also whether it can take work until then.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use parking_lot::Mutex;
 use tokio::sync::watch;
-
-const UNREADY_FOR: Duration = Duration::from_secs(5);
 
 pub(crate) struct Shutdown {
     stop: Sender<Duration>,
     ended: watch::Sender<bool>,
     ended_now: AtomicBool,
-    /// When the store last refused a commit.
-    failed_at: Mutex<Option<Instant>>,
+    /// The store refused the last commit, or the last probe after it.
+    refuses_commits: AtomicBool,
     grace: Duration,
 }
 
@@ -26,7 +23,7 @@ impl Shutdown {
                 stop,
                 ended: watch::Sender::new(false),
                 ended_now: AtomicBool::new(false),
-                failed_at: Mutex::new(None),
+                refuses_commits: AtomicBool::new(false),
                 grace,
             },
             stopped,
@@ -57,14 +54,11 @@ impl Shutdown {
         self.grace
     }
 
-    /// Requests are how one finds out that the store is well again, so after a failure they are only
-    /// kept away for a while.
-    pub fn is_ready(&self) -> bool {
-        let failed = self.failed_at.lock().is_some_and(|at| at.elapsed() < UNREADY_FOR);
-        !failed && !self.ended_now.load(Ordering::Relaxed)
+    pub fn refuses_commits(&self) -> bool {
+        self.refuses_commits.load(Ordering::Relaxed)
     }
 
-    pub fn commit_failed(&self) {
-        *self.failed_at.lock() = Some(Instant::now());
+    pub fn set_refuses_commits(&self, refuses: bool) {
+        self.refuses_commits.store(refuses, Ordering::Relaxed);
     }
 }

@@ -331,6 +331,24 @@ async fn a_failed_commit_accepts_nothing_and_forgets_nothing() {
 }
 
 #[tokio::test]
+async fn a_commit_whose_outcome_is_unknown_is_called_that_and_ends_the_engine() {
+    for is_written in [true, false] {
+        let house = House::new().await;
+        house.store.lose_next_answer(is_written);
+        let fact = || NewSignal { dedupe_key: Some("once".to_owned()), ..signal("order.placed", json!({})) };
+        let unknown = house.engine.emit(&house.scope, vec![fact()]).await;
+        assert!(matches!(unknown, Err(Error::OutcomeUnknown(_))), "{unknown:?}");
+        house.engine.ended().await;
+        let refused = house.engine.emit(&house.scope, vec![fact()]).await;
+        assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+        let house = house.restarted();
+        let again = house.emit(fact()).await.unwrap();
+        assert_eq!(again.deduplicated, is_written, "with the same key it is there once");
+        house.verified();
+    }
+}
+
+#[tokio::test]
 async fn of_many_signals_those_that_a_commit_lost_say_so_and_the_others_are_on_record() {
     let house = House::new().await;
     house.engine.stop().await;

@@ -155,6 +155,10 @@ fn synced(folder: &Path) -> Check {
             let advice = "use a local disk: each commit waits for this, though many requests share one";
             Check::warning("disk", format!("a commit takes {} to reach it", millis(took)), advice)
         }
+        Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+            let advice = "make room on this disk: while it is full, nothing is accepted";
+            Check::problem("disk", format!("{} cannot be written: {error}", folder.display()), advice)
+        }
         Err(error) => {
             let advice = "give the folder to the user that runs the server, or name another with --data";
             Check::problem("disk", format!("{} cannot be written: {error}", folder.display()), advice)
@@ -189,6 +193,15 @@ fn database_found(found: &Examination) -> Vec<Check> {
         }
         (Some(there), _) => Check::well("schema", format!("version {there}")),
     });
+    if found.schema.is_none_or(|there| there < found.schema_known) && !found.may_create {
+        let advice =
+            "grant it CREATE on the schema, or make it the owner of the database: the next start creates tables";
+        checks.push(Check::problem("schema", "the role may not create tables in it", advice));
+    }
+    if let Some(why) = &found.lacks_rights {
+        let advice = "grant the role what it lacks, or make it the owner of the tables";
+        checks.push(Check::problem("schema", why, advice));
+    }
     if found.encoding != "UTF8" {
         let advice = "create the database with ENCODING 'UTF8'";
         checks.push(Check::problem("database", format!("its encoding is {}", found.encoding), advice));

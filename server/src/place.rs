@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow, bail, ensure};
 use fleetprompt_store::Store;
-use fleetprompt_store::postgres::{Database, Options};
+use fleetprompt_store::postgres::{Database, Options, PostgresStore};
 use fleetprompt_store::sqlite::SqliteStore;
 
 use crate::cli::exit::Usage;
 use crate::settings::Settings;
+
+/// Of a data folder.
+const FILE: &str = "fleetprompt.db";
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Place {
@@ -47,6 +50,12 @@ pub struct Named {
 pub enum Opened {
     Folder(OpenFolder),
     Database(Arc<Database>),
+}
+
+/// A place that is only read.
+pub struct OpenToRead {
+    pub store: Box<dyn Store>,
+    _lock: Option<File>,
 }
 
 /// A data folder that no other process uses while this is held.
@@ -93,6 +102,30 @@ impl Place {
                 Ok(Opened::Database(Database::open(url, options)?))
             }
         }
+    }
+}
+
+impl Place {
+    /// Everything, to be read: nothing is written, no migration either, and a server may use it meanwhile. A folder may be a
+    /// copy that cannot be written; instead of it the file may be named.
+    pub fn open_to_read(&self) -> anyhow::Result<OpenToRead> {
+        match self {
+            Self::Folder(path) if path.is_file() => OpenToRead::file(path, None),
+            Self::Folder(folder) => {
+                let file = folder.join(FILE);
+                ensure!(file.exists(), "there is no database in {}", folder.display());
+                // Where no server holds the lock, none may start now.
+                let lock = File::open(folder.join("lock")).ok().filter(|lock| lock.try_lock_shared().is_ok());
+                OpenToRead::file(&file, lock)
+            }
+            Self::Database(url) => Ok(OpenToRead { store: Box::new(PostgresStore::open_to_read(url)?), _lock: None }),
+        }
+    }
+}
+
+impl OpenToRead {
+    fn file(path: &Path, lock: Option<File>) -> anyhow::Result<Self> {
+        Ok(Self { store: Box::new(SqliteStore::open_to_read(path)?), _lock: lock })
     }
 }
 
@@ -177,7 +210,7 @@ impl DataFolder {
     }
 
     pub fn database(&self) -> PathBuf {
-        self.path.join("fleetprompt.db")
+        self.path.join(FILE)
     }
 }
 

@@ -122,6 +122,10 @@ impl Store for CountingStore {
         self.store.is_reachable()
     }
 
+    fn probe(&self) -> Result<()> {
+        self.store.probe()
+    }
+
     fn close(&self) {
         self.store.close();
     }

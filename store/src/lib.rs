@@ -6,6 +6,7 @@
 mod batch;
 pub mod copy;
 pub mod counting;
+pub mod digest;
 mod filter;
 pub mod memory;
 pub mod postgres;
@@ -36,6 +37,10 @@ pub enum Error {
     /// works: a batch without the value can be committed.
     #[error("the store cannot {doing} with these values: {cause}")]
     Unstorable { doing: &'static str, cause: String },
+    /// Whether the last batch was written is unknown. Another store over the same place may find it. With `is_lost` this
+    /// store writes nothing more; without, it makes sure that the batch is not there before it writes the next one.
+    #[error("it is unknown whether the last commit was written: {cause}")]
+    OutcomeUnknown { cause: String, is_lost: bool },
     /// Nothing that this store is asked to write will be: whoever holds it must begin anew.
     #[error("this node writes no more: {why}")]
     Lost { why: &'static str },
@@ -57,18 +62,27 @@ impl Error {
     pub fn is_unstorable(&self) -> bool {
         matches!(self, Self::Unstorable { .. })
     }
+
+    /// Returns `true` if this store writes nothing more.
+    pub fn is_lost(&self) -> bool {
+        matches!(self, Self::Lost { .. } | Self::OutcomeUnknown { is_lost: true, .. })
+    }
 }
 
 pub type Result<T> = std::result::Result<T, Error>;
 
 pub trait Store: Send + Sync + 'static {
-    /// Writes everything or nothing. On return it survives the loss of power.
+    /// Writes everything or nothing. On return it survives the loss of power. After an error nothing of it is there and
+    /// never will be, unless the error is `OutcomeUnknown`.
     fn commit(&self, batch: &Batch) -> Result<()>;
 
-    /// Whether it is known to answer. A database elsewhere may be away for a while.
+    /// Returns `true` if it is known to answer. A database elsewhere may be away for a while.
     fn is_reachable(&self) -> bool {
         true
     }
+
+    /// Fails if commits are refused at this moment. Writes to find out and changes nothing.
+    fn probe(&self) -> Result<()>;
 
     /// Nothing will be written any more: another may begin.
     fn close(&self) {}
@@ -137,6 +151,44 @@ pub trait Store: Send + Sync + 'static {
     fn runs_in_flight(&self, tenant: TenantId, slug: &Slug) -> Result<Vec<(String, run::Status, u64)>>;
     /// Without their documents: `WorkflowVersion::document` is null.
     fn workflow_versions(&self, tenant: TenantId, slug: &Slug, page: Page) -> Result<Vec<WorkflowVersion>>;
+
+    // What `verify` reads.
+
+    /// Runs the checks of the database itself, which read all of it.
+    fn integrity(&self) -> Result<Integrity> {
+        Ok(Integrity::default())
+    }
+
+    /// Signals with the digests that were stored with them; `None` for signals that are older than digests.
+    fn signals_with_digests(&self, tenant: TenantId, page: Page) -> Result<Vec<(Signal, Option<i64>)>> {
+        let with_digest = |signal: Signal| {
+            let digest = digest::of_signal(&signal);
+            (signal, Some(digest))
+        };
+        Ok(self.signals(tenant, &SignalFilter::default(), page)?.into_iter().map(with_digest).collect())
+    }
+
+    /// The same for directives, in the order of the ids.
+    fn directives_with_digests(
+        &self,
+        tenant: TenantId,
+        ids: &[DirectiveId],
+    ) -> Result<Vec<Option<(Directive, Option<i64>)>>> {
+        let with_digest = |directive: Directive| {
+            let digest = digest::of_directive(&directive);
+            (directive, Some(digest))
+        };
+        ids.iter().map(|id| Ok(self.directive(tenant, *id)?.map(with_digest))).collect()
+    }
+}
+
+/// What the database says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Integrity {
+    /// Damage, and differences between its schema and the one that this program knows.
+    pub problems: Vec<String>,
+    /// What could not be checked, and what would make it possible.
+    pub notes: Vec<String>,
 }
 
 /// A bulk read ends after the record with which it passes this size: an engine holds its answer in memory whole.

@@ -133,6 +133,54 @@ impl Drop for Postgres {
     }
 }
 
+/// A pgbouncer before a server, gone with this.
+pub struct Pgbouncer {
+    _folder: TempDir,
+    child: Child,
+    port: u16,
+}
+
+impl Pgbouncer {
+    pub fn start(before: &Postgres, pool_mode: &str) -> Self {
+        let folder = TempDir::with_prefix("fp-pgbouncer-").expect("a temporary folder");
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).expect("it is ours");
+        let port =
+            std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+        let users = folder.path().join("users");
+        fs::write(&users, format!("\"{USER}\" \"\"\n")).expect("a file");
+        let settings = folder.path().join("settings");
+        let text = format!(
+            "[databases]\n* = host={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
+             auth_type = trust\nauth_file = {}\npool_mode = {pool_mode}\n",
+            before.folder.path().display(),
+            users.display()
+        );
+        fs::write(&settings, text).expect("a file");
+        let mut pgbouncer = as_a_user(Path::new("pgbouncer"));
+        let child = pgbouncer.arg(&settings).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let child = child.expect("pgbouncer is not installed: on Debian, `apt-get install pgbouncer`");
+        let begun = Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(begun.elapsed() < START_MAX, "pgbouncer did not start");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Self { _folder: folder, child, port }
+    }
+
+    /// The same database as that of `address`, through it.
+    pub fn address(&self, address: &str) -> String {
+        let name = address.rsplit('/').next().expect("a name");
+        format!("postgres://{USER}@127.0.0.1:{}/{name}?sslmode=disable", self.port)
+    }
+}
+
+impl Drop for Pgbouncer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 fn serve(programs: &Path, folder: &Path, settings: &[String]) -> Child {
     let mut postgres = as_a_user(&programs.join("postgres"));
     postgres.arg("-D").arg(folder.join("data")).arg("-k").arg(folder);

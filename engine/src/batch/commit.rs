@@ -137,6 +137,7 @@ impl Decider {
             self.metrics.commits.inc();
             self.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
             self.metrics.commit_inputs.observe(inputs.len() as f64);
+            self.commit_accepted();
         }
         self.committed.send_modify(|commits| *commits += 1);
         self.standing.settle();
@@ -152,17 +153,14 @@ impl Decider {
         Ok(())
     }
 
-    /// The store did not answer: callers ask again, and outcomes are decided again.
+    /// The store did not answer: callers ask again, and outcomes are decided again. Where it is unknown whether the commit
+    /// was written, the store makes sure that it was not before the next one, or takes no other.
     fn fail(&mut self, inputs: Vec<(PendingInput, Ticket)>, error: &StoreError) {
-        tracing::error!(target: "store", %error, "a commit failed, and none of its callers is told that it held");
-        self.metrics.commits_failed.inc();
-        self.shutdown.commit_failed();
-        self.is_lost |= matches!(error, StoreError::Lost { .. });
+        self.commit_refused(error);
+        self.is_lost |= error.is_lost();
         for (input, _) in inputs {
             match input {
-                PendingInput::Caller(answer) => {
-                    drop(answer(CommitResult::Failed(Error::Unavailable(error.to_string()))))
-                }
+                PendingInput::Caller(answer) => drop(answer(CommitResult::Failed(error.into()))),
                 PendingInput::Outcome(outcome) => self.try_again([outcome]),
             }
         }
@@ -255,7 +253,7 @@ impl Decider {
         if let Some((works, error)) = self.decide_again(vec![(Work::Input(Box::new(input)), Ticket::default())]) {
             works.into_iter().for_each(|(work, _)| self.quarantine(work, &error));
         }
-        let unanswered = || Error::Unavailable("the engine gave no answer".into());
+        let unanswered = || Error::OutcomeUnknown("the engine gave no answer".into());
         let results = answer.try_recv().unwrap_or_else(|_| Err(unanswered()))?;
         results.into_iter().next().unwrap_or_else(|| Err(unanswered()))
     }

@@ -2,8 +2,10 @@
 //! then answer and act. A crash before the commit is as if nothing had come; a crash after it loses
 //! answers and effects under way, and both are asked for again.
 
+mod clock_lag;
 mod commit;
 mod refusals;
+mod refusing;
 mod restart;
 mod slots;
 mod unsent;
@@ -23,7 +25,9 @@ use fleetprompt_core::{Meter, Moment, TenantId, Timestamp};
 use fleetprompt_store::{Error as StoreError, Store};
 use tokio::sync::watch;
 
+use self::clock_lag::ClockLag;
 use self::refusals::RefusalLog;
+use self::refusing::Refusing;
 use crate::cache::{Cache, SharedCache};
 use crate::cascade::{Cascade, KnownKeys, SIGNALS_MAX, SIGNALS_MAX_SHARED, ScheduleRow, Stage};
 use crate::clock::{Clock, MonotonicClock, SystemClock};
@@ -181,6 +185,7 @@ pub(crate) struct Decider {
     pub moment: Moment,
     clock: Box<dyn Clock>,
     clock_changes: Receiver<()>,
+    clock_lag: ClockLag,
     monotonic: MonotonicClock,
     standing: Standing,
     descents: DescentTracker,
@@ -205,6 +210,8 @@ pub(crate) struct Decider {
     decision_units: u64,
     /// What the input that is decided now has used of it, with all that follows.
     used: u64,
+    /// `None` while the store accepts commits.
+    refusing: Option<Refusing>,
     /// The store takes nothing from us any more.
     is_lost: bool,
     /// Commits that the current batch may still make to isolate inputs which cannot be written.
@@ -238,6 +245,7 @@ impl Decider {
             directory,
             moment,
             clock_changes: clock.changes(),
+            clock_lag: ClockLag::default(),
             clock,
             monotonic: shared.monotonic,
             standing: Standing::default(),
@@ -259,6 +267,7 @@ impl Decider {
             signals_max: SIGNALS_MAX,
             decision_units: limits.decision_units,
             used: 0,
+            refusing: None,
             is_lost: false,
             extra_commits: 0,
         };
@@ -304,6 +313,7 @@ impl Decider {
             recv(self.clock_changes) -> _ => {}
             default(timeout) => {}
         }
+        self.probe_if_due();
         Some(self.take_batch(outcomes))
     }
 
@@ -341,6 +351,7 @@ impl Decider {
     fn until_next(&self) -> Duration {
         let timer = self.timers.next().map(|due| (due - self.now()).to_std().min(self.clock.sleep_max()));
         let again = self.again.iter().map(|(at, _)| at).chain(self.ready_again.iter().map(|(at, _)| at));
+        let again = again.copied().chain(self.refusing.iter().map(|refusing| refusing.probe_at));
         let again = again.map(|at| at.saturating_duration_since(self.monotonic.now())).min();
         // Without anything due an idle engine sleeps; the hour only bounds the arithmetic.
         timer.into_iter().chain(again).min().unwrap_or(Duration::from_secs(3_600))
@@ -352,8 +363,10 @@ impl Decider {
     }
 
     fn pass_time(&mut self) {
-        self.moment.advance(self.now());
+        let clock = self.clock.now();
+        self.moment.advance(clock.max(self.moment.now() + self.clock.passed()));
         self.clock.taken();
+        self.clock_lag.note(self.moment.now() - clock, self.monotonic.now());
     }
 
     fn take_due(&mut self) -> Vec<Outcome> {
@@ -384,7 +397,7 @@ impl Decider {
         let cost = if cost == 0 { usize::MAX } else { cost };
         if self.is_lost {
             // `run` would end here, and its callers would be told.
-            drop(self.inputs.close());
+            self.inputs.refuse_all();
         }
         let mut sum = 0;
         let is_decided = |(_, of_one, _): &(Whose, usize, bool)| {

@@ -129,7 +129,7 @@ fn register(hand: &mut ByHand, scope: &Scope, definitions: &Definitions) -> Resu
 pub(super) fn told(what: &str, error: &Error) -> String {
     let found = match error {
         Error::Refused(refusal) => refusal.diagnostics.as_slice(),
-        Error::Busy { .. } | Error::Unavailable(_) => &[],
+        Error::Busy { .. } | Error::Unavailable(_) | Error::OutcomeUnknown(_) => &[],
     };
     let found: String = found.iter().map(|found| format!("; {} {}", found.code, found.message)).collect();
     format!("{what} cannot be used: {error}{found}")

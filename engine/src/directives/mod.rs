@@ -85,7 +85,7 @@ impl From<Error> for Unable {
     fn from(error: Error) -> Self {
         match error {
             Error::Refused(refusal) => Self::Failed(Failure::fatal(refusal.code, refusal.message)),
-            Error::Busy { .. } | Error::Unavailable(_) => Self::Error(error),
+            Error::Busy { .. } | Error::Unavailable(_) | Error::OutcomeUnknown(_) => Self::Error(error),
         }
     }
 }

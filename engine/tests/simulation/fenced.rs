@@ -115,6 +115,10 @@ impl Store for Fenced {
         written
     }
 
+    fn probe(&self) -> Result<()> {
+        self.check_epoch().and_then(|()| self.database.store.probe())
+    }
+
     fn directory(&self) -> Result<Directory> {
         self.database.before_read(&self.time)?;
         let (mut directory, tenants) = (self.database.store.directory()?, self.tenants());

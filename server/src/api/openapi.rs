@@ -52,7 +52,11 @@ const PROBLEMS: [(&str, &str, &str); 12] = [
     ("422", "Unprocessable", "It can be read and cannot be meant; the code says why, `diagnostics` where."),
     ("429", "Busy", "`busy`: too much is waiting already. Nothing was accepted; see `Retry-After`."),
     ("500", "Internal", "`internal`: a fault of the server, which its log explains."),
-    ("503", "Unavailable", "`unavailable`: nothing can be accepted now; see `Retry-After`."),
+    (
+        "503",
+        "Unavailable",
+        "`unavailable`: nothing was accepted; see `Retry-After`. `outcome_unknown`: it may have been accepted; make the same request again with the same key.",
+    ),
 ];
 
 /// The whole document, as it is served and as `docs/openapi.json` has it.

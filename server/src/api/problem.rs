@@ -143,6 +143,10 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after(RETRY_AFTER)
     }
 
+    pub fn outcome_unknown(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown", detail).retry_after(RETRY_AFTER)
+    }
+
     pub fn internal(doing: &str, error: &dyn Display) -> Self {
         tracing::error!(doing, %error, "a request failed by our own fault");
         let detail = format!("the server could not {doing}; its log says why");
@@ -211,6 +215,7 @@ impl From<Error> for Problem {
         match error {
             Error::Busy { retry_after } => Self::busy(&error.to_string(), retry_after),
             Error::Unavailable(_) => Self::unavailable(error.to_string()),
+            Error::OutcomeUnknown(_) => Self::outcome_unknown(error.to_string()),
             Error::Refused(refusal) => Self::from(*refusal),
         }
     }
@@ -238,7 +243,9 @@ impl From<fleetprompt_store::Error> for Problem {
             fleetprompt_store::Error::Unstorable { .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unstorable", error.to_string())
             }
-            fleetprompt_store::Error::Lost { .. } | fleetprompt_store::Error::InUse { .. } => {
+            fleetprompt_store::Error::Lost { .. }
+            | fleetprompt_store::Error::OutcomeUnknown { .. }
+            | fleetprompt_store::Error::InUse { .. } => {
                 Self::unavailable("this node is about to end; ask another, or try again")
             }
             fleetprompt_store::Error::Newer { .. } | fleetprompt_store::Error::Damaged(_) => {

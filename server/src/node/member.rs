@@ -146,6 +146,7 @@ impl Member {
                 _ => {}
             }
             is_away = looked.is_err();
+            self.database.retry_read().await;
             if swept.elapsed() > SWEEP_EVERY {
                 swept = Instant::now();
                 // The next minute tries again.

@@ -113,13 +113,18 @@ impl Node {
         }
         self.stopping.send_replace(true);
         let served = tokio::time::timeout(Duration::from_secs(10), self.served).await;
+        let mut has_files = Ok(());
         match self.deciding {
-            Deciding::Alone(engine, _folder) => engine.stop().await,
+            Deciding::Alone(engine, folder) => {
+                engine.stop().await;
+                has_files = folder.store.check_files();
+            }
             Deciding::Among(running) => running.end().await,
         }
         if let Some(traces) = self.traces {
             traces.stop().await;
         }
+        has_files.context("what this server acknowledged is in files that the next start does not find")?;
         match served {
             Ok(served) => served.context("the HTTP server panicked"),
             Err(_) => {

@@ -116,6 +116,13 @@ impl Server {
         assert!(self.child.wait().unwrap().success());
     }
 
+    /// SIGTERM, and how it ended.
+    pub fn end(mut self) -> std::process::ExitStatus {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").arg(&pid).status().unwrap().success());
+        self.child.wait().unwrap()
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -18,16 +18,25 @@ impl State {
             self.commits_to_pass -= 1;
         } else if self.commits_to_fail > 0 {
             self.commits_to_fail -= 1;
-            return Err(Error::Unavailable { doing: "commit", cause: "this commit was told to fail".into() });
+            return Err(told_to_fail());
         }
         self.check_values(batch)?;
         self.check_tenants(batch)?;
         self.check_facts(batch)?;
         self.check_keys(batch)?;
         check_steps(batch)?;
-        self.write(batch);
-        self.refused_before_commit = self.commits_refused;
-        Ok(())
+        let unknown = self.next_unknown.take();
+        if unknown != Some(false) {
+            self.write(batch);
+            self.refused_before_commit = self.commits_refused;
+        }
+        match unknown {
+            None => Ok(()),
+            Some(_) => Err(Error::OutcomeUnknown {
+                cause: "the answer to this commit was told to be lost".into(),
+                is_lost: true,
+            }),
+        }
     }
 
     /// No payload and no document has the text that a test declared unstorable.
@@ -162,6 +171,10 @@ fn check_steps(batch: &Batch) -> Result<()> {
 pub(super) fn bare(step: &Step) -> Step {
     let items = step.items.as_ref().map(|items| Box::new(Items::pending(items.steps.len())));
     Step { items, undo: None, ..step.clone() }
+}
+
+pub(super) fn told_to_fail() -> Error {
+    Error::Unavailable { doing: "commit", cause: "this commit was told to fail".into() }
 }
 
 fn refused(cause: String) -> Error {

@@ -37,6 +37,8 @@ struct State {
     /// Commits before those that fail.
     commits_to_pass: usize,
     commits_to_fail: usize,
+    /// Whether the next commit is written before it says that its outcome is unknown; `None` if it says what is true.
+    next_unknown: Option<bool>,
     /// No value that has this text can be written.
     unstorable: Option<String>,
     commits_refused: usize,
@@ -64,6 +66,12 @@ impl MemoryStore {
     /// The next `count` commits write nothing and say so, as a full disk would.
     pub fn fail_next_commits(&self, count: usize) {
         self.state.lock().commits_to_fail = count;
+    }
+
+    /// The next commit says that its outcome is unknown and that the store is lost, whether or not it `is_written`, as
+    /// over a database that did not answer.
+    pub fn lose_next_answer(&self, is_written: bool) {
+        self.state.lock().next_unknown = Some(is_written);
     }
 
     /// From now on every commit with a value that has this text is refused, as by a database that cannot hold it.
@@ -101,6 +109,13 @@ impl MemoryStore {
 impl Store for MemoryStore {
     fn commit(&self, batch: &Batch) -> Result<()> {
         self.state.lock().commit(batch)
+    }
+
+    fn probe(&self) -> Result<()> {
+        match self.state.lock().commits_to_fail {
+            0 => Ok(()),
+            _ => Err(commit::told_to_fail()),
+        }
     }
 
     fn directory(&self) -> Result<Directory> {

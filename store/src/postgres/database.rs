@@ -13,7 +13,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use uuid::Uuid;
 
 use super::ownership::{self, NOBODYS};
-use super::{PostgresStore, View, address, columns, fault, migrations, registrations};
+use super::{PostgresStore, View, address, columns, fault, migrations, preflight, probe, registrations};
 use crate::postgres::fault::Fault;
 use crate::{Error, Result};
 
@@ -56,6 +56,8 @@ pub struct Database {
     partitions: u16,
     /// It does not answer, and we ask until it does.
     is_away: AtomicBool,
+    /// The last read got no connection.
+    lacks_readers: AtomicBool,
     /// The process is no node that serves.
     pub(super) is_alone: AtomicBool,
     /// Somebody says for it that it lives.
@@ -81,6 +83,7 @@ const READERS_MAX: usize = 8;
 /// Beside one for each partition: who takes it anew does not wait for whoever had it.
 const WRITERS_SPARE: usize = 2;
 const OF_NODES_MAX: usize = 4;
+const HEARTBEAT_AND_NOTICES: usize = 2;
 /// Until the next transaction says otherwise: each read of a tenant's does.
 const OF_ALL_TENANTS: &str = "SET fleetprompt.tenant = '*'";
 /// Nothing takes as long as this, unless the database is gone without a word.
@@ -97,8 +100,17 @@ impl Database {
     /// Connects, and brings the schema up to date.
     pub fn open(url: &str, options: Options) -> Result<Arc<Self>> {
         let connections = Connections::open(url, options.beat_max())?;
+        let checking = preflight::refuse_transaction_pooling(&connections.writers);
+        connections.wait(bounded(checking)).map_err(|fault| fault.while_("connect"))?;
         let partitions = connections.wait(migrations::apply(&connections.writers, options.partitions))?;
-        connections.writers.resize(WRITERS_SPARE + usize::from(partitions));
+        let writers = WRITERS_SPARE + usize::from(partitions);
+        connections.writers.resize(writers);
+        let checking = async {
+            let client = connections.of_nodes.get().await?;
+            preflight::warn_of_settings(&client, READERS_MAX + writers + OF_NODES_MAX + HEARTBEAT_AND_NOTICES).await?;
+            probe::check_rights(&client).await
+        };
+        connections.wait(bounded(checking)).map_err(|fault| fault.while_("check the rights of its role"))?;
         Ok(Self::new(connections, options, partitions))
     }
 
@@ -109,6 +121,7 @@ impl Database {
             options,
             partitions,
             is_away: AtomicBool::new(false),
+            lacks_readers: AtomicBool::new(false),
             is_alone: AtomicBool::new(false),
             is_kept: AtomicBool::new(false),
         })
@@ -156,6 +169,24 @@ impl Database {
     /// Whether it is known to answer.
     pub fn is_reachable(&self) -> bool {
         !self.is_away.load(Ordering::Relaxed)
+    }
+
+    /// Returns `false` after a read that got no connection, until one gets it.
+    pub(super) fn has_readers(&self) -> bool {
+        !self.lacks_readers.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn answers_reads(&self, answers: bool) {
+        if self.lacks_readers.load(Ordering::Relaxed) == answers {
+            self.lacks_readers.store(!answers, Ordering::Relaxed);
+        }
+    }
+
+    /// After a read that got no connection, tries another one: a node that is not ready is asked for none.
+    pub async fn retry_read(&self) {
+        if !self.has_readers() && self.tenants().await.is_ok() {
+            self.answers_reads(true);
+        }
     }
 
     /// It was just found to answer, or not to. Says whether it was thought to.

@@ -1,5 +1,7 @@
 //! Reading intents. How a settled one ended is read from the signal that settled it.
 
+use std::collections::HashMap;
+
 use fleetprompt_core::directive::{Directive, HandlerKind, Origin, Status};
 use fleetprompt_core::run::Place;
 use fleetprompt_core::{DirectiveId, Party, RunId, SignalId, TenantId};
@@ -37,6 +39,20 @@ pub async fn by_id(view: &View<'_>, ids: &[(TenantId, DirectiveId)]) -> Result<V
         Ok((directive, bytes))
     };
     bulk::by_id(view, &sql, ids, read).await
+}
+
+/// In the order of the ids, each with its stored digest.
+pub async fn with_digests(
+    view: &View<'_>,
+    tenant: TenantId,
+    ids: &[DirectiveId],
+) -> Result<Vec<Option<(Directive, Option<i64>)>>> {
+    let sql = format!("SELECT {COLUMNS}, d.digest FROM directives d {JOIN} WHERE d.tenant_id = $1 AND d.id = ANY($2)");
+    let asked: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let read = |row: &Row| Ok((directive(tenant, row)?, columns::get(row, 23)?));
+    let found = view.rows(&sql, &[&tenant.0, &asked], read).await?;
+    let mut found: HashMap<DirectiveId, _> = found.into_iter().map(|found| (found.0.id, found)).collect();
+    Ok(ids.iter().map(|id| found.remove(id)).collect())
 }
 
 pub async fn by_key(view: &View<'_>, keys: &[(TenantId, String)]) -> Result<Vec<Option<Directive>>> {

@@ -6,7 +6,7 @@ use fleetprompt_core::Timestamp;
 
 use super::database::{Connections, bounded};
 use super::fault::Result as FaultResult;
-use super::{columns, migrations};
+use super::{columns, migrations, preflight, probe};
 use crate::Result;
 
 /// What somebody needs to know who is about to use it.
@@ -16,6 +16,10 @@ pub struct Examination {
     pub version: i32,
     pub encoding: String,
     pub is_superuser: bool,
+    /// Its role may create tables, as the first start and the first start of a newer version do.
+    pub may_create: bool,
+    /// What it may not write, if the schema is there.
+    pub lacks_rights: Option<String>,
     /// Commits that were answered survive a crash.
     pub syncs: bool,
     pub connections_max: i32,
@@ -35,13 +39,15 @@ pub fn examine(url: &str) -> Result<Examination> {
 }
 
 async fn look(connections: &Connections) -> FaultResult<Examination> {
-    let client = connections.readers.get().await?;
+    preflight::refuse_transaction_pooling(&connections.writers).await?;
+    let client = connections.of_nodes.get().await?;
     let begun = (Instant::now(), now());
     let sql = "SELECT current_setting('server_version_num')::int, current_setting('server_encoding'),
           current_setting('is_superuser') = 'on', current_setting('fsync') = 'on',
           current_setting('max_connections')::int,
           to_regclass('migrations') IS NOT NULL, to_regclass('nodes') IS NOT NULL,
-          (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+          (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
+          coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)";
     let statement = client.prepare(sql).await?;
     let asked = Instant::now();
     let row = client.query_one(&statement, &[]).await?;
@@ -52,6 +58,8 @@ async fn look(connections: &Connections) -> FaultResult<Examination> {
         version: columns::get(&row, 0)?,
         encoding: columns::get(&row, 1)?,
         is_superuser: columns::get(&row, 2)?,
+        may_create: columns::get(&row, 8)?,
+        lacks_rights: None,
         syncs: columns::get(&row, 3)?,
         connections_max: columns::get(&row, 4)?,
         schema: None,
@@ -63,6 +71,9 @@ async fn look(connections: &Connections) -> FaultResult<Examination> {
     };
     if columns::get(&row, 5)? {
         found.schema = client.query_one("SELECT max(version) FROM migrations", &[]).await?.try_get(0)?;
+    }
+    if found.schema == Some(found.schema_known) {
+        found.lacks_rights = probe::check_rights(&client).await.err().map(|fault| fault.while_("write").to_string());
     }
     if columns::get(&row, 6)? {
         let count: i64 = client.query_one("SELECT count(*) FROM partitions", &[]).await?.try_get(0)?;

@@ -1,6 +1,6 @@
 //! What can go wrong below the contract, before it is known what was being done.
 
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{Severity, SqlState};
 
 use crate::Error;
 
@@ -18,7 +18,7 @@ pub enum Fault {
     /// Another node may write, and we may not.
     Lost,
     /// Whether what was sent is written is not known.
-    InDoubt,
+    InDoubt(String),
 }
 
 pub type Result<T> = std::result::Result<T, Fault>;
@@ -31,6 +31,19 @@ impl Fault {
     /// Returns `true` if a value is at fault: the database answered, and the connection can be used again.
     pub fn is_of_value(&self) -> bool {
         matches!(self, Self::Postgres(error) if is_of_value(error))
+    }
+
+    /// Returns `true` if nothing of a commit is written: the database refused it, or it was not sent. The end of a
+    /// connection (`FATAL`) may come after the commit and says nothing about it.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Lost => true,
+            Self::Postgres(error) => match error.as_db_error() {
+                Some(db) => db.parsed_severity() == Some(Severity::Error),
+                None => is_unsent(error),
+            },
+            _ => false,
+        }
     }
 
     /// The error of the contract: `while_("read a run")`.
@@ -48,7 +61,7 @@ impl Fault {
                 Error::Unstorable { doing, cause: format!("the tenant `{slug}` is of another partition") }
             }
             Self::Lost => Error::Lost { why: "another node has taken over" },
-            Self::InDoubt => Error::Lost { why: "the database did not say whether the last commit held" },
+            Self::InDoubt(cause) => Error::OutcomeUnknown { cause, is_lost: true },
         }
     }
 }

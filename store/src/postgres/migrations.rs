@@ -12,7 +12,7 @@ struct Migration {
 }
 
 /// The version of a migration is its place here, from 1.
-const MIGRATIONS: [Migration; 7] = [
+const MIGRATIONS: [Migration; 8] = [
     Migration { name: "initial", sql: include_str!("migrations/0001_initial.sql") },
     Migration { name: "weights", sql: include_str!("migrations/0002_weights.sql") },
     Migration { name: "descent", sql: include_str!("migrations/0003_descent.sql") },
@@ -20,6 +20,7 @@ const MIGRATIONS: [Migration; 7] = [
     Migration { name: "dedupe by name", sql: include_str!("migrations/0005_dedupe_by_name.sql") },
     Migration { name: "revisions", sql: include_str!("migrations/0006_revisions.sql") },
     Migration { name: "versions by id", sql: include_str!("migrations/0007_versions_by_id.sql") },
+    Migration { name: "digests", sql: include_str!("migrations/0008_digests.sql") },
 ];
 
 /// The newest version of the schema.
@@ -133,6 +134,23 @@ async fn apply_from(client: &Client, first: usize) -> FaultResult<()> {
         client.batch_execute("COMMIT").await?;
     }
     Ok(())
+}
+
+/// The tables and indexes that the migrations create, with what each is.
+pub fn objects() -> Vec<(&'static str, &'static str)> {
+    let mut objects = Vec::new();
+    for line in MIGRATIONS.iter().flat_map(|migration| migration.sql.lines()) {
+        let created =
+            line.strip_prefix("CREATE ").map(|rest| rest.trim_start_matches("UNLOGGED ").trim_start_matches("UNIQUE "));
+        let Some((kind, rest)) = created.and_then(|rest| rest.split_once(' ')) else { continue };
+        let name = rest.split([' ', '(']).next().unwrap_or_default();
+        match kind {
+            "TABLE" => objects.push(("table", name)),
+            "INDEX" => objects.push(("index", name)),
+            _ => {}
+        }
+    }
+    objects
 }
 
 impl Migration {

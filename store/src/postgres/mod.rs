@@ -13,12 +13,15 @@ mod descent;
 mod directives;
 mod examine;
 mod fault;
+mod integrity;
 mod mail;
 mod migrations;
 mod nodes;
 mod ownership;
 mod page;
 mod places;
+mod preflight;
+mod probe;
 mod registrations;
 mod runs;
 mod signals;
@@ -52,8 +55,8 @@ pub use self::nodes::{Cluster, NodeEntry, Waiting};
 use self::ownership::Writer;
 use self::snapshot::Held;
 use crate::{
-    Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RootUsage, RunFilter, RunPart, SignalFilter, StepRange,
-    Store, TriggeredRun, WaitingFilter,
+    Batch, DirectiveFilter, Directory, Integrity, OpenWork, Page, Result, RootUsage, RunFilter, RunPart, SignalFilter,
+    StepRange, Store, TriggeredRun, WaitingFilter,
 };
 
 /// One partition of a database, as the node that writes for it knows it; or all of it, to be read.
@@ -112,6 +115,11 @@ impl PostgresStore {
             Some(held) => held.read(connections, whose, read),
             None => connections.wait(database::snapshot(&connections.readers, whose, read)),
         };
+        match &answer {
+            Ok(_) => self.database.answers_reads(true),
+            Err(Fault::Away(_)) => self.database.answers_reads(false),
+            Err(_) => {}
+        }
         answer.map_err(|fault| fault.while_(doing))
     }
 
@@ -232,7 +240,12 @@ impl Store for PostgresStore {
     }
 
     fn is_reachable(&self) -> bool {
-        self.database.is_reachable() && !self.is_over.load(Ordering::Relaxed)
+        self.database.is_reachable() && self.database.has_readers() && !self.is_over.load(Ordering::Relaxed)
+    }
+
+    fn probe(&self) -> Result<()> {
+        let probing = self.database.ask(async |client| probe::write(client).await);
+        self.database.connections.wait(probing).map_err(|fault| fault.while_("commit"))
     }
 
     /// What this does not get to, the end of the lease does.
@@ -399,6 +412,25 @@ impl Store for PostgresStore {
     fn workflow_versions(&self, tenant: TenantId, slug: &Slug, page: Page) -> Result<Vec<WorkflowVersion>> {
         self.read("list workflow versions", Whose::Tenants(tenant), async |view| {
             registrations::versions(view, tenant, slug, page).await
+        })
+    }
+
+    fn integrity(&self) -> Result<Integrity> {
+        let connections = &self.database.connections;
+        connections.wait(integrity::check(connections)).map_err(|fault| fault.while_("check the database"))
+    }
+
+    fn signals_with_digests(&self, tenant: TenantId, page: Page) -> Result<Vec<(Signal, Option<i64>)>> {
+        self.read("read signals", Whose::Tenants(tenant), async |view| signals::with_digests(view, tenant, page).await)
+    }
+
+    fn directives_with_digests(
+        &self,
+        tenant: TenantId,
+        ids: &[DirectiveId],
+    ) -> Result<Vec<Option<(Directive, Option<i64>)>>> {
+        self.read("read directives", Whose::Tenants(tenant), async |view| {
+            directives::with_digests(view, tenant, ids).await
         })
     }
 }

@@ -63,7 +63,7 @@ impl Writer {
         Self { client: None, at, claim: Uuid::nil(), is_over: true }
     }
 
-    /// When this says that it failed, it did not hold and never will.
+    /// An error means that it is not written and never will be, unless the error is `InDoubt`.
     pub async fn commit(&mut self, database: &Database, writes: &[Write<'_>]) -> Result<()> {
         if self.is_over {
             return Err(Fault::Lost);
@@ -90,8 +90,19 @@ impl Writer {
             return Err(fault);
         }
         self.disconnect();
-        self.resolve(database).await?;
-        if self.at.number == next.number { Ok(()) } else { Err(fault) }
+        if fault.is_refusal() {
+            self.is_over |= matches!(fault, Fault::Lost);
+            return Err(fault);
+        }
+        match self.resolve(database).await {
+            Ok(()) if self.at.number == next.number => Ok(()),
+            Ok(()) => Err(fault),
+            // The number of the partition's commits counts those of its next owner as well.
+            Err(unresolved) => {
+                self.is_over = true;
+                Err(unresolved)
+            }
+        }
     }
 
     pub async fn read<T>(&mut self, pool: &Pool, read: impl AsyncFnOnce(&View<'_>) -> Result<T>) -> Result<T> {
@@ -147,12 +158,15 @@ impl Writer {
                     database.answers(true);
                     return Ok(());
                 }
-                Err(Fault::Lost) => return Err(Fault::Lost),
+                Err(Fault::Lost) => {
+                    let cause = "another node took over before the database said whether it was";
+                    return Err(Fault::InDoubt(cause.to_owned()));
+                }
                 Err(fault) => fault,
             };
             if begun.elapsed() > IN_DOUBT_MAX {
-                self.is_over = true;
-                return Err(Fault::InDoubt);
+                let cause = format!("the database did not answer for {} s", IN_DOUBT_MAX.as_secs());
+                return Err(Fault::InDoubt(cause));
             }
             if database.answers(false) {
                 let error = fault.while_("ask whether the last commit held");

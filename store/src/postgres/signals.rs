@@ -37,6 +37,13 @@ pub async fn list(view: &View<'_>, tenant: TenantId, filter: &SignalFilter, page
     select(tenant, filter, page).rows(view, |row| signal(tenant, row)).await
 }
 
+/// Oldest first, each with its stored digest.
+pub async fn with_digests(view: &View<'_>, tenant: TenantId, page: Page) -> Result<Vec<(Signal, Option<i64>)>> {
+    let columns = format!("{COLUMNS}, s.digest");
+    let query = Query::new(("signals", "s"), tenant.0, page).select(&columns, "", &["s.payload"]);
+    query.rows(view, |row| Ok((signal(tenant, row)?, columns::get(row, 17)?))).await
+}
+
 fn select(tenant: TenantId, filter: &SignalFilter, page: Page) -> Query {
     let mut query = Query::new(("signals", "s"), tenant.0, page);
     if let Some(run) = filter.run_id {

@@ -7,6 +7,7 @@ use deadpool_postgres::Pool;
 use parking_lot::Mutex;
 
 use super::database::{BEGIN, Connections, Database, Lent, Options, Whose, bounded};
+use super::fault::Fault;
 use super::{PostgresStore, View, fault, migrations};
 use crate::Result;
 
@@ -17,6 +18,17 @@ pub struct Held(Mutex<Lent>);
 const PATIENT: &str = "SET LOCAL idle_in_transaction_session_timeout = 0";
 
 impl PostgresStore {
+    /// Everything, each read as of its own moment: it writes nothing, and a role that may only read will do.
+    pub fn open_to_read(url: &str) -> Result<Self> {
+        let connections = Connections::open(url, Duration::ZERO)?;
+        let partitions = connections.wait(async {
+            let client = connections.readers.get().await.map_err(|error| Fault::from(error).while_("connect"))?;
+            migrations::check_current(&client).await
+        })?;
+        let options = Options { node: String::new(), lease: Duration::ZERO, partitions };
+        Ok(Database::new(connections, options, partitions).whole())
+    }
+
     /// Everything as it is now, to be read: it writes nothing, and what is written meanwhile is not in it.
     pub fn snapshot(url: &str) -> Result<Self> {
         let connections = Connections::open(url, Duration::ZERO)?;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use super::connection;
+use super::connection::{self, ReadOnly};
 use super::fault::{Fault, Result as FaultResult};
 use super::restore::check;
 use crate::{Error, Result};
@@ -95,7 +95,7 @@ impl Drop for Partial {
 }
 
 fn copy(from: &Path, to: &Path) -> FaultResult<()> {
-    let reader = connection::reader(from)?;
+    let reader = ReadOnly::Shared.open(from)?;
     let path = connection::named(to);
     let path = path.to_str().ok_or_else(|| Fault::from(rusqlite::Error::InvalidPath(to.to_owned())))?;
     reader.execute("VACUUM INTO ?1", [path])?;

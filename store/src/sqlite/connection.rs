@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::backup;
 use super::fault::{Fault, Result as FaultResult};
 use crate::{Error, Result};
 
@@ -29,11 +30,48 @@ pub fn writer(path: &Path) -> Result<Connection> {
     Ok(writer)
 }
 
-/// A connection that can only read, and so never checkpoints.
-pub fn reader(path: &Path) -> FaultResult<Connection> {
-    let reader = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    prepare_any(&reader, READER_CACHE_KIB)?;
-    Ok(reader)
+/// How a connection that can only read, and so never checkpoints, is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadOnly {
+    /// Another process, or another connection of this one, may write.
+    Shared,
+    /// The file has no log, so no process has it open to write.
+    Immutable,
+}
+
+impl ReadOnly {
+    /// A file that nobody writes to is read without the files that SQLite otherwise makes beside it, so it may be in a folder
+    /// that cannot be written.
+    pub fn of(path: &Path) -> Self {
+        let is_writable = || rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
+        match backup::beside(path, "-wal").metadata() {
+            Ok(log) if log.len() > 0 || is_writable() => Self::Shared,
+            _ => Self::Immutable,
+        }
+    }
+
+    pub fn open(self, path: &Path) -> FaultResult<Connection> {
+        let reader = match self {
+            Self::Shared => open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
+            Self::Immutable => {
+                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+                Connection::open_with_flags(immutable(path), flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?
+            }
+        };
+        prepare_any(&reader, READER_CACHE_KIB)?;
+        Ok(reader)
+    }
+}
+
+/// The address of a file that does not change, with each byte that may mean something else written as its number.
+fn immutable(path: &Path) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    let bytes = named(path).as_os_str().as_encoded_bytes().to_owned();
+    let path = bytes.into_iter().map(|byte| match plain(byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02x}"),
+    });
+    format!("file:{}?immutable=1", path.collect::<String>())
 }
 
 /// A connection that takes the log into the file while the writer goes on.

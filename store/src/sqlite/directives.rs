@@ -39,6 +39,22 @@ pub fn by_id(view: &View, ids: &[(TenantId, DirectiveId)]) -> Result<Vec<Option<
     Ok(found)
 }
 
+/// In the order of the ids, each with its stored digest.
+pub fn with_digests(
+    view: &View,
+    tenant: TenantId,
+    ids: &[DirectiveId],
+) -> Result<Vec<Option<(Directive, Option<i64>)>>> {
+    let sql = format!("SELECT {COLUMNS}, d.digest FROM directives d {JOIN} WHERE d.tenant = ?1 AND d.id = ?2");
+    let mut statement = view.sql.prepare_cached(&sql)?;
+    let mut one = |id: &DirectiveId| {
+        let Some(no) = view.interned.tenant(tenant) else { return Ok(None) };
+        let mut rows = statement.query(params![no, Id(id.0)])?;
+        rows.next()?.map(|row| Ok((directive(view, tenant, row)?, row.get(23)?))).transpose()
+    };
+    ids.iter().map(&mut one).collect()
+}
+
 pub fn by_key(view: &View, keys: &[(TenantId, String)]) -> Result<Vec<Option<Directive>>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM directives d INDEXED BY directives_by_key {JOIN} \

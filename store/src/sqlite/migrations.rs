@@ -15,7 +15,7 @@ struct Migration {
 }
 
 /// The version of a migration is its place here, from 1.
-const MIGRATIONS: [Migration; 11] = [
+const MIGRATIONS: [Migration; 12] = [
     Migration { name: "initial", sql: include_str!("migrations/0001_initial.sql") },
     Migration { name: "language", sql: include_str!("migrations/0002_language.sql") },
     Migration { name: "schedules", sql: include_str!("migrations/0003_schedules.sql") },
@@ -27,12 +27,35 @@ const MIGRATIONS: [Migration; 11] = [
     Migration { name: "dedupe by name", sql: include_str!("migrations/0009_dedupe_by_name.sql") },
     Migration { name: "revisions", sql: include_str!("migrations/0010_revisions.sql") },
     Migration { name: "versions by id", sql: include_str!("migrations/0011_versions_by_id.sql") },
+    Migration { name: "digests", sql: include_str!("migrations/0012_digests.sql") },
 ];
 
 /// Checks what was applied, and applies the rest.
 pub fn apply(writer: &mut Connection, path: &Path) -> Result<()> {
     let applied = known(writer, path)?;
     apply_from(writer, applied).map_err(|fault| fault.while_("bring the schema up to date"))
+}
+
+/// A database in memory with the newest schema and no rows.
+pub fn blank() -> FaultResult<Connection> {
+    let mut connection = Connection::open_in_memory()?;
+    apply_from(&mut connection, 0)?;
+    Ok(connection)
+}
+
+/// The schema must be the newest.
+pub fn must_be_current(sql: &Connection, path: &Path) -> Result<()> {
+    match known(sql, path)? {
+        there if there == MIGRATIONS.len() => Ok(()),
+        there => Err(Error::Unavailable {
+            doing: "read the file",
+            cause: format!(
+                "its schema is version {there}, and this program knows {}: use the fleetprompt that wrote it, or let a \
+                 server of this version start over a copy, which brings that up to date",
+                MIGRATIONS.len()
+            ),
+        }),
+    }
 }
 
 /// How many were applied; this program knows all of them.

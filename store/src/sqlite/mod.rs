@@ -1,7 +1,7 @@
 //! One SQLite file in WAL mode: one connection writes, a few read beside it.
 //!
-//! The writer is the only one that commits. Every read sees one commit whole. What
-//! was committed survives a crash (`synchronous = FULL`); a commit that failed leaves no trace.
+//! The writer is the only one that commits. Every read sees one commit whole. What was committed survives a crash
+//! (`synchronous = FULL`). A commit that failed leaves no trace, or is in doubt until the writer has removed it.
 
 mod backup;
 mod checkpoints;
@@ -11,6 +11,8 @@ mod connection;
 mod descent;
 mod directives;
 mod fault;
+mod files;
+mod integrity;
 mod intern;
 mod migrations;
 mod page;
@@ -23,6 +25,7 @@ mod restore;
 mod runs;
 mod signals;
 mod work;
+mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -37,25 +40,23 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 
 pub use self::backup::{backup, create, remove};
-use self::checkpoints::Checkpoints;
+use self::connection::ReadOnly;
+use self::files::OpenFiles;
 use self::intern::Interned;
 use self::readers::Readers;
 pub use self::restore::restore;
+use self::writer::Writer;
 use crate::{
-    Batch, DirectiveFilter, Directory, OpenWork, Page, Result, RootUsage, RunFilter, RunPart, SignalFilter, StepRange,
-    Store, TriggeredRun, WaitingFilter,
+    Batch, DirectiveFilter, Directory, Error, Integrity, OpenWork, Page, Result, RootUsage, RunFilter, RunPart,
+    SignalFilter, StepRange, Store, TriggeredRun, WaitingFilter,
 };
 
 pub struct SqliteStore {
     // Dropped before the writer, which can then take the whole log into the file.
     readers: Readers,
     writer: Mutex<Writer>,
+    files: Arc<OpenFiles>,
     interned: Interned,
-}
-
-struct Writer {
-    sql: Connection,
-    checkpoints: Checkpoints,
 }
 
 /// What a read is given: a snapshot, and the numbers that its rows use.
@@ -70,20 +71,44 @@ impl SqliteStore {
         let mut writer = connection::writer(path)?;
         migrations::apply(&mut writer, path)?;
         let interned = Interned::load(&writer).map_err(|fault| fault.while_("read the tenants"))?;
-        let checkpoints = Checkpoints::of(&mut writer, path)?;
-        Ok(Self { readers: Readers::new(path), writer: Mutex::new(Writer { sql: writer, checkpoints }), interned })
+        let files = Arc::new(OpenFiles::at(path));
+        let writer = Mutex::new(Writer::new(writer, path, files.clone())?);
+        Ok(Self { readers: Readers::new(path, ReadOnly::Shared, files.clone()), writer, files, interned })
+    }
+
+    /// Opens a file to read it, also while a server writes to it, and a copy in a folder that cannot be written. Its schema
+    /// must be the newest, and stays as it is.
+    pub fn open_to_read(path: &Path) -> Result<Self> {
+        let reading = "open the file to read it";
+        let way = ReadOnly::of(path);
+        let sql = way.open(path).map_err(|fault| fault.while_(reading))?;
+        connection::check_ours(&sql, path)?;
+        migrations::must_be_current(&sql, path)?;
+        let interned = Interned::load(&sql).map_err(|fault| fault.while_(reading))?;
+        let files = Arc::new(OpenFiles::at(path));
+        let readers = Readers::new(path, way, files.clone());
+        Ok(Self { readers, writer: Mutex::new(Writer::read_only(sql, files.clone())), files, interned })
+    }
+
+    /// Fails if the files that are open are not at their path any more: what was committed since is lost.
+    pub fn check_files(&self) -> Result<()> {
+        self.files.check().map_err(|fault| fault.while_("find its files"))
     }
 
     fn read<T>(&self, doing: &'static str, read: impl FnOnce(&View) -> fault::Result<T>) -> Result<T> {
-        let mut connection = self.readers.take().map_err(|fault| fault.while_(doing))?;
-        self.snapshot(&mut connection, read).map_err(|fault| fault.while_(doing))
+        let mut connection = self.readers.take().map_err(|fault| self.error(fault, doing))?;
+        self.snapshot(&mut connection, read).map_err(|fault| self.error(fault, doing))
     }
 
     /// Reads for the engine, which is about to write: the writer has the newest pages at hand, and
     /// while it is held nothing is committed.
     fn read_ahead<T>(&self, doing: &'static str, read: impl FnOnce(&View) -> fault::Result<T>) -> Result<T> {
         let writer = self.writer.lock();
-        read(&View { sql: &writer.sql, interned: &self.interned }).map_err(|fault| fault.while_(doing))
+        read(&View { sql: &writer.sql, interned: &self.interned }).map_err(|fault| self.error(fault, doing))
+    }
+
+    fn error(&self, fault: fault::Fault, doing: &'static str) -> Error {
+        self.files.explain(fault).while_(doing)
     }
 
     fn snapshot<T>(
@@ -103,11 +128,15 @@ impl Store for SqliteStore {
         if batch.is_empty() {
             return Ok(());
         }
-        let mut writer = self.writer.lock();
-        let Writer { sql, checkpoints } = &mut *writer;
-        commit::commit(sql, &self.interned, batch).map_err(|fault| fault.while_("commit"))?;
-        checkpoints.after_commit(sql);
-        Ok(())
+        self.writer.lock().commit(&self.interned, batch).map_err(|fault| self.error(fault, "commit"))
+    }
+
+    fn is_reachable(&self) -> bool {
+        self.check_files().is_ok()
+    }
+
+    fn probe(&self) -> Result<()> {
+        self.writer.lock().probe().map_err(|fault| fault.while_("commit"))
     }
 
     fn directory(&self) -> Result<Directory> {
@@ -225,16 +254,29 @@ impl Store for SqliteStore {
     fn workflow_versions(&self, tenant: TenantId, slug: &Slug, page: Page) -> Result<Vec<WorkflowVersion>> {
         self.read("list workflow versions", |view| registrations::versions(view, tenant, slug, page))
     }
+
+    fn integrity(&self) -> Result<Integrity> {
+        let connection = self.readers.take().map_err(|fault| fault.while_("check the file"))?;
+        integrity::check(&connection).map_err(|fault| fault.while_("check the file"))
+    }
+
+    fn signals_with_digests(&self, tenant: TenantId, page: Page) -> Result<Vec<(Signal, Option<i64>)>> {
+        self.read("read signals", |view| signals::with_digests(view, tenant, page))
+    }
+
+    fn directives_with_digests(
+        &self,
+        tenant: TenantId,
+        ids: &[DirectiveId],
+    ) -> Result<Vec<Option<(Directive, Option<i64>)>>> {
+        self.read("read directives", |view| directives::with_digests(view, tenant, ids))
+    }
 }
 
 impl Drop for SqliteStore {
     /// Leaves one file behind. What this does not get to, the next open does.
     fn drop(&mut self) {
         self.readers.close();
-        let writer = self.writer.get_mut();
-        writer.checkpoints.close();
-        if let Err(error) = connection::checkpoint(&writer.sql) {
-            tracing::warn!(%error, "the write-ahead log was not taken into the file");
-        }
+        self.writer.get_mut().close();
     }
 }

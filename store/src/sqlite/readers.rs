@@ -2,17 +2,21 @@
 
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 
-use super::connection;
+use super::connection::ReadOnly;
 use super::fault::Result;
+use super::files::OpenFiles;
 
 const READERS_MAX: usize = 4;
 
 pub struct Readers {
     path: PathBuf,
+    way: ReadOnly,
+    files: Arc<OpenFiles>,
     state: Mutex<State>,
     returned: Condvar,
 }
@@ -31,8 +35,8 @@ pub struct Loan<'a> {
 }
 
 impl Readers {
-    pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), state: Mutex::default(), returned: Condvar::new() }
+    pub fn new(path: &Path, way: ReadOnly, files: Arc<OpenFiles>) -> Self {
+        Self { path: path.to_owned(), way, files, state: Mutex::default(), returned: Condvar::new() }
     }
 
     /// Waits when all are lent: reads are short.
@@ -43,7 +47,9 @@ impl Readers {
                 return Ok(Loan { readers: self, connection: Some(connection) });
             }
             if state.made < READERS_MAX {
-                let connection = connection::reader(&self.path)?;
+                // Another file may be at the path by now.
+                self.files.check()?;
+                let connection = self.way.open(&self.path)?;
                 state.made += 1;
                 return Ok(Loan { readers: self, connection: Some(connection) });
             }

@@ -46,6 +46,13 @@ pub fn list(view: &View, tenant: TenantId, filter: &SignalFilter, page: Page) ->
     query.rows(view.sql, DOCUMENTS, |row| signal(view, tenant, row))
 }
 
+/// Oldest first, each with its stored digest.
+pub fn with_digests(view: &View, tenant: TenantId, page: Page) -> Result<Vec<(Signal, Option<i64>)>> {
+    let Some(no) = view.interned.tenant(tenant) else { return Ok(Vec::new()) };
+    let query = Query::new(("signals", "s"), no, page).select(&format!("{COLUMNS}, s.digest"), "");
+    query.rows(view.sql, DOCUMENTS, |row| Ok((signal(view, tenant, row)?, row.get(17)?)))
+}
+
 /// None when no row can match.
 pub(super) fn select(view: &View, tenant: i64, filter: &SignalFilter, page: Page) -> Result<Option<Query>> {
     let mut query = Query::new(("signals", "s"), tenant, page);

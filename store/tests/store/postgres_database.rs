@@ -9,7 +9,7 @@ use std::time::Duration;
 use fleetprompt_core::Signal;
 use fleetprompt_store::postgres::{Database, Options, PostgresStore, Request};
 use fleetprompt_store::{Batch, Error, Page, SignalFilter, Store};
-use fleetprompt_testing::Postgres;
+use fleetprompt_testing::{Pgbouncer, Postgres};
 
 use crate::options;
 use crate::samples::{Samples, facts};
@@ -125,6 +125,51 @@ fn a_commit_whose_answer_is_lost_is_looked_up() {
     assert_eq!(names(&store), ["first", "heard"]);
     store.commit(&batch).expect("committed");
     assert_eq!(names(&store), ["first", "heard", "unheard"]);
+}
+
+#[test]
+fn a_commit_whose_outcome_another_node_hides_is_unknown() {
+    let port = free_port();
+    let (listen, at) = ("listen_addresses=127.0.0.1", format!("port={port}"));
+    let (server, mut samples) = (Postgres::start_with(&[listen, &at]), Samples::new());
+    let proxy = Proxy::before(port);
+    let name = server.database().rsplit('/').next().expect("a name").to_owned();
+    let url = format!("postgres://fleetprompt@127.0.0.1:{}/{name}?sslmode=disable", proxy.port);
+    let store = PostgresStore::open(&url, options("a")).expect("a new database");
+    store.commit(&tenants(&mut samples, "first")).expect("committed");
+
+    // A claim of another node, which comes with the commit.
+    server.ask(
+        "CREATE FUNCTION take_over() RETURNS trigger LANGUAGE plpgsql AS
+           $$ BEGIN UPDATE partitions SET claim = gen_random_uuid(), epoch = epoch + 1; RETURN NULL; END $$;
+         GRANT EXECUTE ON FUNCTION take_over TO fleetprompt;
+         CREATE TRIGGER take_over AFTER INSERT ON tenants EXECUTE FUNCTION take_over();",
+    );
+    proxy.cut(AFTER_COMMIT);
+    let unknown = store.commit(&tenants(&mut samples, "unheard")).expect_err("nobody says whether it is written");
+    assert!(matches!(unknown, Error::OutcomeUnknown { is_lost: true, .. }), "{unknown}");
+    assert_eq!(names(&store), ["first", "unheard"], "it is, so the caller must not hear that it is not");
+    let refused = store.commit(&tenants(&mut samples, "next")).expect_err("another node writes");
+    assert!(matches!(refused, Error::Lost { .. }), "{refused}");
+}
+
+#[test]
+fn a_pooler_may_lend_whole_sessions_and_no_single_transactions() {
+    let (server, mut samples) = (Postgres::start(), Samples::new());
+    let address = server.database();
+    let pooler = Pgbouncer::start(&server, "transaction");
+    let refused = PostgresStore::open(&pooler.address(&address), options("a")).err().expect("refused").to_string();
+    assert!(refused.contains("pool_mode = session"), "{refused}");
+    assert_eq!(
+        server.ask("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").trim(),
+        "0",
+        "nothing was made"
+    );
+
+    let pooler = Pgbouncer::start(&server, "session");
+    let store = PostgresStore::open(&pooler.address(&address), options("a")).expect("it has sessions of its own");
+    store.commit(&tenants(&mut samples, "acme")).expect("committed");
+    assert_eq!(names(&store), ["acme"]);
 }
 
 #[test]

@@ -411,8 +411,8 @@ class Operations:
         return answer
 
     def readyz(self) -> Health:
-        """Check that it takes work. 503 for five seconds after the store refused a commit, and
-        while the server stops.
+        """Check that it takes work. 503 from a commit that the store refused until it accepts one
+        again, while the store is away, and while the server stops.
         """
         answer: Health = self._call("GET", "/readyz")
         return answer
@@ -1343,8 +1343,8 @@ class AsyncOperations:
         return answer
 
     async def readyz(self) -> Health:
-        """Check that it takes work. 503 for five seconds after the store refused a commit, and
-        while the server stops.
+        """Check that it takes work. 503 from a commit that the store refused until it accepts one
+        again, while the store is away, and while the server stops.
         """
         answer: Health = await self._call("GET", "/readyz")
         return answer

@@ -40,5 +40,6 @@ class ApiError(FleetPromptError):
 
     @property
     def is_busy(self) -> bool:
-        """Nothing was accepted, and the same request may be later."""
+        """The same request may be accepted later. Nothing of this one was, unless the code is
+        `outcome_unknown`: then it may have been, and the next one needs the same key."""
         return self.status in (429, 503)

@@ -46,7 +46,8 @@ export interface paths {
         };
         /**
          * Check that it takes work
-         * @description 503 for five seconds after the store refused a commit, and while the server stops.
+         * @description 503 from a commit that the store refused until it accepts one again, while the store is away, and while the server
+         *     stops.
          */
         get: operations["readyz"];
         put?: never;
@@ -2980,7 +2981,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `unavailable`: nothing can be accepted now; see `Retry-After`. */
+        /** @description `unavailable`: nothing was accepted; see `Retry-After`. `outcome_unknown`: it may have been accepted; make the same request again with the same key. */
         Unavailable: {
             headers: {
                 [name: string]: unknown;

@@ -19,7 +19,8 @@ export interface Operations {
   /**
    * Check that it takes work.
    *
-   * 503 for five seconds after the store refused a commit, and while the server stops.
+   * 503 from a commit that the store refused until it accepts one again, while the store is away, and while the server
+   * stops.
    */
   readyz: (options?: CallOptions) => Promise<schemas["Health"]>;
   /**

@@ -143,6 +143,11 @@ impl PartReceiver {
     }
 }
 
+/// Another node may have carried out the request, unless it only reads.
+fn unanswered(is_read: bool, detail: &str) -> Problem {
+    if is_read { Problem::unavailable(detail) } else { Problem::outcome_unknown(detail) }
+}
+
 /// A request that came from another node.
 pub struct Passed {
     pub id: Uuid,
@@ -195,6 +200,7 @@ impl Mail {
         let Ok(room) = self.room.clone().try_acquire_many_owned(size) else { return crowded().into_response() };
         let room = Some(Arc::new(room));
         let letter = Letter { id: Uuid::now_v7(), partition, asker: self.database.node(), message };
+        let is_read = recipient.is_read;
         let (tell, parts) = part_queue(self.memory.clone(), recipient);
         {
             let mut waiting = self.waiting.lock();
@@ -204,10 +210,16 @@ impl Mail {
             waiting.insert(letter.id, Waiter { parts: tell, partition });
         }
         let here = Here { mail: self.clone(), id: letter.id, partition, is_answered: false, room };
-        self.wait(letter, here, parts).await.unwrap_or_else(IntoResponse::into_response)
+        self.wait(letter, here, parts, is_read).await.unwrap_or_else(IntoResponse::into_response)
     }
 
-    async fn wait(&self, letter: Letter, mut here: Here, mut parts: PartReceiver) -> Result<Response, Problem> {
+    async fn wait(
+        &self,
+        letter: Letter,
+        mut here: Here,
+        mut parts: PartReceiver,
+        is_read: bool,
+    ) -> Result<Response, Problem> {
         let begun = Instant::now();
         let mut sent_to = self.owner(letter.partition);
         // Nodes that may be at it, and until when the answer of one that is gone may be on its way.
@@ -219,7 +231,7 @@ impl Mail {
                 Ok(Some(first)) => break first?,
                 Ok(None) => {
                     here.is_answered = true;
-                    return Err(Problem::unavailable("the database does not answer: ask again, with the same key"));
+                    return Err(unanswered(is_read, "the database does not answer: ask again, with the same key"));
                 }
                 Err(_) => {}
             }
@@ -235,10 +247,11 @@ impl Mail {
                 let _ = self.out.send(Outgoing::Request(letter.clone(), here.room.clone()));
             } else if is_lost || Instant::now() > end {
                 here.is_answered = self.database.withdraw(letter.id).await.unwrap_or(false);
-                return Err(Problem::unavailable(match here.is_answered {
-                    true => "no node decides for this tenant now; nothing was accepted",
-                    false => "the node that decides for this tenant did not answer: ask again, with the same key",
-                }));
+                let late = "the node that decides for this tenant did not answer: ask again, with the same key";
+                return Err(match here.is_answered {
+                    true => Problem::unavailable("no node decides for this tenant now; nothing was accepted"),
+                    false => unanswered(is_read, late),
+                });
             } else if owner != sent_to {
                 // Whoever has taken it up answers, or passes it on.
                 at_it.extend(owner);

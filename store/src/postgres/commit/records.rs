@@ -13,8 +13,8 @@ use uuid::Uuid;
 use super::super::columns::{micros, text};
 use super::super::fault::{Fault, Result};
 use super::{Columns, Write, Writes};
-use crate::Batch;
 use crate::rows::{Policy, awaits, has_row};
+use crate::{Batch, digest};
 
 pub fn records<'a>(batch: &'a Batch, writes: &mut Writes<'a>) -> Result<()> {
     writes.extend(signals(&batch.signals));
@@ -57,10 +57,11 @@ fn signals(signals: &[Arc<Signal>]) -> Option<Write<'_>> {
         .with("text", |signal| signal.dedupe_key.as_deref().map(text))
         .with("bigint", |signal| signal.recorded_at.0)
         .with("bigint", |signal| Some(signal.occurred_at.0).filter(|_| signal.occurred_at != signal.recorded_at))
-        .with("text", |signal| signal.payload.text());
+        .with("text", |signal| signal.payload.text())
+        .with("bigint", |signal| digest::of_signal(signal));
     columns.insert(
         "signals (tenant_id, id, name, run_id, directive_id, correlation_id, causation_id, depth, subject_type,
-           subject_id, actor_type, actor_id, source, source_event_id, dedupe_key, recorded_at, occurred_at, payload)",
+           subject_id, actor_type, actor_id, source, source_event_id, dedupe_key, recorded_at, occurred_at, payload, digest)",
         "",
     )
 }
@@ -127,11 +128,12 @@ fn directives(directives: &[Arc<Directive>]) -> Option<Write<'_>> {
         .with("text", |directive| text(&directive.actor.id))
         .with("text", |directive| text(&directive.idempotency_key))
         .with("text", |directive| Policy::text_of(&directive.retry, directive.timeout, directive.heartbeat))
-        .with("text", |directive| directive.payload.text());
+        .with("text", |directive| directive.payload.text())
+        .with("bigint", |directive| digest::of_directive(directive));
     columns.insert(
         "directives (tenant_id, id, name, status, handler, attempt, wake_at, cancel_requested, settled_at, settled_by,
            requested_at, started_at, run_id, step, part, correlation_id, causation_id, depth, actor_type, actor_id,
-           idempotency_key, policy, payload)",
+           idempotency_key, policy, payload, digest)",
         "ON CONFLICT (tenant_id, id) DO UPDATE SET status = excluded.status, attempt = excluded.attempt,
            wake_at = excluded.wake_at, cancel_requested = excluded.cancel_requested,
            settled_at = excluded.settled_at, settled_by = excluded.settled_by, started_at = excluded.started_at",

@@ -5,7 +5,7 @@ mod registrations;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::fault::Result;
+use super::fault::{Fault, Result};
 use super::intern::{Interned, Numbering};
 use crate::Batch;
 
@@ -15,7 +15,7 @@ pub fn commit(writer: &mut Connection, interned: &Interned, batch: &Batch) -> Re
     write.registrations(batch)?;
     write.records(batch)?;
     let fresh = write.numbers.fresh();
-    transaction.commit()?;
+    transaction.commit().map_err(Fault::of_commit)?;
     interned.remember(fresh);
     Ok(())
 }

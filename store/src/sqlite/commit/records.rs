@@ -12,7 +12,7 @@ use super::super::fault::{Fault, Result};
 use super::super::runs::NOT_BEGUN;
 use super::Write;
 use crate::rows::{Policy, awaits, has_row};
-use crate::{Batch, RunWrite};
+use crate::{Batch, RunWrite, digest};
 
 impl Write<'_> {
     pub(super) fn records(&mut self, batch: &Batch) -> Result<()> {
@@ -30,8 +30,8 @@ impl Write<'_> {
         let mut statement = self.sql.prepare_cached(
             "INSERT INTO signals (tenant, id, name, run_id, directive_id, correlation_id, causation_id, depth,
                subject_type, subject_id, actor_type, actor_id, source, source_event_id, dedupe_key,
-               recorded_at, occurred_at, payload)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+               recorded_at, occurred_at, payload, digest)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
         )?;
         for signal in &batch.signals {
             let signal: &Signal = signal;
@@ -56,6 +56,7 @@ impl Write<'_> {
                 signal.recorded_at.0,
                 Some(signal.occurred_at.0).filter(|_| signal.occurred_at != signal.recorded_at),
                 signal.payload.text(),
+                digest::of_signal(signal),
             ])?;
         }
         Ok(())
@@ -104,9 +105,9 @@ impl Write<'_> {
         let mut statement = self.sql.prepare_cached(
             "INSERT INTO directives (tenant, id, name, status, handler, attempt, wake_at, cancel_requested,
                settled_at, settled_by, requested_at, run_id, step, correlation_id, causation_id, depth,
-               actor_type, actor_id, idempotency_key, policy, payload, part, started_at)
+               actor_type, actor_id, idempotency_key, policy, payload, part, started_at, digest)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
-               ?22, ?23)
+               ?22, ?23, ?24)
              ON CONFLICT (tenant, id) DO UPDATE SET status = excluded.status, attempt = excluded.attempt,
                wake_at = excluded.wake_at, cancel_requested = excluded.cancel_requested,
                settled_at = excluded.settled_at, settled_by = excluded.settled_by,
@@ -139,6 +140,7 @@ impl Write<'_> {
             directive.payload.text(),
             part,
             micros(started_at),
+            digest::of_directive(directive),
         ])?;
         Ok(())
     }
