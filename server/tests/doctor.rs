@@ -53,7 +53,7 @@ fn a_database_before_and_after_its_first_start_and_one_that_is_away() {
     assert!(has(&checks, "schema", "well", "empty") && has(&checks, "clock", "well", ""), "{checks:?}");
     create_tenant(std::path::Path::new(&address), "acme");
     let (_, checks) = doctor(&["--database", &address, "--listen", &listen]);
-    assert!(has(&checks, "schema", "well", "version 7") && has(&checks, "nodes", "well", "none"), "{checks:?}");
+    assert!(has(&checks, "schema", "well", "version 8") && has(&checks, "nodes", "well", "none"), "{checks:?}");
     postgres.ask("REVOKE INSERT ON signals FROM fleetprompt");
     let (output, checks) = doctor(&["--database", &address, "--listen", &listen]);
     assert!(!output.status.success() && has(&checks, "schema", "problem", "signals"), "{checks:?}");

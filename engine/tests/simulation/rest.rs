@@ -15,7 +15,7 @@ use crate::seen::in_flight;
 use crate::world::World;
 
 /// More than any world of this size needs.
-const ROUNDS_MAX: usize = 1_500;
+const ROUNDS_MAX: usize = 8_000;
 /// In each round of the rest a world is looked at about this often, while effects end.
 pub const LOOKS: usize = 20;
 /// More than this come of runs whose ends start others; these would be more in each round.

@@ -78,7 +78,7 @@ fn listed(screen: &Screen) -> String {
     all.chain([heading("\nRefusals and failures")]).chain(others).collect()
 }
 
-const WIDTH: usize = 26;
+const WIDTH: usize = 30;
 
 #[cfg(test)]
 mod tests {
