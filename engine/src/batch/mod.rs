@@ -610,10 +610,7 @@ impl Decider {
             &open.stage,
             (self.signals_max, &meter),
         );
-        let decided = catch_unwind(AssertUnwindSafe(|| {
-            let value = decide(&mut cascade)?;
-            cascade.fault.take().map_or(Ok(value), Err)
-        }));
+        let decided = catch_unwind(AssertUnwindSafe(|| decide(&mut cascade)));
         let stage = cascade.stage;
         self.used += meter.used();
         if !matches!(decided, Ok(Ok(_))) {

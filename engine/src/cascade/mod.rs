@@ -75,8 +75,6 @@ pub(crate) struct Cascade<'a> {
     begins: VecDeque<(TenantId, DirectiveId)>,
     /// Signals that are offered in a later commit, because the budget is spent.
     unrouted: Vec<Arc<Signal>>,
-    /// The error of a read whose caller cannot return it. Nothing of the decision counts then.
-    pub fault: Option<Error>,
     /// The signal that was read last: several questions in a row are about the same one.
     signal_read: Option<Arc<Signal>>,
     /// Whether these directives `workflow.run.start` are stored, by their keys.
@@ -135,7 +133,6 @@ impl<'a> Cascade<'a> {
             work: VecDeque::new(),
             begins: VecDeque::new(),
             unrouted: Vec::new(),
-            fault: None,
             signal_read: None,
             starts_read: HashMap::new(),
         }
