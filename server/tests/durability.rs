@@ -57,9 +57,10 @@ fn problem(code: &str) -> (u16, String) {
     (503, code.to_owned())
 }
 
+/// In the order in which they were recorded.
 async fn leads(reach: &Reach) -> Vec<Value> {
-    let leads = reach.all("/v1/signals?name=lead.created").await;
-    leads.into_iter().map(|lead| lead["dedupe_key"].clone()).collect()
+    let newest_first = reach.all("/v1/signals?name=lead.created").await;
+    newest_first.into_iter().rev().map(|lead| lead["dedupe_key"].clone()).collect()
 }
 
 async fn is_ready(reach: &Reach) -> bool {
@@ -98,7 +99,7 @@ async fn a_commit_whose_sync_failed_is_removed_or_its_outcome_is_unknown() {
     faults.end();
     let server = faults.server(&data, &key).await;
     assert!(matches!(emit(&server, "unknown").await.0, 200 | 201));
-    assert_eq!(leads(&server).await, ["unknown", "before"], "with the same key it is there once");
+    assert_eq!(leads(&server).await, ["before", "unknown"], "with the same key it is there once");
 
     // The same process goes on once the disk does, and what was in doubt is not there.
     faults.set("sync");
@@ -169,7 +170,7 @@ async fn a_data_folder_that_vanishes_ends_what_is_accepted() {
     assert_eq!(emit(&server, "replaced").await, problem("unavailable"));
     std::fs::remove_dir_all(&data).unwrap();
     assert_eq!(emit(&server, "removed").await, problem("unavailable"));
-    assert_eq!(leads(&server).await, ["back", "before"]);
+    assert_eq!(leads(&server).await, ["before", "back"]);
     assert_eq!(server.end().code(), Some(1));
     verify(&elsewhere);
 }

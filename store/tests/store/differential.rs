@@ -261,6 +261,10 @@ impl World {
             if change == StepChange::Reset {
                 (record.issue, record.lock, record.directive_id) = (u32::from(said.directive), None, None);
             }
+            // What is still pending holds no lock.
+            if change == StepChange::AnsweredEarly {
+                record.lock = None;
+            }
         });
         self.tell([signal]);
         self.put_run(Some(&before), run);
