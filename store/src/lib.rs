@@ -71,6 +71,9 @@ impl Error {
 
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// A record and the digest that was stored with it; `None` for a record that is older than digests.
+pub type WithDigest<T> = (T, Option<i64>);
+
 pub trait Store: Send + Sync + 'static {
     /// Writes everything or nothing. On return it survives the loss of power. After an error nothing of it is there and
     /// never will be, unless the error is `OutcomeUnknown`.
@@ -160,7 +163,7 @@ pub trait Store: Send + Sync + 'static {
     }
 
     /// Signals with the digests that were stored with them; `None` for signals that are older than digests.
-    fn signals_with_digests(&self, tenant: TenantId, page: Page) -> Result<Vec<(Signal, Option<i64>)>> {
+    fn signals_with_digests(&self, tenant: TenantId, page: Page) -> Result<Vec<WithDigest<Signal>>> {
         let with_digest = |signal: Signal| {
             let digest = digest::of_signal(&signal);
             (signal, Some(digest))
@@ -173,7 +176,7 @@ pub trait Store: Send + Sync + 'static {
         &self,
         tenant: TenantId,
         ids: &[DirectiveId],
-    ) -> Result<Vec<Option<(Directive, Option<i64>)>>> {
+    ) -> Result<Vec<Option<WithDigest<Directive>>>> {
         let with_digest = |directive: Directive| {
             let digest = digest::of_directive(&directive);
             (directive, Some(digest))

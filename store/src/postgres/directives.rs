@@ -14,7 +14,7 @@ use super::columns::{self, text};
 use super::fault::{Fault, Result};
 use super::page::Query;
 use crate::rows::{Policy, bytes_of_directive};
-use crate::{DirectiveFilter, Page};
+use crate::{DirectiveFilter, Page, WithDigest};
 
 const COLUMNS: &str = "d.id, d.name, d.status, d.handler, d.attempt, d.wake_at, d.cancel_requested, d.settled_at, \
     d.settled_by, d.requested_at, d.run_id, d.step, d.correlation_id, d.causation_id, d.depth, d.actor_type, \
@@ -46,7 +46,7 @@ pub async fn with_digests(
     view: &View<'_>,
     tenant: TenantId,
     ids: &[DirectiveId],
-) -> Result<Vec<Option<(Directive, Option<i64>)>>> {
+) -> Result<Vec<Option<WithDigest<Directive>>>> {
     let sql = format!("SELECT {COLUMNS}, d.digest FROM directives d {JOIN} WHERE d.tenant_id = $1 AND d.id = ANY($2)");
     let asked: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
     let read = |row: &Row| Ok((directive(tenant, row)?, columns::get(row, 23)?));

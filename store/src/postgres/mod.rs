@@ -56,7 +56,7 @@ use self::ownership::Writer;
 use self::snapshot::Held;
 use crate::{
     Batch, DirectiveFilter, Directory, Integrity, OpenWork, Page, Result, RootUsage, RunFilter, RunPart, SignalFilter,
-    StepRange, Store, TriggeredRun, WaitingFilter,
+    StepRange, Store, TriggeredRun, WaitingFilter, WithDigest,
 };
 
 /// One partition of a database, as the node that writes for it knows it; or all of it, to be read.
@@ -420,7 +420,7 @@ impl Store for PostgresStore {
         connections.wait(integrity::check(connections)).map_err(|fault| fault.while_("check the database"))
     }
 
-    fn signals_with_digests(&self, tenant: TenantId, page: Page) -> Result<Vec<(Signal, Option<i64>)>> {
+    fn signals_with_digests(&self, tenant: TenantId, page: Page) -> Result<Vec<WithDigest<Signal>>> {
         self.read("read signals", Whose::Tenants(tenant), async |view| signals::with_digests(view, tenant, page).await)
     }
 
@@ -428,7 +428,7 @@ impl Store for PostgresStore {
         &self,
         tenant: TenantId,
         ids: &[DirectiveId],
-    ) -> Result<Vec<Option<(Directive, Option<i64>)>>> {
+    ) -> Result<Vec<Option<WithDigest<Directive>>>> {
         self.read("read directives", Whose::Tenants(tenant), async |view| {
             directives::with_digests(view, tenant, ids).await
         })

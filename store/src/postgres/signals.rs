@@ -11,7 +11,7 @@ use super::columns::{self, text};
 use super::fault::Result;
 use super::page::Query;
 use crate::filter::first_id_at;
-use crate::{Page, SignalFilter};
+use crate::{Page, SignalFilter, WithDigest};
 
 const COLUMNS: &str = "s.id, s.name, s.run_id, s.directive_id, s.correlation_id, s.causation_id, s.depth, \
     s.subject_type, s.subject_id, s.actor_type, s.actor_id, s.source, s.source_event_id, s.dedupe_key, \
@@ -38,7 +38,7 @@ pub async fn list(view: &View<'_>, tenant: TenantId, filter: &SignalFilter, page
 }
 
 /// Oldest first, each with its stored digest.
-pub async fn with_digests(view: &View<'_>, tenant: TenantId, page: Page) -> Result<Vec<(Signal, Option<i64>)>> {
+pub async fn with_digests(view: &View<'_>, tenant: TenantId, page: Page) -> Result<Vec<WithDigest<Signal>>> {
     let columns = format!("{COLUMNS}, s.digest");
     let query = Query::new(("signals", "s"), tenant.0, page).select(&columns, "", &["s.payload"]);
     query.rows(view, |row| Ok((signal(tenant, row)?, columns::get(row, 17)?))).await

@@ -10,7 +10,7 @@ use super::columns::{self, Id};
 use super::fault::{Fault, Result};
 use super::page::Query;
 use crate::rows::{Policy, ReadBudget, bytes_of_directive};
-use crate::{DirectiveFilter, Page};
+use crate::{DirectiveFilter, Page, WithDigest};
 
 const COLUMNS: &str = "d.id, d.name, d.status, d.handler, d.attempt, d.wake_at, d.cancel_requested, d.settled_at, \
     d.settled_by, d.requested_at, d.run_id, d.step, d.correlation_id, d.causation_id, d.depth, d.actor_type, \
@@ -40,11 +40,7 @@ pub fn by_id(view: &View, ids: &[(TenantId, DirectiveId)]) -> Result<Vec<Option<
 }
 
 /// In the order of the ids, each with its stored digest.
-pub fn with_digests(
-    view: &View,
-    tenant: TenantId,
-    ids: &[DirectiveId],
-) -> Result<Vec<Option<(Directive, Option<i64>)>>> {
+pub fn with_digests(view: &View, tenant: TenantId, ids: &[DirectiveId]) -> Result<Vec<Option<WithDigest<Directive>>>> {
     let sql = format!("SELECT {COLUMNS}, d.digest FROM directives d {JOIN} WHERE d.tenant = ?1 AND d.id = ?2");
     let mut statement = view.sql.prepare_cached(&sql)?;
     let mut one = |id: &DirectiveId| {

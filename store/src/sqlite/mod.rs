@@ -48,7 +48,7 @@ pub use self::restore::restore;
 use self::writer::Writer;
 use crate::{
     Batch, DirectiveFilter, Directory, Error, Integrity, OpenWork, Page, Result, RootUsage, RunFilter, RunPart,
-    SignalFilter, StepRange, Store, TriggeredRun, WaitingFilter,
+    SignalFilter, StepRange, Store, TriggeredRun, WaitingFilter, WithDigest,
 };
 
 pub struct SqliteStore {
@@ -260,7 +260,7 @@ impl Store for SqliteStore {
         integrity::check(&connection).map_err(|fault| fault.while_("check the file"))
     }
 
-    fn signals_with_digests(&self, tenant: TenantId, page: Page) -> Result<Vec<(Signal, Option<i64>)>> {
+    fn signals_with_digests(&self, tenant: TenantId, page: Page) -> Result<Vec<WithDigest<Signal>>> {
         self.read("read signals", |view| signals::with_digests(view, tenant, page))
     }
 
@@ -268,7 +268,7 @@ impl Store for SqliteStore {
         &self,
         tenant: TenantId,
         ids: &[DirectiveId],
-    ) -> Result<Vec<Option<(Directive, Option<i64>)>>> {
+    ) -> Result<Vec<Option<WithDigest<Directive>>>> {
         self.read("read directives", |view| directives::with_digests(view, tenant, ids))
     }
 }

@@ -11,7 +11,7 @@ use super::fault::Result;
 use super::page::Query;
 use crate::filter::first_id_at;
 use crate::rows::ReadBudget;
-use crate::{Page, SignalFilter};
+use crate::{Page, SignalFilter, WithDigest};
 
 const COLUMNS: &str = "s.id, s.name, s.run_id, s.directive_id, s.correlation_id, s.causation_id, s.depth, \
     s.subject_type, s.subject_id, s.actor_type, s.actor_id, s.source, s.source_event_id, s.dedupe_key, \
@@ -47,7 +47,7 @@ pub fn list(view: &View, tenant: TenantId, filter: &SignalFilter, page: Page) ->
 }
 
 /// Oldest first, each with its stored digest.
-pub fn with_digests(view: &View, tenant: TenantId, page: Page) -> Result<Vec<(Signal, Option<i64>)>> {
+pub fn with_digests(view: &View, tenant: TenantId, page: Page) -> Result<Vec<WithDigest<Signal>>> {
     let Some(no) = view.interned.tenant(tenant) else { return Ok(Vec::new()) };
     let query = Query::new(("signals", "s"), no, page).select(&format!("{COLUMNS}, s.digest"), "");
     query.rows(view.sql, DOCUMENTS, |row| Ok((signal(view, tenant, row)?, row.get(17)?)))
